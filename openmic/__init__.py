@@ -1,0 +1,1 @@
+"""openmic: one notebook turns a GPU into a public live-transcription service."""

@@ -1,0 +1,1 @@
+"""The life of a stream: state, recording, transcript; no web framework here."""

@@ -1,0 +1,117 @@
+"""Every knob on one page: name with unit, default, and ``OPENMIC_<NAME>`` as its environment variable.
+
+A value comes from, first to last: the argument given in code, the environment variable, the default here.
+Unknown names are refused. ``docs/settings.md`` is generated from this file (a test keeps them equal).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_cache_path, user_data_path
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """All settings of one openmic service; see each field's description."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="OPENMIC_", extra="forbid", frozen=True, populate_by_name=True, protected_namespaces=()
+    )
+
+    # --- speech: which model, where, in which language
+    model: str = Field(
+        "auto",
+        description="Whisper model: `tiny` ... `turbo`, a path to a `.pt` file, or `auto` (by device and free memory).",
+    )
+    device: str = Field("auto", description="torch device: `auto`, `cpu`, `cuda`, `cuda:1`.")
+    language: str | None = Field(
+        None, description="Language of sessions that name none (ISO 639-1, as `tr`); empty: detect it."
+    )
+    cache_dir: Path = Field(
+        default_factory=lambda: user_cache_path("openmic"), description="Where weights are kept."
+    )
+    cpu_threads: int = Field(0, ge=0, description="torch threads on a CPU; 0: as many as there are cores.")
+
+    # --- live pass
+    live_step_seconds: float = Field(
+        0.5,
+        gt=0,
+        le=10,
+        description="New audio after which a session's live text is worked out again, if the engine is free.",
+    )
+    live_window_seconds: float = Field(
+        12.0, ge=4, le=25, description="Longest stretch of audio that one live step looks at."
+    )
+    endpoint_silence_seconds: float = Field(
+        0.6,
+        gt=0,
+        le=5,
+        description="Silence after which an utterance counts as ended and all its words are committed.",
+    )
+
+    # --- final pass
+    final_beam_size: int = Field(
+        1, ge=1, le=10, description="Beam width of the final pass; 1 is greedy with temperature fallback."
+    )
+
+    # --- server
+    host: str = Field("127.0.0.1", description="Address the server listens on.")
+    port: int = Field(0, ge=0, le=65535, description="Port the server listens on; 0: any free one.")
+    token: SecretStr | None = Field(
+        None, description="What clients must show; empty: a new random one at each start."
+    )
+    max_sessions: int = Field(
+        8, ge=1, description="Sessions that may be open at once; one more is refused (1013)."
+    )
+    max_seconds: float = Field(
+        3600.0,
+        gt=0,
+        description="Longest audio of one session, in seconds; then it is finished as by `stop`.",
+    )
+    idle_seconds: float = Field(
+        60.0, gt=0, description="Time without any message after which a session is closed (4408)."
+    )
+    first_message_seconds: float = Field(
+        5.0, gt=0, description="Time a new connection has for its first message."
+    )
+    max_message_bytes: int = Field(
+        1_048_576, ge=1024, description="Largest WebSocket message accepted (1009 above it)."
+    )
+    max_upload_bytes: int = Field(
+        268_435_456, ge=1024, description="Largest file accepted by `POST /v1/audio/...`."
+    )
+    resume_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="How long a session whose connection dropped waits for its client before it is finished.",
+    )
+    stop_seconds: float = Field(
+        30.0,
+        ge=0,
+        description="How long `stop()` waits for running sessions' finals before it closes (1001).",
+    )
+
+    # --- recordings
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path("openmic") / "recordings",
+        description="Where sessions' audio and transcripts are kept.",
+    )
+    keep_seconds: float = Field(
+        3600.0,
+        ge=0,
+        description="How long an ended session can be downloaded before it is deleted; 0: deleted at once.",
+    )
+
+    # --- public URL
+    tunnel: Literal["auto", "ngrok", "cloudflare", "none"] = Field(
+        "auto", description="Public URL: `auto` is ngrok where an authtoken is found, else none."
+    )
+    ngrok_authtoken: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("ngrok_authtoken", "NGROK_AUTHTOKEN"),
+        description="ngrok's authtoken; from `NGROK_AUTHTOKEN`, in Colab also from the secret of that name.",
+    )
+    ngrok_url: str | None = Field(None, description="Your own ngrok URL, if you have more than one.")

@@ -1,0 +1,1 @@
+"""Whisper: from samples to words."""

@@ -1,0 +1,182 @@
+"""What passes between the speech room and the sessions.
+
+A session appends samples to its recording and tells its stream; the engine reads what it needs, and answers with
+events through the stream's callback, in order, from the engine's own thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from openmic.audio.types import Samples, SpeechBoundary
+from openmic.errors import OpenmicError
+
+Task = Literal["transcribe", "translate"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """The model an engine runs: its name, torch device ("cpu", "cuda:0"), dtype ("float32") and languages."""
+
+    name: str
+    device: str
+    dtype: str
+    multilingual: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechOptions:
+    """What a client asked for: language (ISO 639-1, None: detect), task, and a text prompt before the first word."""
+
+    language: str | None = None
+    task: Task = "transcribe"
+    prompt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word with its leading space, its times in seconds, and its probability in 0..1."""
+
+    word: str
+    start: float
+    end: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment of a final transcript; the fields of openai-whisper's ``transcribe`` result."""
+
+    id: int
+    seek: int
+    start: float
+    end: float
+    text: str
+    tokens: tuple[int, ...]
+    temperature: float
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LiveText:
+    """The unstable tail after all commits; replaces the previous one.
+
+    Attributes:
+        text: the tail's words ("" clears it).
+        start, end: seconds on the stream's clock.
+        audio_seconds: how much audio had been heard when this step began.
+        lag: seconds of audio that arrived since, and are not in this text.
+    """
+
+    text: str
+    start: float
+    end: float
+    audio_seconds: float
+    lag: float
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedText:
+    """Words that are never taken back; ``text`` is exactly what ``words`` spell, to append to the transcript."""
+
+    text: str
+    start: float
+    end: float
+    words: tuple[Word, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FinalText:
+    """The whole recording transcribed as one piece; always a stream's last event."""
+
+    text: str
+    language: str
+    duration: float
+    segments: tuple[Segment, ...]
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechFailed:
+    """The stream cannot go on; also a last event."""
+
+    error: OpenmicError
+
+
+SpeechEvent = LiveText | CommittedText | FinalText | SpeechFailed
+OnEvent = Callable[[SpeechEvent], None]
+"""Called from the engine's thread; must return at once and raise nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """How an engine does right now, for dashboards and metrics.
+
+    Attributes:
+        streams: open streams.
+        busy: fraction of the last seconds (about 10) in which the engine worked, 0..1.
+        step_seconds: time of the latest live step.
+        batch_size: streams that the latest live step served.
+        lag_seconds: the largest amount of audio that any stream has waiting.
+        memory_bytes: the device's memory in use by this process; None where it cannot be told.
+    """
+
+    streams: int = 0
+    busy: float = 0.0
+    step_seconds: float = 0.0
+    batch_size: int = 0
+    lag_seconds: float = 0.0
+    memory_bytes: int | None = None
+    extra: dict[str, float] = field(default_factory=dict)
+
+
+class Recording(Protocol):
+    """The samples of one stream so far; safe to read from any thread while another appends."""
+
+    def __len__(self) -> int:
+        """How many samples there are."""
+
+    def read(self, start: int, stop: int) -> Samples:
+        """Samples ``start`` to ``stop`` (clipped to what is there); shape (n,), float32."""
+
+
+class SpeechStream(Protocol):
+    """One stream as the engine sees it. Every method returns at once."""
+
+    def heard(self, boundaries: Sequence[SpeechBoundary]) -> None:
+        """The recording has grown; ``boundaries`` are the speech starts and ends found in the new part."""
+
+    def flush(self) -> None:
+        """Commit everything said so far as an ended utterance, as soon as possible."""
+
+    def finish(self) -> None:
+        """No more audio will come: commit the rest, then send ``FinalText`` (or ``SpeechFailed``) and nothing more."""
+
+    def abandon(self) -> None:
+        """Drop all work for this stream; no event follows (one that is on its way may still arrive)."""
+
+
+class Engine(Protocol):
+    """One model on one device, shared by many streams."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model that runs here."""
+
+    def open(self, recording: Recording, options: SpeechOptions, on_event: OnEvent) -> SpeechStream:
+        """Begin a stream.
+
+        Raises:
+            OpenmicError: ``unknown_language``, ``engine_closed``.
+        """
+
+    def stats(self) -> EngineStats:
+        """A snapshot; cheap, from any thread."""
+
+    def close(self) -> None:
+        """Stop the thread and free the device; open streams get ``SpeechFailed``."""
