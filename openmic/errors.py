@@ -59,9 +59,7 @@ class ProblemTable(Mapping[str, Problem]):
             KeyError: the table has no such code, or a sentence names a detail that is not given.
         """
         row = self._rows[code]
-        return OpenmicError(
-            code, row.what.format(**details), row.why.format(**details), row.hint.format(**details)
-        )
+        return OpenmicError(code, row.what.format(**details), row.why.format(**details), row.hint.format(**details))
 
     def __getitem__(self, code: str) -> Problem:
         return self._rows[code]

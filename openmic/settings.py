@@ -30,9 +30,7 @@ class Settings(BaseSettings):
     language: str | None = Field(
         None, description="Language of sessions that name none (ISO 639-1, as `tr`); empty: detect it."
     )
-    cache_dir: Path = Field(
-        default_factory=lambda: user_cache_path("openmic"), description="Where weights are kept."
-    )
+    cache_dir: Path = Field(default_factory=lambda: user_cache_path("openmic"), description="Where weights are kept.")
     cpu_threads: int = Field(0, ge=0, description="torch threads on a CPU; 0: as many as there are cores.")
 
     # --- live pass
@@ -60,12 +58,8 @@ class Settings(BaseSettings):
     # --- server
     host: str = Field("127.0.0.1", description="Address the server listens on.")
     port: int = Field(0, ge=0, le=65535, description="Port the server listens on; 0: any free one.")
-    token: SecretStr | None = Field(
-        None, description="What clients must show; empty: a new random one at each start."
-    )
-    max_sessions: int = Field(
-        8, ge=1, description="Sessions that may be open at once; one more is refused (1013)."
-    )
+    token: SecretStr | None = Field(None, description="What clients must show; empty: a new random one at each start.")
+    max_sessions: int = Field(8, ge=1, description="Sessions that may be open at once; one more is refused (1013).")
     max_seconds: float = Field(
         3600.0,
         gt=0,
@@ -74,15 +68,11 @@ class Settings(BaseSettings):
     idle_seconds: float = Field(
         60.0, gt=0, description="Time without any message after which a session is closed (4408)."
     )
-    first_message_seconds: float = Field(
-        5.0, gt=0, description="Time a new connection has for its first message."
-    )
+    first_message_seconds: float = Field(5.0, gt=0, description="Time a new connection has for its first message.")
     max_message_bytes: int = Field(
         1_048_576, ge=1024, description="Largest WebSocket message accepted (1009 above it)."
     )
-    max_upload_bytes: int = Field(
-        268_435_456, ge=1024, description="Largest file accepted by `POST /v1/audio/...`."
-    )
+    max_upload_bytes: int = Field(268_435_456, ge=1024, description="Largest file accepted by `POST /v1/audio/...`.")
     resume_seconds: float = Field(
         60.0,
         ge=0,
