@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -170,7 +171,6 @@ def _pip_failure(output: str) -> Exception:
         return OSError(28, "No space left on device")
     if "No module named pip" in output:
         return FetchError("this Python has no pip to reach the package index with")
-    # Only pip's own closing sentence: the lines before it hold the index's address.
     errors = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.startswith("ERROR: ")]
-    reason = errors[-1] if errors else "it gave no reason"
+    reason = re.sub(r"\w+://\S+", "its address", errors[-1]) if errors else "it gave no reason"
     return FetchError(f"pip could not fetch it from the package index ({reason})")

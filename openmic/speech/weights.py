@@ -29,6 +29,7 @@ from openmic.speech.weight_problems import WEIGHT_PROBLEMS
 LOCK_SECONDS = 1800.0  # the longest that another process may take to fetch the same weights
 LOCK_POLL_SECONDS = 1.0
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+UNREADABLE = (OSError, RuntimeError, ValueError, TypeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError)
 NEEDED_MB = {"tiny": 160, "base": 430, "small": 970, "medium": 3100, "large": 6300}  # while fetching, by first part
 
 
