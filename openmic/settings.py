@@ -105,3 +105,6 @@ class Settings(BaseSettings):
         description="ngrok's authtoken; from `NGROK_AUTHTOKEN`, in Colab also from the secret of that name.",
     )
     ngrok_url: str | None = Field(None, description="Your own ngrok URL, if you have more than one.")
+    cloudflared_path: Path | None = Field(
+        None, description="Cloudflare's `cloudflared` program; empty: the one on the search path."
+    )
