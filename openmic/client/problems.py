@@ -1,0 +1,108 @@
+"""What can go wrong between a client and the service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from openmic.errors import OpenmicError, Problem, ProblemTable
+
+PROBLEMS = ProblemTable(
+    {
+        "bad_url": Problem(
+            "{url!r} is not an address of a service.",
+            "An address looks like https://name.ngrok-free.app or http://127.0.0.1:8000.",
+            "Copy the whole link from the card, including what follows the #.",
+        ),
+        "no_token": Problem(
+            "No token was given for {host}.",
+            "The service answers only to clients that show its token.",
+            "Copy the whole link from the card (it ends in #token=...), or give the token by itself.",
+        ),
+        "bad_token": Problem(
+            "{host} refused the token.",
+            "It belongs to another run of the service, or was not copied whole.",
+            "Copy the link from the card again: every start of the service makes a new token.",
+        ),
+        "unreachable": Problem(
+            "{host} cannot be reached ({detail}).",
+            "The service has ended, its public link has run out, or this machine is offline.",
+            "Look whether the notebook still runs and shows this link, then connect again.",
+        ),
+        "not_a_service": Problem(
+            "{host} answered, but not as an openmic service ({detail}).",
+            "Another program listens there, or the address has a path too many.",
+            "Copy the link from the card again.",
+        ),
+        "link_down": Problem(
+            "The public link of {host} is up, but the service behind it is not ({detail}).",
+            "The notebook was stopped or restarted.",
+            "Start the service again and use the link of its new card.",
+        ),
+        "no_ready": Problem(
+            "{host} took the connection, but did not get ready within {seconds:g} s.",
+            "It is overloaded, or something between here and there holds messages back.",
+            "Wait a moment and connect again.",
+        ),
+        "not_acknowledged": Problem(
+            "{host} has not confirmed any audio for {seconds:g} s.",
+            "It is overloaded, or its disk is full; the unconfirmed audio here has reached its bound.",
+            "Send more slowly, or connect again later.",
+        ),
+        "no_final": Problem(
+            "The final transcript of {host} did not come.",
+            "The service fell silent for {seconds:g} s after the end of the audio, or ended early.",
+            "What was committed until then is complete; ask for GET /v1/sessions/{session_id}.json later.",
+        ),
+        "connection_lost": Problem(
+            "The connection to {host} broke, and could not be resumed within {seconds:g} s.",
+            "The last attempt said: {detail}",
+            "Look whether the service still runs; the audio it had confirmed is kept there and gets its final.",
+        ),
+        "session_lost": Problem(
+            "{host} no longer has what it had confirmed of this session.",
+            "It was started anew, or gave the session up while the connection was gone.",
+            "Begin again with a new stream.",
+        ),
+        "ended": Problem(
+            "{host} closed the stream (code {close_code}).",
+            "{detail}",
+            "Look at the service's notebook, then connect again.",
+        ),
+        "not_understood": Problem(
+            "{host} sent a message that is not of openmic.v1.",
+            "It is another kind of server, or a much newer version.",
+            "Check the address, and install the version of openmic that the service runs.",
+        ),
+        "already_stopped": Problem(
+            "The stream takes no more audio.",
+            "stop() was called, or the service has ended the stream.",
+            "Open a new stream for more audio.",
+        ),
+        "no_file": Problem(
+            "{path} cannot be read ({detail}).",
+            "The name is wrong, or it is not yours to read.",
+            "Check the path.",
+        ),
+        "no_duration": Problem(
+            "How long {path} lasts cannot be told ({detail}).",
+            "It is not audio, is cut off, or is raw PCM whose sample rate was not given.",
+            "Check that it plays; name the encoding and rate of raw PCM; or send it unpaced (realtime=False, --fast).",
+        ),
+        "no_microphone_library": Problem(
+            "The microphone cannot be opened ({detail}).",
+            "Reading it needs the package sounddevice and the PortAudio library, which openmic does not install.",
+            "Run `pip install sounddevice` (on Linux also `apt install libportaudio2`), or open the link in a browser.",
+        ),
+        "no_microphone": Problem(
+            "The microphone gives no sound ({detail}).",
+            "None is connected, another program holds it, or this program may not use it.",
+            "Check the system's sound settings, or open the link in a browser.",
+        ),
+    }
+)
+
+
+def from_wire(message: dict[str, Any]) -> OpenmicError:
+    """The error that a service's ``error`` message tells of; its ``message`` holds both what happened and why."""
+    what, dot, why = str(message.get("message", "The service reported an error.")).partition(". ")
+    return OpenmicError(str(message.get("code", "error")), what + dot.rstrip(), why, str(message.get("hint") or ""))

@@ -1,0 +1,69 @@
+"""What a stream gives in the end."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+Message = dict[str, Any]
+"""One message of openmic.v1 as it came, fields by name."""
+
+_LINE_LENGTH = 110
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The final transcript of one stream.
+
+    Attributes:
+        text: the whole recording, transcribed as one piece.
+        language: ISO 639-1 code, given or detected.
+        duration: seconds of audio.
+        segments: as in openai-whisper's result (``start``, ``end``, ``text``, ``tokens``, ``words``, ...).
+        model: the model that wrote it.
+        live_text: what had been committed while the audio came in.
+        session_id: under which the service keeps it for download.
+        message: the ``final`` message whole.
+    """
+
+    text: str
+    language: str
+    duration: float
+    segments: tuple[Message, ...]
+    model: str
+    live_text: str
+    session_id: str
+    message: Message
+
+    @classmethod
+    def from_message(cls, message: Message, session_id: str) -> Result:
+        """Read a ``final`` message."""
+        return cls(
+            text=str(message["text"]),
+            language=str(message["language"]),
+            duration=float(message["duration"]),
+            segments=tuple(message["segments"]),
+            model=str(message["model"]),
+            live_text=str(message.get("live_text") or ""),
+            session_id=session_id,
+            message=message,
+        )
+
+    def json(self) -> str:
+        """The ``final`` message as JSON for eyes and programs: what fits a line stands on one."""
+        return readable_json(self.message)
+
+
+def readable_json(value: Any, indent: int = 0) -> str:
+    """JSON in which every list or object that fits into a line is kept on one."""
+    flat = json.dumps(value, ensure_ascii=False)
+    if len(flat) + indent <= _LINE_LENGTH or not isinstance(value, dict | list | tuple) or not value:
+        return flat
+    pad = " " * (indent + 2)
+    if isinstance(value, dict):
+        rows = [f"{pad}{json.dumps(k, ensure_ascii=False)}: {readable_json(v, indent + 2)}" for k, v in value.items()]
+        return "{\n" + ",\n".join(rows) + "\n" + " " * indent + "}"
+    if all(isinstance(item, int | float) for item in value):
+        return flat
+    return "[\n" + ",\n".join(pad + readable_json(item, indent + 2) for item in value) + "\n" + " " * indent + "]"

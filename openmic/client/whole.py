@@ -1,0 +1,159 @@
+"""A whole recording or the microphone through one stream: as messages, or as the one result."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Unpack
+
+from openmic.client.files import file_pieces
+from openmic.client.loop import LoopThread
+from openmic.client.microphone import MICROPHONE_OPTIONS, microphone_pieces
+from openmic.client.options import StreamOptions
+from openmic.client.problems import PROBLEMS
+from openmic.client.result import Message, Result
+from openmic.client.stream import Stream, connect
+
+MICROPHONE = "mic"
+"""In place of a path: the microphone of this machine."""
+
+
+async def iter_stream_async(
+    link: str,
+    source: str | Path,
+    *,
+    token: str | None = None,
+    realtime: bool = True,
+    finish: threading.Event | None = None,
+    **options: Unpack[StreamOptions],
+) -> AsyncIterator[Message]:
+    """Stream ``source`` and give the service's messages as they come, the last one ``done``.
+
+    Args:
+        link: the service's link; may hold the token.
+        source: a recording's path, or ``"mic"``.
+        token: the token, where the link does not hold it.
+        realtime: pace a file at the speed of speech; otherwise send as fast as the service takes it.
+        finish: when it is set (from any thread) the audio ends there, and the final follows.
+        options: see ``StreamOptions``.
+
+    Raises:
+        OpenmicError: any of the client's problems, or the service's.
+    """
+    finish = finish or threading.Event()
+    if source == MICROPHONE:
+        options = {**options, **MICROPHONE_OPTIONS}
+        pieces = microphone_pieces(finish)
+    else:
+        if not Path(source).is_file():
+            raise PROBLEMS.error("no_file", path=source, detail="no such file")
+        pieces = file_pieces(source, options, realtime=realtime, finish=finish)
+    async with connect(link, token, **options) as stream:
+        sender = asyncio.create_task(_send_all(stream, pieces))
+        try:
+            async for message in stream:
+                yield message
+        finally:
+            sender.cancel()
+            await asyncio.wait([sender])
+
+
+async def _send_all(stream: Stream, pieces: AsyncIterator[bytes]) -> None:
+    try:
+        async for piece in pieces:
+            await stream.send(piece)
+        await stream.stop()
+    except Exception as error:  # whoever iterates over the stream gets it
+        stream.fail(error)
+
+
+def iter_stream(
+    link: str,
+    source: str | Path,
+    *,
+    token: str | None = None,
+    realtime: bool = True,
+    finish: threading.Event | None = None,
+    **options: Unpack[StreamOptions],
+) -> Iterator[Message]:
+    """``iter_stream_async`` without ``async``: the network runs in a thread of its own, messages come to the caller's.
+
+    Works in a notebook's cell, where a loop runs already.
+    """
+    with LoopThread() as loop:
+        messages = iter_stream_async(link, source, token=token, realtime=realtime, finish=finish, **options)
+        try:
+            while (message := loop.run(_next(messages))) is not None:
+                yield message
+        finally:
+            loop.run(_close(messages))
+
+
+async def _next(messages: AsyncIterator[Message]) -> Message | None:
+    return await anext(messages, None)
+
+
+async def _close(messages: AsyncIterator[Message]) -> None:
+    await messages.aclose()  # type: ignore[attr-defined]
+
+
+async def stream_file_async(
+    link: str,
+    path: str | Path,
+    *,
+    token: str | None = None,
+    realtime: bool = True,
+    on_message: Callable[[Message], None] | None = None,
+    **options: Unpack[StreamOptions],
+) -> Result:
+    """Stream a recording and give its final transcript; ``on_message`` sees every message on the way.
+
+    Raises:
+        OpenmicError: any of the client's problems, or the service's.
+    """
+    collect = Collect()
+    async for message in iter_stream_async(link, path, token=token, realtime=realtime, **options):
+        collect(message)
+        if on_message is not None:
+            on_message(message)
+    return collect.result()
+
+
+def stream_file(
+    link: str,
+    path: str | Path,
+    *,
+    token: str | None = None,
+    realtime: bool = True,
+    on_message: Callable[[Message], None] | None = None,
+    **options: Unpack[StreamOptions],
+) -> Result:
+    """``stream_file_async`` without ``async``; ``on_message`` is called in the caller's thread."""
+    collect = Collect()
+    for message in iter_stream(link, path, token=token, realtime=realtime, **options):
+        collect(message)
+        if on_message is not None:
+            on_message(message)
+    return collect.result()
+
+
+class Collect:
+    """Takes a stream's messages in order and knows its result in the end."""
+
+    def __init__(self) -> None:
+        self._session_id = ""
+        self._final: Message | None = None
+
+    def __call__(self, message: Message) -> None:
+        if message["type"] == "ready":
+            self._session_id = str(message["session_id"])
+        elif message["type"] == "final":
+            self._final = message
+
+    def result(self) -> Result:
+        """The final transcript; a stream that ended without an error has one."""
+        if self._final is None:
+            raise PROBLEMS.error("no_final", host="the service", seconds=0, session_id=self._session_id)
+        return Result.from_message(self._final, self._session_id)
