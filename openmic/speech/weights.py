@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import pickle
 import shutil
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +29,6 @@ from openmic.speech.weight_problems import WEIGHT_PROBLEMS
 LOCK_SECONDS = 1800.0  # the longest that another process may take to fetch the same weights
 LOCK_POLL_SECONDS = 1.0
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-UNREADABLE = (OSError, RuntimeError, ValueError, TypeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError)
 NEEDED_MB = {"tiny": 160, "base": 430, "small": 970, "medium": 3100, "large": 6300}  # while fetching, by first part
 
 
@@ -56,9 +55,9 @@ def locate(model: str, cache_dir: Path, progress: ProgressCallback = silent) -> 
         check_checkpoint(path)
         return path
     cached = cache_path(model, cache_dir)
-    if is_intact(cached):
-        return cached
     with _explained(model, cache_dir):
+        if is_intact(cached):
+            return cached
         cache_dir.mkdir(parents=True, exist_ok=True)
         with _lock(model, cache_dir, progress):
             if not is_intact(cached):  # another process may have fetched it while this one waited
@@ -87,25 +86,18 @@ def check_checkpoint(path: Path) -> None:
     Raises:
         OpenmicError: ``not_a_checkpoint``: a stored checksum does not match, or it is no model of openai-whisper's.
     """
+    damaged: str | None = None
     try:
         is_archive = zipfile.is_zipfile(path)
         if is_archive:
             with zipfile.ZipFile(path) as archive:
-                if (damaged := archive.testzip()) is not None:  # torch.load itself does not look at the checksums
-                    raise WEIGHT_PROBLEMS.error("not_a_checkpoint", path=path, detail=f"{damaged} is damaged")
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
-        missing = {"dims", "model_state_dict"} - set(content)
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-        TypeError,
-        EOFError,
-        zipfile.BadZipFile,
-        pickle.UnpicklingError,
-    ) as error:
+                damaged = archive.testzip()  # torch.load does not look at the checksums
+        missing = {"dims", "model_state_dict"} - set(torch.load(path, "cpu", weights_only=True, mmap=is_archive))
+    except Exception as error:  # torch's reader answers foreign bytes with whatever they lead it to
         detail = str(error).partition("\n")[0] or type(error).__name__
         raise WEIGHT_PROBLEMS.error("not_a_checkpoint", path=path, detail=detail) from error
+    if damaged is not None:
+        raise WEIGHT_PROBLEMS.error("not_a_checkpoint", path=path, detail=f"its part {damaged} is damaged")
     if missing:
         detail = f"it has no {' and no '.join(sorted(missing))}"
         raise WEIGHT_PROBLEMS.error("not_a_checkpoint", path=path, detail=detail)
@@ -187,13 +179,13 @@ def _sum_file(cached: Path) -> Path:
 @contextmanager
 def _lock(model: str, cache_dir: Path, progress: ProgressCallback) -> Iterator[None]:
     lock = filelock.FileLock(cache_path(model, cache_dir).with_suffix(".pt.lock"))
-    for waited in range(int(LOCK_SECONDS / LOCK_POLL_SECONDS) + 1):
+    deadline = time.monotonic() + LOCK_SECONDS
+    while not lock.is_locked:
         try:
             lock.acquire(timeout=LOCK_POLL_SECONDS)
-            break
         except filelock.Timeout:
             progress(f"Waiting for another process that fetches {model}", None)
-            if waited >= LOCK_SECONDS / LOCK_POLL_SECONDS:
+            if time.monotonic() > deadline:
                 details = {"model": model, "cache_dir": cache_dir, "seconds": LOCK_SECONDS}
                 raise WEIGHT_PROBLEMS.error("cache_busy", **details) from None
     try:
