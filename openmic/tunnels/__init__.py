@@ -1,1 +1,20 @@
-"""A public URL for a local port."""
+"""A public URL for a local port: ngrok, Cloudflare's quick tunnel, or none; their failures in plain words."""
+
+from __future__ import annotations
+
+from openmic.tunnels.authtoken import AuthtokenFound, AuthtokenMissing, find_authtoken
+from openmic.tunnels.opening import how_to_get_public_url, open_tunnel
+from openmic.tunnels.problems import PROBLEMS
+from openmic.tunnels.reachability import problem_from_outside
+from openmic.tunnels.types import Tunnel
+
+__all__ = [
+    "PROBLEMS",
+    "AuthtokenFound",
+    "AuthtokenMissing",
+    "Tunnel",
+    "find_authtoken",
+    "how_to_get_public_url",
+    "open_tunnel",
+    "problem_from_outside",
+]
