@@ -1,0 +1,306 @@
+// The tester's page: microphone or file -> stream -> text. This file decides; the others do.
+
+import { copyText, download } from "./downloads.js";
+import { acceptFiles } from "./files.js";
+import { languageName } from "./languages.js";
+import { Meter } from "./meter.js";
+import { Microphone, keepScreenOn, recordingObstacle } from "./microphone.js";
+import { Stream } from "./stream.js";
+import { language, preferredLanguage, setLanguage, t } from "./strings.js";
+import { readToken, useTypedToken } from "./token.js";
+import { Transcript, clock } from "./transcript.js";
+import * as view from "./view.js";
+
+const { elements } = view;
+const FILE_PIECE_BYTES = 128 * 1024;
+const QUIET_LEVEL = 0.06; // of Microphone.level()
+const QUIET_MS = 6_000;
+const BEHIND_SECONDS = 6;
+
+// The service's own names for what a person can mend, where the close code alone does not tell.
+const REASONS = { unknown_language: "language" };
+
+const transcript = new Transcript(elements.transcript);
+const meter = new Meter(elements.meter, elements.main);
+let token = null;
+let run = null; // the recording or upload that is on, or the last one
+let lastAction = startSpeaking; // what "try again" tries
+
+const busy = () => ["asking", "recording", "uploading", "finishing"].includes(view.state());
+const current = (one) => run === one; // late events of an earlier run are nobody's
+
+// ---- a run: from the first byte to the final text
+
+function begin(kind, extra = {}) {
+  view.hideProblem();
+  view.notice(null);
+  view.verdict(null);
+  view.elapsed("0:00");
+  transcript.clear();
+  run = { kind, begunAt: performance.now(), soundAt: performance.now(), screen: keepScreenOn(), ...extra };
+  run.clock = setInterval(tick, 250, run);
+  run.stream = open(run);
+  return run;
+}
+
+function open(one) {
+  const start = { language: elements.language.value || null, task: elements.task.value, words: true };
+  const only = (handler) => (message) => current(one) && handler(message);
+  return new Stream(token, start, {
+    link: only((name) => linkChanged(one, name)),
+    ready: only((message) => view.kept(message.limits?.keep_seconds ?? keepSeconds)),
+    ack: only((bytes) => one.file && view.progress(one.file.name, bytes / one.file.size)),
+    live: only((message) => liveText(one, message)),
+    commit: only((message) => view.following(() => transcript.commit(message))),
+    final: only((message) => finalText(one, message)),
+    notice: only((message) => view.noticeText([message.message, message.hint].filter(Boolean).join(" "))),
+    end: only((reason) => ended(one, reason)),
+    problem: only((problem) => failed(one, problem)),
+  });
+}
+
+function linkChanged(one, name) {
+  if (name === "open" && one.wasLost) view.notice("notice_back");
+  if (name === "lost" && one.kind === "microphone") view.notice("notice_lost");
+  one.wasLost ||= name === "lost";
+  view.setLink(name);
+}
+
+function liveText(one, message) {
+  view.following(() => transcript.live(message));
+  if (one.kind !== "microphone" || view.state() !== "recording") return;
+  if (message.lag > BEHIND_SECONDS) view.notice("notice_behind", { seconds: Math.round(message.lag) });
+  else if (one.behind) view.notice(null);
+  one.behind = message.lag > BEHIND_SECONDS;
+}
+
+function tick(one) {
+  if (view.state() !== "recording") return;
+  const now = performance.now();
+  view.elapsed(clock((now - one.begunAt) / 1000));
+  if (one.microphone.level() > QUIET_LEVEL) {
+    if (one.quiet) view.notice(null);
+    one.quiet = false;
+    one.soundAt = now;
+  } else if (!one.quiet && now - one.soundAt > QUIET_MS) {
+    one.quiet = true;
+    view.notice("notice_quiet");
+  }
+}
+
+async function startSpeaking() {
+  lastAction = startSpeaking;
+  if (busy() || !haveToken()) return;
+  const obstacle = recordingObstacle();
+  if (obstacle) {
+    view.showProblem(`problem_${obstacle}`, { action: null });
+    return;
+  }
+  const before = view.state();
+  view.hideProblem();
+  view.setState("asking");
+  let microphone;
+  try {
+    microphone = await Microphone.open();
+  } catch (error) {
+    view.setState(before);
+    view.showProblem(`problem_${error.message}`);
+    return;
+  }
+  // Recording begins before the service has answered: the first words are kept until it has.
+  const one = begin("microphone", { microphone });
+  microphone.start(
+    (bytes) => one.stream.push(bytes),
+    (reason) => current(one) && recordingBroke(reason),
+  );
+  meter.start(() => microphone.level());
+  view.setState("recording");
+  view.say("say_recording");
+}
+
+function recordingBroke(reason) {
+  if (view.state() !== "recording") return;
+  if (reason === "microphone_ended") view.notice("notice_microphone_ended");
+  else view.showProblem("problem_recorder_failed");
+  stop();
+}
+
+async function sendFile(file) {
+  lastAction = () => sendFile(file);
+  if (busy() || !haveToken()) return;
+  if (!file.size) {
+    view.showProblem("problem_empty_file", { action: null, values: { name: file.name } });
+    return;
+  }
+  const one = begin("file", { file });
+  view.progress(file.name, 0);
+  view.setState("uploading");
+  try {
+    for (let offset = 0; offset < file.size && !one.cut; offset += FILE_PIECE_BYTES) {
+      if (!(await one.stream.room())) return;
+      one.stream.push(new Uint8Array(await file.slice(offset, offset + FILE_PIECE_BYTES).arrayBuffer()));
+    }
+  } catch {
+    view.showProblem("problem_unreadable_file", { action: null, values: { name: file.name } });
+  }
+  finishing(one);
+}
+
+async function stop() {
+  const one = run;
+  if (one.kind === "file") {
+    one.cut = true; // the loop above ends, and finishes
+    return;
+  }
+  if (view.state() !== "recording") return;
+  view.setState("finishing");
+  view.say("say_stopped");
+  meter.stop();
+  await one.microphone.stop(); // hands over the last slice first
+  finishing(one);
+}
+
+function finishing(one) {
+  if (one.released) return; // it failed meanwhile
+  view.setState("finishing");
+  one.stream.finish();
+}
+
+// ---- how a run ends
+
+function finalText(one, message) {
+  one.final = message;
+  view.following(() => {
+    const changed = transcript.final(message.segments, copyPart);
+    const facts = [
+      () => languageName(message.language, language()),
+      () => clock(message.duration),
+      () => message.model,
+    ];
+    if (!message.text.trim()) view.verdict("final_empty");
+    else if (changed === null) view.verdict("final_plain", {}, facts);
+    else view.verdict(changed ? "final_changed" : "final_same", { count: changed }, facts);
+  });
+}
+
+function ended(one, reason) {
+  release(one);
+  if (reason === "timeout") view.notice("notice_time_limit");
+  else if (reason === "shutdown") view.notice("notice_shutdown");
+  else if (view.state() === "recording") view.notice("notice_resume_late");
+  else view.notice(null);
+  view.setLink("closed");
+  view.setState(one.final ? "final" : "unfinished");
+  if (!one.final) showUnfinished();
+  else view.say(one.final.text.trim() ? "final_plain" : "final_empty");
+}
+
+function failed(one, problem) {
+  release(one);
+  view.notice(null);
+  view.setLink(problem.code === "token" ? "locked" : "failed");
+  if (one.final) {
+    ended(one, "stopped"); // all that mattered had come
+    return;
+  }
+  showUnfinished();
+  const name = REASONS[problem.reason] ?? problem.code;
+  if (name === "token") askForToken("token_wrong");
+  else {
+    const detail = name === "other" ? [problem.message, problem.hint].filter(Boolean).join(" ") : "";
+    view.showProblem(`problem_${name}`, { retryAfter: problem.retryAfter ?? 0, detail });
+  }
+}
+
+/** Keep what there is of the text, and say that it is not the final one. */
+function showUnfinished() {
+  transcript.settle();
+  view.setState(transcript.isEmpty ? "idle" : "unfinished");
+  view.verdict(transcript.isEmpty ? null : "unfinished");
+}
+
+/** Let go of microphone, screen and clock. */
+function release(one) {
+  one.released = true;
+  clearInterval(one.clock);
+  one.cut = true;
+  one.screen();
+  meter.stop();
+  one.microphone?.stop();
+}
+
+// ---- the key
+
+function haveToken() {
+  token = readToken();
+  if (!token) askForToken("token");
+  return Boolean(token);
+}
+
+function askForToken(name) {
+  view.setLink("locked");
+  view.showProblem(name, { action: "token" });
+  elements.token.focus({ preventScroll: true });
+}
+
+elements.tokenForm.addEventListener("submit", (event) => {
+  event.preventDefault();
+  token = useTypedToken(elements.token.value);
+  elements.token.value = "";
+  view.hideProblem();
+  view.setLink("idle");
+  elements.main.focus();
+});
+
+addEventListener("hashchange", () => {
+  if (busy() || !readToken()) return; // another link was opened in this tab
+  view.hideProblem();
+  view.setLink("idle");
+});
+
+// ---- buttons, files, language
+
+async function copyPart(text) {
+  view.notice((await copyText(text)) ? "copied" : "copy_failed");
+}
+
+elements.main.addEventListener("click", () => (busy() ? stop() : startSpeaking()));
+elements.tryAgain.addEventListener("click", () => lastAction());
+elements.problemClose.addEventListener("click", () => {
+  view.hideProblem();
+  elements.main.focus();
+});
+elements.copy.addEventListener("click", () => copyPart(transcript.text));
+elements.formats.addEventListener("click", async ({ target }) => {
+  const { format } = target.closest("button")?.dataset ?? {};
+  if (!format) return;
+  const name = `openmic-${new Date().toISOString().slice(0, 16).replace(/[T:]/g, "-")}`;
+  await download(token, run.stream.sessionId, format, name).catch(() => view.notice("download_failed"));
+});
+
+acceptFiles(elements, busy, sendFile);
+
+addEventListener("beforeunload", (event) => {
+  if (busy()) event.preventDefault();
+});
+
+elements.switch.addEventListener("click", () => {
+  setLanguage(language() === "en" ? "tr" : "en", { remember: true });
+  view.relabel();
+});
+
+// ---- the first look
+
+let keepSeconds = null;
+
+setLanguage(preferredLanguage());
+view.relabel();
+view.kept(null);
+if (haveToken()) view.setLink("idle");
+fetch("healthz")
+  .then((response) => response.json())
+  .then((health) => {
+    keepSeconds = health.keep_seconds ?? null;
+    view.kept(keepSeconds);
+  })
+  .catch(() => {}); // an old service or none: starting will tell

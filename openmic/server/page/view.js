@@ -1,0 +1,156 @@
+// What the page looks like in each state. Decides nothing.
+
+import { fillLanguages } from "./languages.js";
+import { language, t } from "./strings.js";
+
+const byId = (id) => document.getElementById(id);
+
+export const elements = Object.fromEntries(
+  ["switch", "problem", "token-form", "token", "try-again", "problem-close", "transcript", "copy", "formats", "language"]
+    .concat(["task", "meter", "main", "open", "file", "drop", "kept"])
+    .map((id) => [id.replace(/-(\w)/g, (_, letter) => letter.toUpperCase()), byId(id)]),
+);
+
+// The button's words in each state; idle, asking, recording, uploading, finishing, final, unfinished are all there are.
+const MAIN_TEXT = {
+  idle: "start",
+  asking: "asking",
+  recording: "stop",
+  uploading: "stop_upload",
+  finishing: "finishing",
+  final: "start_again",
+  unfinished: "start_again",
+};
+
+let redraw = {}; // what has to be said again when the page's language changes
+let countdown = 0;
+
+export function state() {
+  return document.body.dataset.state;
+}
+
+export function setState(name) {
+  document.body.dataset.state = name;
+  byId("main-text").textContent = t(MAIN_TEXT[name]);
+  byId("working").textContent = name === "finishing" ? t("finishing") : "";
+  elements.main.disabled = name === "asking" || name === "finishing";
+}
+
+export function setLink(name) {
+  document.body.dataset.link = name;
+  byId("link-text").textContent = t(`link_${name}`);
+}
+
+/** A line above the button, read out politely; null takes it away. */
+export function notice(key, values = {}) {
+  redraw.notice = key && [key, values];
+  const text = key ? t(key, values) : "";
+  if (byId("notice").textContent !== text) byId("notice").textContent = text;
+}
+
+/** The same, in words that the service chose. */
+export function noticeText(text) {
+  redraw.notice = null;
+  byId("notice").textContent = text;
+}
+
+/** Read out, not shown: what eyes see anyway. */
+export function say(key, values) {
+  byId("say").textContent = t(key, values);
+}
+
+export function elapsed(text) {
+  byId("elapsed").textContent = text;
+}
+
+/**
+ * Show a problem by the name of its strings. `action`: "token" asks for the key, "retry" offers to try again (after
+ * `retryAfter` seconds), null offers nothing. `detail` is added as the service worded it.
+ */
+export function showProblem(name, { action = "retry", retryAfter = 0, values = {}, detail = "" } = {}) {
+  redraw.problem = [name, { action, retryAfter: 0, values, detail }];
+  byId("problem-title").textContent = t(`${name}_title`, values);
+  byId("problem-body").textContent = [t(`${name}_body`, values), detail].filter(Boolean).join(" ");
+  elements.tokenForm.hidden = action !== "token";
+  elements.tryAgain.hidden = action !== "retry";
+  elements.problem.hidden = false;
+  countDown(Math.ceil(retryAfter));
+  elements.problem.scrollIntoView({ block: "nearest" });
+}
+
+export function hideProblem() {
+  redraw.problem = null;
+  clearInterval(countdown);
+  elements.problem.hidden = true;
+}
+
+function countDown(seconds) {
+  clearInterval(countdown);
+  const show = () => {
+    elements.tryAgain.disabled = seconds > 0;
+    elements.tryAgain.textContent = seconds > 0 ? t("try_again_in", { seconds }) : t("try_again");
+    if (seconds <= 0) clearInterval(countdown);
+    seconds -= 1;
+  };
+  countdown = setInterval(show, 1000);
+  show();
+}
+
+/** What came of the recording: a sentence and, after it, facts. */
+export function verdict(key, values = {}, facts = []) {
+  redraw.verdict = key && [key, values, facts];
+  byId("verdict").textContent = key ? [t(key, values), facts.map((fact) => fact()).join(" · ")].filter(Boolean).join(" ") : "";
+}
+
+export function progress(name, fraction) {
+  const percent = Math.floor(fraction * 100);
+  redraw.progress = [name, fraction];
+  byId("progress").value = fraction;
+  byId("sending-name").textContent = t("sending", { name });
+  byId("sending-percent").textContent = t("sent_percent", { percent });
+}
+
+/** Who keeps what, for how long; null where the service does not say. */
+export function kept(seconds) {
+  redraw.kept = [seconds];
+  if (seconds === null) elements.kept.textContent = t("kept_unknown");
+  else elements.kept.textContent = seconds > 0 ? t("kept_until", { time: inWords(seconds) }) : t("kept_not");
+}
+
+/** 3600 -> "1 hour", in the page's language. */
+function inWords(seconds) {
+  const [amount, unit] = [
+    [seconds / 86_400, "day"],
+    [seconds / 3600, "hour"],
+    [seconds / 60, "minute"],
+    [seconds, "second"],
+  ].find(([value]) => value >= 1) ?? [seconds, "second"];
+  const form = { style: "unit", unit, unitDisplay: "long", maximumFractionDigits: 1 };
+  return new Intl.NumberFormat(language(), form).format(amount);
+}
+
+/** Say everything again, in the language that the page has now. */
+export function relabel() {
+  const { notice: line, problem, verdict: outcome, progress: upload, kept: keeping } = redraw;
+  fillLanguages(elements.language, language(), {
+    detect: t("detect"),
+    common: t("common_languages"),
+    all: t("all_languages"),
+  });
+  elements.switch.lang = language() === "en" ? "tr" : "en";
+  setState(state());
+  setLink(document.body.dataset.link);
+  if (line) notice(...line);
+  if (problem) showProblem(...problem);
+  if (outcome) verdict(...outcome);
+  if (upload) progress(...upload);
+  if (keeping) kept(...keeping);
+}
+
+/** Run `change`, which makes the text longer, and stay at its end if the reader was there. */
+export function following(change) {
+  const page = document.scrollingElement;
+  const atEnd = page.scrollHeight - page.scrollTop - innerHeight < 80;
+  change();
+  if (atEnd) page.scrollTop = page.scrollHeight;
+}
