@@ -1,0 +1,1 @@
+"""A stand-in for Colab's own package: importable means "this is Colab"."""
