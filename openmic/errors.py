@@ -45,6 +45,10 @@ class OpenmicError(Exception):
         """What happened and why, in one breath (the wire's ``message``)."""
         return f"{self.what} {self.why}"
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in a notebook in place of a traceback."""
+        return [self.what, f"Why: {self.why}", f"What to do: {self.hint}"]
+
 
 class ProblemTable(Mapping[str, Problem]):
     """The problems of one room, by code."""

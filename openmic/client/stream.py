@@ -221,7 +221,7 @@ class Stream:
         except ConnectionClosed as closed:
             code = closed.rcvd.code if closed.rcvd is not None else 1006
             error = closing_error(self._address, closed, told)
-            if (told is not None and code != 1001) or code in FINAL_CLOSE_CODES:
+            if told is not None or code in FINAL_CLOSE_CODES:
                 raise error from closed
             return error
 

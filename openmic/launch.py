@@ -1,0 +1,288 @@
+"""Model, server and tunnel as one object that starts and stops."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import secrets
+import socket
+import sys
+import threading
+from types import ModuleType, TracebackType
+from typing import Any, Protocol
+
+from pydantic import SecretStr, ValidationError
+
+from openmic.errors import OpenmicError
+from openmic.launch_problems import PROBLEMS
+from openmic.notebook.card import Card
+from openmic.notebook.dashboard import Dashboard
+from openmic.notebook.place import in_colab, in_notebook
+from openmic.notebook.progress import NotebookProgress
+from openmic.notebook.status import SessionStatus, Status
+from openmic.server.app import create_app
+from openmic.server.problems import PROBLEMS as SERVER_PROBLEMS
+from openmic.server.thread import ServerThread
+from openmic.sessions.registry import Sessions
+from openmic.sessions.session import SessionSnapshot
+from openmic.settings import Settings
+from openmic.speech.load import load_engine
+from openmic.speech.types import Engine
+from openmic.terminal import TerminalProgress, complain
+from openmic.tunnels import Tunnel, how_to_get_public_url, open_tunnel
+
+logger = logging.getLogger(__name__)
+
+_TOKEN_BYTES = 24
+
+
+class _Progress(Protocol):
+    def __call__(self, what: str, fraction: float | None) -> None: ...
+
+    def close(self) -> None: ...
+
+
+_lock = threading.RLock()
+_current: OpenMic | None = None
+
+
+def launch(model: str = "auto", language: str | None = None, tunnel: str = "auto", **settings: Any) -> OpenMic:
+    """Load Whisper, start the server, open the tunnel; an earlier service of this process is stopped first.
+
+    Args:
+        model: ``tiny`` ... ``turbo``, a path to a ``.pt`` file, or ``auto``.
+        language: of sessions that name none (ISO 639-1); None: detect it.
+        tunnel: ``auto``, ``ngrok``, ``cloudflare`` or ``none``.
+        settings: any other field of ``Settings``. What is left at its default is looked up in the environment.
+
+    Returns:
+        The running service. Where only the tunnel failed, that is told and the service has a local link.
+
+    Raises:
+        OpenmicError: a setting cannot be used, the weights cannot be had, or the port is in use; nothing is left
+            running then.
+    """
+    global _current
+    chosen = make_settings(model=model, language=language, tunnel=tunnel, **settings)
+    with _lock:
+        stop_current()
+        progress = _progress()
+        mic = OpenMic(chosen)
+        try:
+            mic._start(progress)
+        except BaseException:
+            mic.stop()
+            raise
+        finally:
+            progress.close()
+        _current = mic
+        return mic
+
+
+def stop_current() -> None:
+    """Stop the service of this process, if one runs."""
+    global _current
+    with _lock:
+        if _current is not None:
+            _current.stop()
+            _current = None
+
+
+atexit.register(stop_current)
+
+
+def make_settings(**given: Any) -> Settings:
+    """Settings from arguments; one that equals its default counts as not given.
+
+    Raises:
+        OpenmicError: ``unknown_setting``, ``bad_setting``. The text holds no value: it could be a secret.
+    """
+    fields = Settings.model_fields
+    for name in given:
+        if name not in fields:
+            raise PROBLEMS.error("unknown_setting", name=name, known=", ".join(fields))
+    try:
+        return Settings(**{name: value for name, value in given.items() if value != fields[name].default})
+    except ValidationError as invalid:
+        first = invalid.errors(include_url=False, include_input=False, include_context=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else "?"
+        error = PROBLEMS.error(
+            "bad_setting", name=name, detail=str(first["msg"]).rstrip("."), variable=f"OPENMIC_{name.upper()}"
+        )
+    raise error
+
+
+def _progress() -> _Progress:
+    return NotebookProgress() if in_notebook() else TerminalProgress()
+
+
+class OpenMic:
+    """A running service; ``launch`` makes it. As a context manager it stops at the end of the block.
+
+    Attributes:
+        settings: what it runs with.
+        local_url, url: where it is on this machine, and for everybody (the same without a tunnel).
+        token: what clients must show.
+        link: ``url`` with the token in its fragment, for people.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._token = settings.token or SecretStr(secrets.token_urlsafe(_TOKEN_BYTES))
+        self._engine: Engine | None = None
+        self._sessions: Sessions | None = None
+        self._server: ServerThread | None = None
+        self._tunnel: Tunnel | None = None
+        self._stopping = threading.Lock()
+        self._stopped = False
+        self.local_url = ""
+
+    def _start(self, progress: _Progress) -> None:
+        _check_port(self.settings.host, self.settings.port)
+        self._engine = load_engine(self.settings, progress)
+        self._sessions = Sessions(self.settings, self._engine)
+        app = create_app(self.settings, self._sessions, self.token)
+        self._server = ServerThread(app, self.settings.host, self.settings.port)
+        self._server.start()
+        self.local_url = self._server.url.rstrip("/")
+        try:
+            self._tunnel = open_tunnel(self.settings, self._server.port, progress)
+        except OpenmicError as error:
+            progress.close()
+            complain(error, sys.stdout)
+            print("The service runs with its local link.")
+
+    @property
+    def token(self) -> str:
+        """What clients must show."""
+        return self._token.get_secret_value()
+
+    @property
+    def url(self) -> str:
+        """Where everybody finds it: the public URL, or the local one where there is none."""
+        return self._tunnel.public_url if self._tunnel is not None else self.local_url
+
+    @property
+    def link(self) -> str:
+        """For people: ``url`` with the token in its fragment, which browsers do not send."""
+        return f"{self.url}/#token={self.token}"
+
+    @property
+    def running(self) -> bool:
+        """Whether it answers."""
+        return not self._stopped and self._server is not None
+
+    def card(self) -> Card:
+        """Link, QR code, and how long they are good for."""
+        info = self._engine.info if self._engine is not None else None
+        public = self._tunnel
+        good_for = "The link works while this service runs; a new start makes a new token."
+        return Card(
+            link=self.link,
+            model=info.name if info else "?",
+            device=info.device if info else "?",
+            good_for=(public.expires if public is not None else None) or good_for,
+            public_hint="" if public is not None else how_to_get_public_url(),
+            tunnel=public.name if public is not None else "",
+            colab=in_colab(),
+        )
+
+    def dashboard(self) -> Dashboard:
+        """What it does right now, to display or to ``watch``."""
+        return Dashboard(self.status, self.stop)
+
+    def status(self) -> Status:
+        """A snapshot for whoever shows it; from any thread."""
+        engine, sessions, tunnel = self._engine, self._sessions, self._tunnel
+        stats = engine.stats() if engine is not None and self.running else None
+        return Status(
+            state="running" if self.running else "stopped",
+            link=self.link if self.running else "",
+            tunnel=_tunnel_line(tunnel),
+            model=engine.info.name if engine is not None else "?",
+            device=engine.info.device if engine is not None else "?",
+            busy=stats.busy if stats else 0.0,
+            step_seconds=stats.step_seconds if stats else 0.0,
+            lag_seconds=stats.lag_seconds if stats else 0.0,
+            memory_bytes=stats.memory_bytes if stats else None,
+            sessions=tuple(_session(one) for one in reversed(sessions.list())) if sessions is not None else (),
+        )
+
+    def stop(self) -> None:
+        """Finish running sessions (up to ``settings.stop_seconds``), then close everything. Again: does nothing."""
+        with self._stopping:
+            if self._stopped:
+                return
+            self._stopped = True
+            for part in (self._sessions, self._server, self._tunnel, self._engine):
+                if part is None:
+                    continue
+                try:
+                    part.stop() if isinstance(part, ServerThread) else part.close()
+                except Exception:  # the others must still be closed
+                    logger.exception("closing %s failed", type(part).__name__)
+
+    def close_tunnel(self) -> None:
+        """Take the public link down at once, and nothing else."""
+        if self._tunnel is not None:
+            self._tunnel.close()
+
+    def __enter__(self) -> OpenMic:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<OpenMic {'running at ' + self.url if self.running else 'stopped'}>"
+
+    def _repr_html_(self) -> str:
+        return self.card()._repr_html_()
+
+
+def _check_port(host: str, port: int) -> None:
+    """Refuse a port that is in use before minutes go into weights; the server binds it for good later."""
+    if port == 0:
+        return
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SERVER_PROBLEMS.error("port_in_use", host=host, port=port) from error
+
+
+def _tunnel_line(tunnel: Tunnel | None) -> str:
+    if tunnel is None:
+        return ""
+    return tunnel.name if tunnel.alive() else f"{tunnel.name} has stopped: launch again for a new public link"
+
+
+def _session(one: SessionSnapshot) -> SessionStatus:
+    return SessionStatus(
+        session_id=one.id,
+        state=one.state,
+        attached=one.attached,
+        audio_seconds=one.audio_seconds,
+        lag_seconds=one.lag,
+        committed_text=one.committed_text,
+        live_text=one.live_text,
+        final_text=one.final.text if one.final is not None else None,
+        problem=one.error.what if one.error is not None else "",
+    )
+
+
+class _CallableModule(ModuleType):
+    """``openmic.launch`` is this module as soon as anyone has imported it; calling it does what its name says."""
+
+    def __call__(
+        self, model: str = "auto", language: str | None = None, tunnel: str = "auto", **settings: Any
+    ) -> OpenMic:
+        return launch(model, language, tunnel, **settings)
+
+
+_CallableModule.__call__.__doc__ = launch.__doc__
+sys.modules[__name__].__class__ = _CallableModule

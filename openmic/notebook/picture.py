@@ -1,0 +1,81 @@
+"""The dashboard's picture: a status as HTML, and as text for front ends without it."""
+
+from __future__ import annotations
+
+from html import escape
+
+from openmic.notebook.card import QUIET, STYLE
+from openmic.notebook.status import SessionStatus, Status
+
+_CELL = "padding:3px 10px 3px 0;vertical-align:top;text-align:left;border:0;background:none"
+_SHOWN_CHARACTERS = 400  # of each session's text: its end
+
+
+def status_html(status: Status) -> str:
+    """The whole picture; every word of others is escaped."""
+    link = escape(status.link, quote=True)
+    anchor = f'<a href="{link}" target="_blank" rel="noopener noreferrer">{link}</a>' if link else ""
+    rows = "".join(_row(session) for session in status.sessions)
+    heads = "".join(f'<th style="{_CELL}">{title}</th>' for title in ("Session", "State", "Audio", "Behind", "Text"))
+    table = (
+        f'<table style="border-collapse:collapse;width:100%;margin-top:.6em"><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
+        if rows
+        else f'<p style="{QUIET}">No session yet: open the link and speak.</p>'
+    )
+    return (
+        f'<div style="{STYLE};max-width:none"><strong>openmic: {escape(status.state)}</strong> '
+        f'<span style="overflow-wrap:anywhere">{anchor}</span>'
+        f'<p style="margin:.4em 0">{escape(_load(status))}</p>{table}</div>'
+    )
+
+
+def status_text(status: Status) -> str:
+    """The same for a front end that shows text alone."""
+    lines = [f"openmic: {status.state} {status.link}", _load(status)]
+    for session in status.sessions:
+        lines.append(f"{session.session_id[:8]}  {_state(session)}  {session.audio_seconds:.1f} s  {_text(session)}")
+    return "\n".join(lines)
+
+
+def _load(status: Status) -> str:
+    parts = [f"Whisper {status.model} on {status.device}", f"load {status.busy:.0%}"]
+    if status.step_seconds:
+        parts.append(f"last step {status.step_seconds * 1000:.0f} ms")
+    parts.append(f"longest wait {status.lag_seconds:.1f} s")
+    if status.memory_bytes is not None:
+        parts.append(f"memory {status.memory_bytes / 2**30:.1f} GiB")
+    parts.append(status.tunnel or "no public link")
+    return " · ".join(parts)
+
+
+def _state(session: SessionStatus) -> str:
+    return session.state if session.attached or session.state != "receiving" else "connection lost"
+
+
+def _text(session: SessionStatus) -> str:
+    if session.final_text is not None:
+        return session.final_text.strip()
+    return f"{session.committed_text} {session.live_text}".strip()
+
+
+def _row(session: SessionStatus) -> str:
+    if session.final_text is not None:
+        text = escape(_end(session.final_text.strip()))
+    else:
+        live = f' <span style="opacity:.55">{escape(session.live_text)}</span>' if session.live_text else ""
+        text = escape(_end(session.committed_text)) + live
+    if session.problem:
+        text += f' <em style="opacity:.75">{escape(session.problem)}</em>'
+    cells = (
+        f"<code>{escape(session.session_id[:8])}</code>",
+        escape(_state(session)),
+        f"{session.audio_seconds:.1f}&nbsp;s",
+        f"{session.lag_seconds:.1f}&nbsp;s" if session.state == "receiving" else "",
+        f'<span style="overflow-wrap:anywhere">{text}</span>',
+    )
+    return "<tr>" + "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells) + "</tr>"
+
+
+def _end(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else "… " + text[-_SHOWN_CHARACTERS:]

@@ -1,0 +1,71 @@
+"""A recording sent to the service as an external client would, its text shown in the cell while it comes."""
+
+from __future__ import annotations
+
+import sys
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from openmic.client import Result, stream_file
+from openmic.client.caption import Caption
+from openmic.client.result import Message
+from openmic.notebook.card import QUIET, STYLE
+from openmic.notebook.place import Area, in_notebook
+from openmic.sample import sample_path
+from openmic.terminal import LiveLines
+
+
+class LiveView:
+    """Draws a stream's messages into the running cell: promised words plain, the unstable tail pale."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._area = Area()
+        self._caption = Caption()
+        self._note = "Connecting."
+
+    def __call__(self, message: Message) -> None:
+        """Show what ``message`` changes."""
+        self._caption.update(message)
+        match message["type"]:
+            case "ready":
+                self._note = f"Connected to Whisper {message['model']} on {message['device']}."
+            case "live":
+                self._note = f"{message['audio_seconds']:.1f} s heard, {message['lag']:.1f} s behind."
+            case "connection":
+                self._note = (
+                    "Connected again." if message["state"] == "resumed" else f"{message['detail']} Trying again."
+                )
+            case "warning" | "error":
+                self._note = f"{message['message']} {message.get('hint') or ''}"
+            case "final":
+                self._note = f"Final text of {message['duration']:.1f} s of audio, language {message['language']}."
+            case "done":
+                return
+        self._area.show(self.html(), f"{self._caption.text}\n{self._note}")
+
+    def html(self) -> str:
+        """What is shown now."""
+        live = f'<span style="opacity:.55">{escape(self._caption.live)}</span>'
+        return (
+            f'<div style="{STYLE}"><strong>{escape(self._title)}</strong>'
+            f'<p style="margin:.4em 0;min-height:3em">{escape(self._caption.committed)}{live}</p>'
+            f'<p style="{QUIET}">{escape(self._note)}</p></div>'
+        )
+
+
+def stream_sample(link: str, path: str | Path | None = None, **options: Any) -> Result:
+    """Stream a recording to ``link`` over a real WebSocket, at the speed of speech, and watch the text arrive.
+
+    Args:
+        link: the service's link, or an object that has one as ``link``.
+        path: the recording; None: the project's own ``quickstart``.
+        options: see ``openmic.client.stream_file``.
+
+    Raises:
+        OpenmicError: any of the client's problems, or the service's.
+    """
+    path = sample_path() if path is None else Path(path)
+    on_message = LiveView(path.name) if in_notebook() else LiveLines(sys.stdout)
+    return stream_file(getattr(link, "link", link), path, on_message=on_message, **options)

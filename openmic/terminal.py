@@ -1,0 +1,156 @@
+"""How openmic shows itself in a terminal: work in progress, live text, the card with its QR code.
+
+On a terminal one line is rewritten in place; into a file or a pipe every change is a line of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import unicodedata
+from io import StringIO
+from typing import TextIO
+
+from openmic.client.caption import Caption
+from openmic.client.result import Message
+from openmic.errors import OpenmicError
+
+DIM, PLAIN, CLEAR_LINE = "\x1b[2m", "\x1b[0m", "\r\x1b[2K"
+_STEP = 0.25  # into a file, progress is written at each quarter
+
+
+def printable(text: str) -> str:
+    """Text of others without what would steer a terminal."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def columns(text: str) -> int:
+    """How many cells of a terminal ``text`` takes."""
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def _last_columns(text: str, width: int) -> str:
+    while columns(text) > width:
+        text = text[1:]
+    return text
+
+
+class TerminalProgress:
+    """A ``ProgressCallback`` for a terminal."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out or sys.stderr
+        self._rewrite = self._out.isatty()
+        self._what = ""
+        self._shown = 0.0
+
+    def __call__(self, what: str, fraction: float | None) -> None:
+        new = what != self._what
+        if self._rewrite:
+            if new and self._what:
+                self._out.write("\n")
+            done = "" if fraction is None else f"  {fraction:4.0%}"
+            width = shutil.get_terminal_size().columns - 1
+            self._out.write(CLEAR_LINE + what[: width - len(done)] + done)
+            if fraction is not None and fraction >= 1:
+                self._out.write("\n")
+                what = ""
+        elif new or (fraction is not None and fraction < 1 and fraction - self._shown >= _STEP):
+            self._out.write(f"{what}{'' if not fraction else f'  {fraction:.0%}'}\n")
+            self._shown = fraction or 0.0
+        self._what = what
+        self._out.flush()
+
+    def close(self) -> None:
+        """Leave the line."""
+        if self._rewrite and self._what:
+            self._out.write("\n")
+            self._out.flush()
+        self._what = ""
+
+
+class LiveLines:
+    """Prints a stream's text while it comes."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._rewrite = out.isatty()
+        self._caption = Caption()
+        self._printed = 0  # characters of the committed text that stand on finished lines
+
+    def __call__(self, message: Message) -> None:
+        """Show what ``message`` changes."""
+        kind = message["type"]
+        if kind == "connection":
+            lost = "connection lost, trying again: " + str(message["detail"])
+            self._note(lost if message["state"] == "lost" else "connected again")
+        elif kind in ("warning", "error"):
+            self._note(f"{message['message']} {message.get('hint') or ''}")
+        elif kind == "final":
+            self.close()
+        elif self._caption.update(message):
+            if self._rewrite:
+                self._draw()
+            else:
+                at = message["end"] if kind == "commit" else message["audio_seconds"]
+                self._out.write(f"{at:7.1f} s  {kind:6}  {printable(message['text']).strip()}\n")
+        self._out.flush()
+
+    def close(self) -> None:
+        """Leave the line."""
+        if self._rewrite and self._caption.text:
+            self._caption.live = ""
+            self._draw()
+            self._out.write("\n")
+            self._out.flush()
+        self._caption, self._printed = Caption(), 0
+
+    def _draw(self) -> None:
+        width = max(20, shutil.get_terminal_size().columns - 1)
+        committed = printable(self._caption.committed)
+        while columns(committed[self._printed :].lstrip()) > width:
+            line = _first_line(committed[self._printed :], width)
+            self._out.write(CLEAR_LINE + line.lstrip() + "\n")
+            self._printed += len(line)
+        here = committed[self._printed :].lstrip()
+        shown = _last_columns(here + printable(self._caption.live), width)
+        live = min(len(shown), len(self._caption.live))
+        self._out.write(f"{CLEAR_LINE}{shown[: len(shown) - live]}{DIM}{shown[len(shown) - live :]}{PLAIN}")
+
+    def _note(self, text: str) -> None:
+        self._out.write(f"{CLEAR_LINE if self._rewrite else ''}{printable(text).strip()}\n")
+        if self._rewrite:
+            self._draw()
+
+
+def _first_line(text: str, width: int) -> str:
+    """As many whole words of ``text`` as fit; at least one character."""
+    end = len(text)
+    while columns(text[:end].lstrip()) > width:
+        end -= 1
+    space = text.rfind(" ", 1, end + 1)
+    return text[: space if text[:space].strip() and space > 0 else max(1, end)]
+
+
+def qr_code(link: str, out: TextIO) -> str:
+    """``link`` as a QR code of block characters, "" where ``out`` cannot show them."""
+    import segno
+
+    try:
+        "█▀▄".encode(out.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return ""
+    drawing = StringIO()
+    segno.make(link, error="l", micro=False).terminal(drawing, border=2, compact=True)
+    return drawing.getvalue()
+
+
+def complain(error: OpenmicError, out: TextIO | None = None) -> None:
+    """What happened, why, and what to do, on lines of their own."""
+    out = out or sys.stderr
+    for label, sentence in (("", error.what), ("Why: ", error.why), ("What to do: ", error.hint)):
+        if sentence:
+            out.write(f"{label}{printable(sentence)}\n")
+    out.flush()
