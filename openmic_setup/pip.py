@@ -1,0 +1,97 @@
+"""Installs what is missing into this interpreter, and moves nothing that it has."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from openmic_setup import environment
+from openmic_setup.problems import PIP_FAILURES, SetupError
+from openmic_setup.progress import follow
+from openmic_setup.requirements import installed, missing, requirement_name
+
+# Versions that pip can read back as a constraint; an operating system's own packages have others.
+PLAIN_VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc|\.post|\.dev)\d+)*(\+[\w.]+)?")
+TAIL_LINES = 15
+
+
+def install_missing(requirements: list[str]) -> list[str]:
+    """Install those requirements that are missing here; without any, pip is not even started.
+
+    Everything else that is installed is held at its version by a constraints file.
+
+    Returns:
+        Names of distributions that were imported by this process already and have another version now.
+
+    Raises:
+        SetupError: pip failed; its last lines have been printed.
+    """
+    lacking = missing(requirements)
+    if not lacking:
+        return []
+    before = installed()
+    imported = _imported()
+    with tempfile.TemporaryDirectory(prefix="openmic-") as folder:
+        constraints = Path(folder) / "constraints.txt"
+        constraints.write_text("".join(f"{line}\n" for line in held_versions(lacking)), encoding="utf-8")
+        command = [sys.executable, "-u", "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
+        command += ["--progress-bar", "off", "--constraint", str(constraints), *lacking]
+        if importlib.util.find_spec("pip") is None:
+            _run([sys.executable, "-m", "ensurepip"], "Installing pip")
+        _run(command, f"Installing {len(lacking)} packages and what they need")
+    importlib.invalidate_caches()
+    after = installed()
+    return sorted(name for name in imported if name in before and after.get(name) != before[name])
+
+
+def held_versions(lacking: list[str]) -> list[str]:
+    """Constraint lines that hold all that is installed, but for what is to be installed anew."""
+    moving = {requirement_name(requirement) for requirement in lacking}
+    return [
+        f"{name}=={version}"
+        for name, version in sorted(installed().items())
+        if name not in moving and PLAIN_VERSION.fullmatch(version)
+    ]
+
+
+def pip_failure(output: str) -> SetupError:
+    """What pip's output means to a person."""
+    for pattern, what, why, hint in PIP_FAILURES:
+        if re.search(pattern, output):
+            return SetupError(what, why, hint)
+    return SetupError(
+        "The packages could not be installed.",
+        "pip stopped with the lines above.",
+        "Run this again; if it repeats, search for pip's last line or report it with those lines.",
+    )
+
+
+def _run(command: list[str], title: str) -> None:
+    try:
+        follow(command, title, _look_for_change)
+    except subprocess.CalledProcessError as failure:
+        lines = [line for line in failure.output.splitlines() if line.strip()]
+        print("\n".join(f"    {line}" for line in lines[-TAIL_LINES:]), flush=True)
+        raise pip_failure(failure.output) from None
+    except OSError as failure:
+        raise SetupError(
+            "pip could not be started.", f"The system said: {os.strerror(failure.errno or 0)}.", "Run this again."
+        ) from failure
+
+
+def _look_for_change(line: str) -> None:
+    if line.startswith("Installing collected packages"):  # until here pip has only looked and fetched
+        environment.note_change()
+
+
+def _imported() -> set[str]:
+    modules = importlib.metadata.packages_distributions()
+    loaded = {name.partition(".")[0] for name in sys.modules}
+    return {requirement_name(name) for module in loaded for name in modules.get(module, ())}

@@ -1,0 +1,82 @@
+"""Where this runs: the Python, the kind of runtime, the GPU, the network."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from openmic_setup.problems import SetupError
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTHONS = ((3, 11), (3, 12), (3, 13))
+
+
+def python_problem(version: tuple[int, int]) -> SetupError | None:
+    """The error for a Python that openmic does not run on, or None for one that it does."""
+    if version in PYTHONS:
+        return None
+    others = [name for name in (f"python{major}.{minor}" for major, minor in PYTHONS[::-1]) if shutil.which(name)]
+    do = f"run it with {others[0]}, which this machine has" if others else "install one of them and run this with it"
+    return SetupError(
+        f"This Python is {version[0]}.{version[1]}.",
+        "openmic and the packages it stands on run on Python 3.11, 3.12 and 3.13.",
+        f"Please {do}: {others[0] if others else 'python3.12'} colab_bootstrap.py.",
+    )
+
+
+def runtime() -> str:
+    """What this process runs in: ``colab``, ``jupyter``, ``venv`` or ``shell``; only the last needs a .venv."""
+    with contextlib.suppress(ImportError, ValueError):
+        if "google.colab" in sys.modules or importlib.util.find_spec("google.colab"):
+            return "colab"
+    if sys.prefix != sys.base_prefix:
+        return "venv"
+    return "jupyter" if "ipykernel" in sys.modules or "JPY_PARENT_PID" in os.environ else "shell"
+
+
+def gpus() -> list[tuple[str, int, int]]:
+    """Each GPU's name with its free and total memory in MiB, from nvidia-smi; empty where there is none."""
+    query = ["nvidia-smi", "--query-gpu=name,memory.free,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
+        rows = [line.rsplit(",", 2) for line in answer.splitlines() if line.strip()]
+        return [(name.strip(), int(free), int(total)) for name, free, total in rows]
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return []
+
+
+def memory_line() -> str:
+    """The machine's memory, where the system tells it."""
+    try:
+        rows = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        free, total = (int(rows[key].split()[0]) / 2**20 for key in ("MemAvailable", "MemTotal"))
+        return f"{free:.1f} of {total:.1f} GiB memory free"
+    except (OSError, KeyError, ValueError):
+        return "memory unknown"
+
+
+def device_line() -> str:
+    """The GPU and its memory, or the CPU and the machine's."""
+    found = [f"{name}, {free / 1024:.1f} of {total / 1024:.1f} GiB free" for name, free, total in gpus()]
+    return " + ".join(found) or f"no GPU ({os.cpu_count()} CPU cores, {memory_line()})"
+
+
+def cache_dir() -> Path:
+    """Where openmic keeps weights (as its ``cache_dir`` setting, but before anything is installed)."""
+    usual = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    return Path(os.environ.get("OPENMIC_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or usual) / "openmic")
+
+
+def reaches(host: str, port: int = 443) -> bool:
+    """Whether a TCP connection to a host opens within three seconds."""
+    try:
+        socket.create_connection((host, port), timeout=3).close()
+    except OSError:
+        return False
+    return True
