@@ -95,10 +95,10 @@ def _run(command: str, rest: list[str], arguments: list[str]) -> int:
     install_missing(read_requirements(ROOT / "requirements.txt", *tests))
     environment.finish()
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    if command == "test":
-        browser.put_on_path(browser.ensure())
-        return subprocess.run([sys.executable, "-m", "pytest", *rest], cwd=ROOT).returncode
-    _hand_over(command, rest)
+    if command != "test":
+        _hand_over(command, rest)
+    browser.put_on_path(browser.ensure())
+    return subprocess.run([sys.executable, "-m", "pytest", *rest], cwd=ROOT).returncode
 
 
 def _hand_over(command: str, rest: list[str]) -> NoReturn:
