@@ -13,12 +13,14 @@ import tempfile
 from pathlib import Path
 
 from openmic_setup import environment
+from openmic_setup.place import runtime
 from openmic_setup.problems import PIP_FAILURES, SetupError
 from openmic_setup.progress import follow
 from openmic_setup.requirements import installed, missing, requirement_name
 
 # Versions that pip can read back as a constraint; an operating system's own packages have others.
 PLAIN_VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc|\.post|\.dev)\d+)*(\+[\w.]+)?")
+INSTALLING_TOOLS = {"pip", "setuptools", "wheel"}
 TAIL_LINES = 15
 
 
@@ -52,8 +54,14 @@ def install_missing(requirements: list[str]) -> list[str]:
 
 
 def held_versions(lacking: list[str]) -> list[str]:
-    """Constraint lines that hold all that is installed, but for what is to be installed anew."""
+    """Constraint lines that hold all that is installed, but for what is to be installed anew.
+
+    A new virtual environment comes with whatever installing tools its Python carries, often too old for what is
+    installed next; there they may move.
+    """
     moving = {requirement_name(requirement) for requirement in lacking}
+    if runtime() == "venv":
+        moving |= INSTALLING_TOOLS
     return [
         f"{name}=={version}"
         for name, version in sorted(installed().items())
