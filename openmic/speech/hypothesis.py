@@ -1,0 +1,217 @@
+"""One live step: what was said in each stream's window, as words with times.
+
+Greedy decoding, for many streams in one batch. A stream's committed words are fed as a prefix, and its previous
+hypothesis as a draft: one parallel pass checks them all, and only from the first token at which the model has changed
+its mind are tokens generated one by one. The result is what plain greedy decoding gives, at the cost of the new words
+(the check is that of speculative decoding, Leviathan et al. 2023, with the previous hypothesis as the draft model).
+Word times come from the cross-attention of the alignment heads, kept during the same pass (no second one), by dynamic
+time warping as in openai-whisper's ``timing.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+from whisper.timing import dtw_cpu, median_filter
+
+from openmic.audio.types import SAMPLE_RATE, Samples
+from openmic.speech.decoder import Decoder, Row
+from openmic.speech.encoder import FRAME_SECONDS, WindowEncoder
+from openmic.speech.loops import without_loop
+from openmic.speech.types import Task
+from openmic.speech.vocabulary import Vocabulary
+
+TOKENS_PER_SECOND = 10  # nobody speaks faster; a longer hypothesis is a loop
+MEDIAN_FILTER_FRAMES = 7  # as openai-whisper's find_alignment
+
+
+@dataclass(frozen=True, slots=True)
+class TimedWord:
+    """A word of a hypothesis, its tokens, its times in seconds on the stream's clock, and its probability."""
+
+    text: str
+    tokens: tuple[int, ...]
+    start: float
+    end: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one stream wants decoded.
+
+    Attributes:
+        samples: its window, shape (n,), float32.
+        start: seconds on the stream's clock at which the window begins.
+        language: ISO 639-1, or None to detect it.
+        task: transcribe or translate.
+        context: tokens said before the window, as a text prompt.
+        prefix: tokens committed inside the window.
+        draft: tokens that the previous hypothesis had after them.
+    """
+
+    samples: Samples
+    start: float
+    language: str | None
+    task: Task
+    context: tuple[int, ...] = ()
+    prefix: tuple[int, ...] = ()
+    draft: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What the model hears after the prefix.
+
+    Attributes:
+        words: the new words.
+        language: given or detected.
+        no_speech_prob: of the window, 0..1.
+        avg_logprob: mean log-probability of the new tokens and the end token.
+        looped: the decoder repeated itself and was cut short.
+    """
+
+    words: tuple[TimedWord, ...]
+    language: str
+    no_speech_prob: float
+    avg_logprob: float
+    looped: bool
+
+
+@dataclass(slots=True)
+class _Progress:
+    """One row on its way: control tokens, sampled tokens, and their log-probabilities."""
+
+    row: Row
+    control: list[int]
+    start_token: int
+    limit: int
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    no_speech_prob: float = 0.0
+    done: bool = False
+
+
+class HypothesisDecoder:
+    """Runs live steps on one model."""
+
+    def __init__(self, encoder: WindowEncoder, decoder: Decoder, vocabulary: Vocabulary) -> None:
+        self._encoder = encoder
+        self._decoder = decoder
+        self._vocabulary = vocabulary
+        self._never = torch.tensor(
+            [*vocabulary.never, *range(vocabulary.any.timestamp_begin, vocabulary.any.timestamp_begin + 1501)],
+            device=decoder.device,
+        )
+
+    @torch.inference_mode()
+    def step(self, requests: Sequence[Request]) -> list[Hypothesis]:
+        """Decode all windows together; the answers are in the order of ``requests``."""
+        windows = [self._encoder.window(request.samples) for request in requests]
+        rows = [self._decoder.row(window.cross) for window in windows]
+        languages = self._languages(rows, requests)
+        states = [self._begin(*item) for item in zip(rows, requests, languages, strict=True)]
+        self._check_drafts(states, requests)
+        while active := [state for state in states if not state.done]:
+            hidden = self._decoder.forward([s.row for s in active], [[s.tokens[-1]] for s in active])
+            choices, logprobs = self._choose(self._decoder.logits(torch.cat(hidden)))
+            for state, token, logprob in zip(active, choices, logprobs, strict=True):
+                self._take(state, token, logprob)
+        return [
+            self._hypothesis(state, request, window.frames, language)
+            for state, request, window, language in zip(states, requests, windows, languages, strict=True)
+        ]
+
+    def _languages(self, rows: Sequence[Row], requests: Sequence[Request]) -> list[str]:
+        """The languages asked for, detected where none is; leaves the rows empty."""
+        unknown = [row for row, request in zip(rows, requests, strict=True) if request.language is None]
+        found: list[str] = []
+        if unknown and self._vocabulary.multilingual:
+            hidden = self._decoder.forward(unknown, [[self._vocabulary.any.sot]] * len(unknown))
+            scores = self._decoder.logits(torch.cat(hidden))[:, self._vocabulary.language_tokens]
+            found = [self._vocabulary.language_codes[i] for i in scores.argmax(dim=-1).tolist()]
+            for row in unknown:
+                row.length = 0
+        answers = iter(found)
+        return [request.language or next(answers, "en") for request in requests]
+
+    def _begin(self, row: Row, request: Request, language: str) -> _Progress:
+        tokenizer = self._vocabulary.tokenizer(language, request.task)
+        context = [tokenizer.sot_prev, *request.context] if request.context else []
+        control = [*context, *tokenizer.sot_sequence_including_notimestamps]
+        room = self._decoder.context - len(control)
+        limit = min(room, int(TOKENS_PER_SECOND * (1 + len(request.samples) / SAMPLE_RATE)) + len(request.prefix))
+        return _Progress(row, control, len(context), limit)
+
+    def _check_drafts(self, states: Sequence[_Progress], requests: Sequence[Request]) -> None:
+        """Feed control, prefix and draft tokens in one pass; accept the draft as far as the model agrees."""
+        drafts = [list(r.draft[: s.limit - len(r.prefix)]) for s, r in zip(states, requests, strict=True)]
+        feeds = [[*s.control, *r.prefix, *d] for s, r, d in zip(states, requests, drafts, strict=True)]
+        hidden = self._decoder.forward([state.row for state in states], feeds)
+        wanted = [h[[s.start_token, *range(-len(d) - 1, 0)]] for h, s, d in zip(hidden, states, drafts, strict=True)]
+        scores = self._decoder.logits(torch.cat(wanted)).split([len(w) for w in wanted])
+        no_speech = self._vocabulary.any.no_speech
+        for state, request, draft, score in zip(states, requests, drafts, scores, strict=True):
+            state.no_speech_prob = float(score[0].softmax(dim=-1)[no_speech])
+            first = score[1:]
+            if not request.prefix:
+                first[0, self._vocabulary.blank] = -torch.inf
+            choices, logprobs = self._choose(first)
+            state.tokens = list(request.prefix)
+            for place, (token, logprob) in enumerate(zip(choices, logprobs, strict=True)):
+                state.row.length = len(state.control) + len(state.tokens)
+                self._take(state, token, logprob)
+                if state.done or place == len(draft) or token != draft[place]:
+                    break
+
+    def _choose(self, scores: Tensor) -> tuple[list[int], list[float]]:
+        scores[:, self._never] = -torch.inf
+        best, tokens = scores.max(dim=-1)
+        return tokens.tolist(), (best - scores.logsumexp(dim=-1)).tolist()
+
+    def _take(self, state: _Progress, token: int, logprob: float) -> None:
+        state.logprobs.append(logprob)
+        if token == self._vocabulary.any.eot:
+            state.done = True
+            return
+        state.tokens.append(token)
+        state.done = len(state.tokens) >= state.limit or without_loop(state.tokens) is not None
+
+    def _hypothesis(self, state: _Progress, request: Request, frames: int, language: str) -> Hypothesis:
+        kept = without_loop(state.tokens)
+        known = len(request.prefix)
+        looped = kept is not None or len(state.tokens) >= state.limit
+        tokens = state.tokens if kept is None else state.tokens[: max(kept, known)]
+        fed = state.row.length - len(state.control)
+        tokens = tokens[:fed]
+        words = self._timed(state, request, tokens, frames, language) if len(tokens) > known else ()
+        return Hypothesis(
+            words, language, state.no_speech_prob, float(np.mean(state.logprobs)) if state.logprobs else 0.0, looped
+        )
+
+    def _timed(
+        self, state: _Progress, request: Request, tokens: list[int], frames: int, language: str
+    ) -> tuple[TimedWord, ...]:
+        """Words after the prefix, aligned by the attention of the tokens in the window."""
+        control, known = len(state.control), len(request.prefix)
+        attention = self._decoder.attention(state.row, state.start_token, frames)
+        attention = attention[:, : control - state.start_token + len(tokens)]
+        std, mean = torch.std_mean(attention, dim=-2, keepdim=True, unbiased=False)
+        matrix = median_filter((attention - mean) / (std + 1e-6), MEDIAN_FILTER_FRAMES).mean(dim=0)
+        matrix = matrix[control - state.start_token - 1 :]  # row i: where token i was heard; the last: the end
+        text_places, frame_places = dtw_cpu(-matrix.double().cpu().numpy())
+        jumps = np.pad(np.diff(text_places), (1, 0), constant_values=1).astype(bool)
+        times = frame_places[jumps] * FRAME_SECONDS + request.start
+        words, place = [], known
+        for text, group in self._vocabulary.words(tokens[known:], language):
+            last = place + len(group)
+            logprobs = state.logprobs[place - known : last - known]
+            words.append(
+                TimedWord(text, tuple(group), float(times[place]), float(times[last]), float(np.exp(logprobs).mean()))
+            )
+            place = last
+        return tuple(words)

@@ -1,0 +1,139 @@
+"""The live policy of one stream: which audio to look at, what to show, what to promise.
+
+Words are shown as soon as a hypothesis has them. They are committed when two consecutive hypotheses agree on them
+(LocalAgreement-2; Machacek et al., "Turning Whisper into Real-Time Transcription System", 2023) and their attention
+does not point at the last moments of the audio, where the next samples may still change them (the idea of AlignAtt;
+Papi et al., 2023). At an endpoint everything is committed. No torch here: hypotheses come in, text comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from openmic.audio.types import SAMPLE_RATE
+from openmic.speech.hypothesis import Hypothesis, TimedWord
+
+GUARD_SECONDS = 0.3  # words that end closer than this to the end of the audio are not committed yet
+CONTEXT_TOKENS = 100  # committed text before the window that is fed as a prompt
+KEEP_SECONDS = 2.0  # committed audio kept in front of the unstable words when the window slides
+SLIDE_SECONDS = 8.0  # a window longer than this slides as soon as it can
+NO_SPEECH = 0.6  # with LOW_LOGPROB: the window holds no speech (openai-whisper's thresholds)
+LOW_LOGPROB = -1.0
+PATIENCE_SECONDS = 5.0  # words that are older than this are committed even if hypotheses never agree on them
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What a step changed: newly committed words, and the unstable words after them."""
+
+    committed: tuple[TimedWord, ...]
+    live: tuple[TimedWord, ...]
+
+
+@dataclass(slots=True)
+class LivePolicy:
+    """One stream's window and words.
+
+    Attributes:
+        window_start: first sample of the window.
+        context: tokens committed before the window, the newest last.
+        prefix: words committed inside the window.
+        previous: the last hypothesis' words after the prefix.
+        language: detected or given; None until known.
+    """
+
+    window_start: int = 0
+    context: list[int] = field(default_factory=list)
+    prefix: list[TimedWord] = field(default_factory=list)
+    previous: tuple[TimedWord, ...] = ()
+    language: str | None = None
+
+    def prefix_tokens(self) -> tuple[int, ...]:
+        """Tokens of the words committed inside the window."""
+        return tuple(token for word in self.prefix for token in word.tokens)
+
+    def draft_tokens(self) -> tuple[int, ...]:
+        """Tokens that the last hypothesis had after them."""
+        return tuple(token for word in self.previous for token in word.tokens)
+
+    def update(self, hypothesis: Hypothesis, audio_end: int, endpoint: bool, behind: bool = False) -> Update:
+        """Take in a hypothesis of the window up to sample ``audio_end``.
+
+        Args:
+            hypothesis: the words after the prefix.
+            audio_end: sample at which the window ended.
+            endpoint: speech has ended: commit everything and start anew after ``audio_end``.
+            behind: more audio waits than one window holds: commit without a second hypothesis.
+        """
+        end = audio_end / SAMPLE_RATE
+        words = () if _is_silence(hypothesis) else hypothesis.words
+        if endpoint:
+            committed = words
+        elif behind:
+            committed = tuple(word for word in words if word.end < end - 1.0) or words[:-1]
+        else:
+            committed = self._stable(words, end)
+        self.previous = words[len(committed) :]
+        self.prefix.extend(committed)
+        if endpoint:
+            self._restart(audio_end)
+        else:
+            self._slide(audio_end)
+        return Update(committed, self.previous)
+
+    def skip_to(self, sample: int) -> None:
+        """Speech begins again at ``sample``; what lies before it is silence."""
+        if not self.prefix and not self.previous:
+            self.window_start = max(self.window_start, sample)
+
+    def _stable(self, words: Sequence[TimedWord], end: float) -> tuple[TimedWord, ...]:
+        agreed = 0
+        for new, old in zip(words, self.previous, strict=False):
+            if _spelled(new) != _spelled(old):
+                break
+            agreed += 1
+        count = 0
+        for place, word in enumerate(words):
+            old_enough = word.end < end - PATIENCE_SECONDS
+            if word.end > end - GUARD_SECONDS or not (place < agreed or old_enough):
+                break
+            count += 1
+        return tuple(words[:count])
+
+    def _restart(self, audio_end: int) -> None:
+        self._remember(self.prefix)
+        self.prefix = []
+        self.previous = ()
+        self.window_start = audio_end
+
+    def _slide(self, audio_end: int) -> None:
+        """Move the window's start to a pause between committed words, once it is long."""
+        if audio_end - self.window_start <= SLIDE_SECONDS * SAMPLE_RATE:
+            return
+        latest = (self.previous[0].start if self.previous else audio_end / SAMPLE_RATE) - KEEP_SECONDS
+        cuts = [
+            (self.prefix[i + 1].start - word.end, i)
+            for i, word in enumerate(self.prefix[:-1])
+            if word.end <= latest and word.end * SAMPLE_RATE > self.window_start
+        ]
+        if not cuts:
+            return
+        half = (self.window_start / SAMPLE_RATE + latest) / 2
+        late = [cut for cut in cuts if self.prefix[cut[1]].end >= half] or cuts
+        _, place = max(late)
+        before, self.prefix = self.prefix[: place + 1], self.prefix[place + 1 :]
+        self._remember(before)
+        self.window_start = round((before[-1].end + self.prefix[0].start) / 2 * SAMPLE_RATE)
+
+    def _remember(self, words: Sequence[TimedWord]) -> None:
+        self.context.extend(token for word in words for token in word.tokens)
+        del self.context[:-CONTEXT_TOKENS]
+
+
+def _spelled(word: TimedWord) -> str:
+    return "".join(c for c in word.text.lower() if c.isalnum())
+
+
+def _is_silence(hypothesis: Hypothesis) -> bool:
+    return hypothesis.no_speech_prob > NO_SPEECH and hypothesis.avg_logprob < LOW_LOGPROB

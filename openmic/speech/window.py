@@ -1,0 +1,140 @@
+"""Decode one 30 s window as ``whisper.decode`` does, in pieces small enough to let live steps in between.
+
+Greedy decoding with timestamps, openai-whisper's token rules, and sampling for temperatures above 0. The text is
+openai-whisper's token for token (``tests/test_window.py``); what differs is that the encoder runs layer by layer and
+the decoder token by token, each a step of a generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from whisper.model import Whisper
+from whisper.tokenizer import Tokenizer
+from whisper.utils import compression_ratio
+
+from openmic.speech.decoder import CrossKeys, Decoder
+from openmic.speech.vocabulary import Vocabulary
+
+Steps = Generator[None, None, None]
+MAX_INITIAL_TIMESTAMP = 50  # a window's first timestamp is at most 1.0 s in, in units of 0.02 s
+
+
+@dataclass(frozen=True, slots=True)
+class WindowResult:
+    """What one window said; the fields of ``whisper.DecodingResult``."""
+
+    tokens: tuple[int, ...]
+    text: str
+    avg_logprob: float
+    no_speech_prob: float
+    temperature: float
+    compression_ratio: float
+
+
+def encode(model: Whisper, mel: Tensor) -> Generator[None, None, Tensor]:
+    """Whisper's encoder, a layer a step; ``mel`` has shape (n_mels, 3000), the states (1500, n_audio_state)."""
+    encoder = model.encoder
+    x = F.gelu(encoder.conv2(F.gelu(encoder.conv1(mel[None])))).permute(0, 2, 1)
+    x = (x + encoder.positional_embedding).to(x.dtype)
+    for block in encoder.blocks:
+        yield
+        x = block(x)
+    states: Tensor = encoder.ln_post(x)[0]
+    return states
+
+
+class TimestampRules:
+    """Which tokens may come next where timestamps are wanted (section "decoding" of the Whisper paper, A. Radford et
+    al. 2022): timestamps come in pairs except before the end, never fall, and win where together they are likelier
+    than any one word.
+
+    Args:
+        tokenizer: of the window's language and task.
+        vocabulary: for the tokens that are never sampled.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, vocabulary: Vocabulary) -> None:
+        self.begin = int(tokenizer.timestamp_begin)
+        self.eot = int(tokenizer.eot)
+        self.no_timestamps = int(tokenizer.no_timestamps)
+        self.never = vocabulary.never
+        self.blank = [*vocabulary.blank, self.eot]
+
+    def apply(self, logits: Tensor, sampled: Sequence[int]) -> None:
+        """Set forbidden scores to -inf in ``logits``, shape (n_vocab,), given the tokens sampled so far."""
+        if not sampled:
+            logits[self.blank] = -torch.inf
+        logits[self.never] = -torch.inf
+        logits[self.no_timestamps] = -torch.inf
+        if sampled and sampled[-1] >= self.begin:
+            if len(sampled) < 2 or sampled[-2] >= self.begin:
+                logits[self.begin :] = -torch.inf
+            else:
+                logits[: self.eot] = -torch.inf
+        last = next((token for token in reversed(sampled) if token >= self.begin), None)
+        if last is not None:
+            opens = sampled[-1] >= self.begin and not (len(sampled) < 2 or sampled[-2] >= self.begin)
+            logits[self.begin : last + (0 if opens else 1)] = -torch.inf
+        if not sampled:
+            logits[: self.begin] = -torch.inf
+            logits[self.begin + MAX_INITIAL_TIMESTAMP + 1 :] = -torch.inf
+        logprobs = F.log_softmax(logits, dim=-1)
+        if logprobs[self.begin :].logsumexp(dim=-1) > logprobs[: self.begin].max():
+            logits[: self.begin] = -torch.inf
+
+
+def decode(
+    decoder: Decoder,
+    vocabulary: Vocabulary,
+    cross: CrossKeys,
+    tokenizer: Tokenizer,
+    prompt: Sequence[int],
+    temperature: float,
+) -> Generator[None, None, WindowResult]:
+    """Sample one window's tokens, a token a step.
+
+    Args:
+        decoder: at the precision wanted.
+        vocabulary: of the model.
+        cross: keys and values of the window's encoder states.
+        tokenizer: of the window's language and task.
+        prompt: text tokens before the window; the newest 223 are used.
+        temperature: 0 takes the likeliest token, more samples.
+    """
+    rules = TimestampRules(tokenizer, vocabulary)
+    context = decoder.context
+    before = [tokenizer.sot_prev, *prompt[-(context // 2 - 1) :]] if prompt else []
+    feed = [*before, *tokenizer.sot_sequence]
+    row = decoder.row(cross)
+    sampled: list[int] = []
+    total, no_speech = 0.0, 0.0
+    room = context + 1 - len(feed)
+    for step in range(context // 2):
+        hidden = decoder.forward([row], [feed])[0]
+        wanted = hidden[[len(before), -1]] if step == 0 else hidden[-1:]
+        scores = decoder.logits(wanted)
+        if step == 0:
+            no_speech = float(scores[0].softmax(dim=-1)[tokenizer.no_speech])
+        logits = scores[-1]
+        rules.apply(logits, sampled)
+        if temperature == 0:
+            token = int(logits.argmax())
+        else:
+            token = int(torch.distributions.Categorical(logits=logits / temperature).sample())
+        total += float(F.log_softmax(logits, dim=-1)[token])
+        if token == rules.eot:
+            break
+        sampled.append(token)
+        if len(sampled) >= room:
+            break
+        feed = [token]
+        yield
+    text = tokenizer.decode(sampled).strip()
+    return WindowResult(
+        tuple(sampled), text, total / (len(sampled) + 1), no_speech, temperature, compression_ratio(text)
+    )
