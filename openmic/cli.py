@@ -1,7 +1,7 @@
 """The command line: ``openmic demo | serve | stream | check``.
 
-Exit status: 0 done; 1 a fault of the program; 2 something a person can do about, told on stderr; 130 or 143 ended at once by
-a second Ctrl-C or SIGTERM.
+Exit status: 0 done; 1 a fault of the program; 2 something a person can do about, told on stderr; 130 or 143 ended at
+once by a second Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -95,12 +96,12 @@ def _parser() -> argparse.ArgumentParser:
     stream.set_defaults(run=_stream)
 
     serve = commands.add_parser("serve", help="start a service here and run until Ctrl-C")
-    _service_options(serve)
+    _service_options(serve, tunnel="auto")
     serve.set_defaults(run=_serve)
 
     demo = commands.add_parser("demo", help="start a service and stream a recording to it")
     demo.add_argument("--file", type=Path, help="another recording than the project's own")
-    _service_options(demo)
+    _service_options(demo, tunnel="none")
     demo.set_defaults(run=_demo)
 
     check = commands.add_parser("check", help="say what this machine has and lacks")
@@ -108,10 +109,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _service_options(parser: argparse.ArgumentParser) -> None:
+def _service_options(parser: argparse.ArgumentParser, tunnel: str) -> None:
     parser.add_argument("--model", default="auto", help="tiny ... turbo, a path to a .pt file, or auto")
     parser.add_argument("--language", help="ISO 639-1 code of what is spoken; left out: detect it")
-    parser.add_argument("--tunnel", default="auto", choices=("auto", "ngrok", "cloudflare", "none"))
+    parser.add_argument("--tunnel", default=tunnel, choices=("auto", "ngrok", "cloudflare", "none"))
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
 
 
@@ -170,7 +171,8 @@ def _serve(arguments: argparse.Namespace) -> int:
         with EndSignals() as signals:
             mic.card().print(sys.stdout)
             print("Ctrl-C finishes running sessions and stops; Ctrl-C again stops at once.", flush=True)
-            signals.asked.wait()
+            while not signals.asked.is_set():
+                time.sleep(0.2)
             print("Stopping.", flush=True)
             mic.stop()
     except Interrupted as interrupted:

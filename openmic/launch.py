@@ -214,7 +214,7 @@ class OpenMic:
             if self._stopped:
                 return
             self._stopped = True
-            for part in (self._sessions, self._server, self._tunnel, self._engine):
+            for part in (self._server, self._sessions, self._tunnel, self._engine):
                 if part is None:
                     continue
                 try:
@@ -264,7 +264,7 @@ def _tunnel_line(tunnel: Tunnel | None) -> str:
 def _session(one: SessionSnapshot) -> SessionStatus:
     return SessionStatus(
         session_id=one.id,
-        state=one.state,
+        state=one.state.value,
         attached=one.attached,
         audio_seconds=one.audio_seconds,
         lag_seconds=one.lag,

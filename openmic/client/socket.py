@@ -73,6 +73,8 @@ async def _connect(address: Address) -> ClientConnection:
     except InvalidURI as bad:
         raise PROBLEMS.error("bad_url", url=address.url) from bad
     except InvalidHandshake as odd:
+        if isinstance(odd.__cause__, EOFError):
+            raise PROBLEMS.error("unreachable", host=address.host, detail="it hung up without an answer") from odd
         raise PROBLEMS.error("not_a_service", host=address.host, detail=str(odd) or type(odd).__name__) from odd
     except OSError as failure:
         detail = failure.strerror or str(failure) or type(failure).__name__

@@ -95,7 +95,7 @@ class Stream:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         if self._task is not None:
-            self._task.cancel()
+            self._cancel()
             await asyncio.wait([self._task])
 
     async def send(self, data: bytes | bytearray | memoryview) -> None:
@@ -131,7 +131,11 @@ class Stream:
     def fail(self, error: BaseException) -> None:
         """End the stream from this side, so that whoever iterates over it gets ``error``."""
         self._inbox.close(error)
-        if self._task is not None:
+        self._cancel()
+
+    def _cancel(self) -> None:
+        """End the task once: a second cancellation would interrupt the closing of its socket."""
+        if self._task is not None and not self._task.cancelling():
             self._task.cancel()
 
     def __aiter__(self) -> Stream:
@@ -214,7 +218,7 @@ class Stream:
                 elif kind == "ack":
                     self._outbox.confirm(int(message["received_bytes"]))
                     self._confirmed.set()
-                elif kind != "pong" and self._is_new(message):
+                elif kind != "pong" and not self._is_echo(message) and self._is_new(message):
                     await self._inbox.put(message)
                     if kind == "done":
                         return None
@@ -224,6 +228,10 @@ class Stream:
             if told is not None or code in FINAL_CLOSE_CODES:
                 raise error from closed
             return error
+
+    def _is_echo(self, message: Message) -> bool:
+        """Whether the service only says that a ``stop``, sent again after a resume, had arrived before."""
+        return self._stopping and message["type"] == "error" and message.get("code") == "already_stopped"
 
     def _is_new(self, message: Message) -> bool:
         """Whether this message was not seen before a resume; also takes the result out of a ``final``."""
