@@ -33,7 +33,7 @@ def encode(
     streamed: bool = False,
 ) -> bytes:
     """The recording in one container; ``streamed``: by a muxer that cannot go back to fill in a length."""
-    target: io.BytesIO | _OneWay = _OneWay() if streamed else io.BytesIO()
+    target: io.BytesIO | OneWay = OneWay() if streamed else io.BytesIO()
     with av.open(target, "w", format=container, options=options or {}) as file:
         track = file.add_stream(codec, rate=rate, layout="mono")
         resampler = av.AudioResampler(track.codec_context.format, "mono", rate, track.codec_context.frame_size or None)
@@ -45,7 +45,7 @@ def encode(
     return target.getvalue()
 
 
-class _OneWay:
+class OneWay:
     """A file that can only be written on, as a recorder in a browser writes."""
 
     def __init__(self) -> None:

@@ -96,7 +96,8 @@ class Silero:
 
 def _sigmoid(x: Floats) -> Floats:
     half = np.float32(0.5)
-    return half + half * np.tanh(half * x)  # without the overflow that exp has
+    squashed: Floats = half + half * np.tanh(half * x)  # without the overflow that exp has
+    return squashed
 
 
 @cache
