@@ -5,6 +5,7 @@ import { acceptFiles } from "./files.js";
 import { languageName } from "./languages.js";
 import { Meter } from "./meter.js";
 import { Microphone, keepScreenOn, recordingObstacle } from "./microphone.js";
+import { endingOf, problemOf } from "./problems.js";
 import { Stream } from "./stream.js";
 import { language, preferredLanguage, setLanguage, t } from "./strings.js";
 import { readToken, useTypedToken } from "./token.js";
@@ -16,9 +17,6 @@ const FILE_PIECE_BYTES = 128 * 1024;
 const QUIET_LEVEL = 0.06; // of Microphone.level()
 const QUIET_MS = 6_000;
 const BEHIND_SECONDS = 6;
-
-// The service's own names for what a person can mend, where the close code alone does not tell.
-const REASONS = { unknown_language: "language" };
 
 const transcript = new Transcript(elements.transcript);
 const meter = new Meter(elements.meter, elements.main);
@@ -53,7 +51,7 @@ function open(one) {
     live: only((message) => liveText(one, message)),
     commit: only((message) => view.following(() => transcript.commit(message))),
     final: only((message) => finalText(one, message)),
-    notice: only((message) => view.noticeText([message.message, message.hint].filter(Boolean).join(" "))),
+    notice: only((message) => told(one, message)),
     end: only((reason) => ended(one, reason)),
     problem: only((problem) => failed(one, problem)),
   });
@@ -64,6 +62,15 @@ function linkChanged(one, name) {
   if (name === "lost" && one.kind === "microphone") view.notice("notice_lost");
   one.wasLost ||= name === "lost";
   view.setLink(name);
+}
+
+function told(one, { code, message, hint }) {
+  const ending = endingOf(code);
+  if (!ending) view.noticeText(`${message} ${hint}`);
+  else if (view.state() === "recording" || view.state() === "uploading") {
+    view.notice((one.ending = ending));
+    stop();
+  }
 }
 
 function liveText(one, message) {
@@ -120,7 +127,7 @@ async function startSpeaking() {
 
 function recordingBroke(reason) {
   if (view.state() !== "recording") return;
-  if (reason === "microphone_ended") view.notice("notice_microphone_ended");
+  if (reason === "microphone_ended") view.notice((run.ending = "notice_microphone_ended"));
   else view.showProblem("problem_recorder_failed");
   stop();
 }
@@ -173,7 +180,7 @@ function finalText(one, message) {
   view.following(() => {
     const changed = transcript.final(message.segments, copyPart);
     const facts = [
-      () => languageName(message.language, language()),
+      () => message.language && languageName(message.language, language()),
       () => clock(message.duration),
       () => message.model,
     ];
@@ -185,31 +192,23 @@ function finalText(one, message) {
 
 function ended(one, reason) {
   release(one);
-  if (reason === "timeout") view.notice("notice_time_limit");
-  else if (reason === "shutdown") view.notice("notice_shutdown");
-  else if (view.state() === "recording") view.notice("notice_resume_late");
-  else view.notice(null);
+  if (view.state() === "recording") one.ending ??= "notice_resume_late";
+  if (reason === "shutdown") one.ending ??= "notice_shutdown";
+  view.notice(one.ending ?? null);
   view.setLink("closed");
-  view.setState(one.final ? "final" : "unfinished");
-  if (!one.final) showUnfinished();
-  else view.say(one.final.text.trim() ? "final_plain" : "final_empty");
+  if (one.final) view.say(one.final.text.trim() ? "final_plain" : "final_empty");
+  view.following(() => (one.final ? view.setState("final") : showUnfinished()));
 }
 
 function failed(one, problem) {
   release(one);
   view.notice(null);
   view.setLink(problem.code === "token" ? "locked" : "failed");
-  if (one.final) {
-    ended(one, "stopped"); // all that mattered had come
-    return;
-  }
-  showUnfinished();
-  const name = REASONS[problem.reason] ?? problem.code;
-  if (name === "token") askForToken("token_wrong");
-  else {
-    const detail = name === "other" ? [problem.message, problem.hint].filter(Boolean).join(" ") : "";
-    view.showProblem(`problem_${name}`, { retryAfter: problem.retryAfter ?? 0, detail });
-  }
+  if (one.final) view.setState("final");
+  else showUnfinished();
+  if (one.final && !problem.reason) return; // only the goodbye was lost
+  if (problem.code === "token") askForToken("token_wrong");
+  else view.showProblem(...problemOf(problem));
 }
 
 /** Keep what there is of the text, and say that it is not the final one. */
@@ -264,7 +263,10 @@ async function copyPart(text) {
   view.notice((await copyText(text)) ? "copied" : "copy_failed");
 }
 
-elements.main.addEventListener("click", () => (busy() ? stop() : startSpeaking()));
+elements.main.addEventListener("click", () => {
+  if (["recording", "uploading"].includes(view.state())) stop();
+  else if (!busy()) startSpeaking();
+});
 elements.tryAgain.addEventListener("click", () => lastAction());
 elements.problemClose.addEventListener("click", () => {
   view.hideProblem();

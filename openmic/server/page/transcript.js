@@ -83,18 +83,16 @@ export class Transcript {
    * Returns how many words differ, or null where that was too much to find out.
    */
   final(segments, onCopy) {
-    const before = words(this.#stableText);
-    this.#root.setAttribute("aria-live", "off"); // the status says that it is here; it is not read out a second time
+    const before = words(this.#stableText + this.#tail.textContent);
     this.clear();
-    this.#root.setAttribute("aria-live", "off");
+    this.#root.setAttribute("aria-live", "off"); // the status says that it is here; it is not read out a second time
     const changed = newWords(before, words(segments.map((segment) => segment.text).join("")));
     let index = 0;
     for (const { text, start, end } of segments) {
       const said = this.#place(start, onCopy).querySelector(".said");
       for (const piece of text.match(/\s*\S+/g) ?? []) {
-        const shown = this.#length ? piece : piece.trimStart();
         const isWord = words(piece).length > 0;
-        said.append(isWord && changed?.has(index) ? marked(shown) : shown);
+        add(said, this.#length ? piece : piece.trimStart(), isWord && changed?.has(index));
         if (isWord) index += 1;
         this.#length += piece.length;
       }
@@ -144,12 +142,17 @@ function time(start, onClick) {
   return element;
 }
 
-function marked(text) {
-  const mark = document.createElement("mark");
-  mark.textContent = text.trimStart();
-  const fragment = document.createDocumentFragment();
-  fragment.append(text.slice(0, text.length - mark.textContent.length), mark);
-  return fragment;
+/** Append a word with the space before it, in a mark if it is new; neighbours share one mark. */
+function add(said, piece, isNew) {
+  const word = piece.trimStart();
+  const space = piece.slice(0, piece.length - word.length);
+  const open = said.lastChild instanceof HTMLElement ? said.lastChild : null;
+  if (isNew && open) open.append(piece);
+  else if (isNew) {
+    const mark = document.createElement("mark");
+    mark.textContent = word;
+    said.append(space, mark);
+  } else said.append(piece);
 }
 
 /** Words as they are compared: no case, no punctuation. */

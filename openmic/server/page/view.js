@@ -33,7 +33,8 @@ export function setState(name) {
   document.body.dataset.state = name;
   byId("main-text").textContent = t(MAIN_TEXT[name]);
   byId("working").textContent = name === "finishing" ? t("finishing") : "";
-  elements.main.disabled = name === "asking" || name === "finishing";
+  // Not `disabled`: that would throw the focus away from whoever pressed it with the keyboard.
+  elements.main.setAttribute("aria-disabled", String(name === "asking" || name === "finishing"));
 }
 
 export function setLink(name) {
@@ -99,7 +100,7 @@ function countDown(seconds) {
 /** What came of the recording: a sentence and, after it, facts. */
 export function verdict(key, values = {}, facts = []) {
   redraw.verdict = key && [key, values, facts];
-  byId("verdict").textContent = key ? [t(key, values), facts.map((fact) => fact()).join(" · ")].filter(Boolean).join(" ") : "";
+  byId("verdict").textContent = key ? [t(key, values), facts.map((fact) => fact()).filter(Boolean).join(" · ")].filter(Boolean).join(" ") : "";
 }
 
 export function progress(name, fraction) {

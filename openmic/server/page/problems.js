@@ -1,0 +1,29 @@
+// From the service's codes to the page's own sentences.
+
+// By the name of a fatal error, where the close code alone does not tell a person enough.
+const NAMES = {
+  unknown_language: "language",
+  audio_empty: "nothing",
+  disk_full: "service",
+  engine_failed: "service",
+  session_failed: "service",
+};
+
+// What is said when the service took no more audio of its own accord.
+const ENDINGS = {
+  session_too_long: "notice_time_limit",
+  too_many_bytes: "notice_time_limit",
+  already_stopped: "notice_resume_late",
+};
+
+/** The arguments of view.showProblem for what Stream reports; `other` keeps the service's own words. */
+export function problemOf({ code, reason, message, hint, retryAfter }) {
+  const name = NAMES[reason] ?? code;
+  const detail = name === "other" ? [message, hint].filter(Boolean).join(" ") : "";
+  return [`problem_${name}`, { retryAfter: retryAfter ?? 0, detail }];
+}
+
+/** The string for a code that means "this stream has ended"; undefined for all others. */
+export function endingOf(code) {
+  return ENDINGS[code];
+}
