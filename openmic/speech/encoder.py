@@ -10,6 +10,7 @@ silence do not say that speech has ended, and make the decoder loop.
 from __future__ import annotations
 
 import wave
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -26,6 +27,7 @@ from openmic.speech.precision import Precision, linear
 
 FRAME_SECONDS = 2 * HOP_LENGTH / SAMPLE_RATE  # 0.02 s: one encoder state stands for two mel frames
 PAD_SECONDS = 0.5  # silence encoded with the window, so that its last word ends inside it
+TAIL_STATES = 200  # of the tail behind the window; more change nothing, none makes the decoder loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,9 @@ class WindowEncoder:
         self._encoder = model.encoder
         self._positions = model.encoder.positional_embedding.to(decoder.dtype)
         self._layers = [_Layer(block, precision) for block in model.encoder.blocks]
-        self._tail = decoder.cross_keys(self._states(np.pad(_tail_clip(), (0, N_SAMPLES))[:N_SAMPLES]))
+        clip = tail_clip()
+        self._tail = decoder.cross_keys(self._states(np.pad(clip, (0, N_SAMPLES))[:N_SAMPLES]))
+        self._tail_begin = round(len(clip) / SAMPLE_RATE / FRAME_SECONDS) + 1  # before it the tail still speaks
 
     def window(self, samples: Samples) -> Window:
         """Encode ``samples``, shape (n,), float32, and splice the tail behind them.
@@ -96,14 +100,14 @@ class WindowEncoder:
         frames = new.frames
         if frames > self.context:
             raise ValueError(f"a window of {frames} states does not fit into {self.context}")
-        tail = self._tail
         return Window(
-            CrossKeys(
-                [torch.cat([k, t[:, frames:]], dim=1) for k, t in zip(new.keys, tail.keys, strict=True)],
-                [torch.cat([v, t[:, frames:]], dim=1) for v, t in zip(new.values, tail.values, strict=True)],
-            ),
-            frames,
+            CrossKeys(self._spliced(new.keys, self._tail.keys), self._spliced(new.values, self._tail.values)), frames
         )
+
+    def _spliced(self, window: Sequence[Tensor], tail: Sequence[Tensor]) -> list[Tensor]:
+        first = max(window[0].shape[1], self._tail_begin)
+        last = first + TAIL_STATES
+        return [torch.cat([near, far[:, first:last]], dim=1) for near, far in zip(window, tail, strict=True)]
 
     def _states(self, samples: Samples) -> Tensor:
         """Encoder states of ``samples``, in the decoder's dtype, shape (len(samples) / 320, n_audio_state)."""
@@ -117,7 +121,7 @@ class WindowEncoder:
         return states
 
 
-def _tail_clip() -> Samples:
+def tail_clip() -> Samples:
     """The short recording that ships with the package; its speech ends within two seconds."""
     with (files("openmic.speech") / "data" / "tail.wav").open("rb") as file, wave.open(file) as reader:
         pcm = np.frombuffer(reader.readframes(reader.getnframes()), dtype="<i2")

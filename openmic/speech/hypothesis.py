@@ -153,7 +153,7 @@ class HypothesisDecoder:
         feeds = [[*s.control, *r.prefix, *d] for s, r, d in zip(states, requests, drafts, strict=True)]
         hidden = self._decoder.forward([state.row for state in states], feeds)
         wanted = [h[[s.start_token, *range(-len(d) - 1, 0)]] for h, s, d in zip(hidden, states, drafts, strict=True)]
-        scores = self._decoder.logits(torch.cat(wanted)).split([len(w) for w in wanted])
+        scores = torch.split(self._decoder.logits(torch.cat(wanted)), [len(w) for w in wanted])
         no_speech = self._vocabulary.any.no_speech
         for state, request, draft, score in zip(states, requests, drafts, scores, strict=True):
             state.no_speech_prob = float(score[0].softmax(dim=-1)[no_speech])

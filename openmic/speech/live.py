@@ -82,6 +82,13 @@ class LivePolicy:
             self._slide(audio_end)
         return Update(committed, self.previous)
 
+    def commit_all(self, audio_end: int) -> Update:
+        """Speech ended at ``audio_end`` and the last hypothesis has seen all of it: commit its words."""
+        committed = self.previous
+        self.prefix.extend(committed)
+        self._restart(audio_end)
+        return Update(committed, ())
+
     def skip_to(self, sample: int) -> None:
         """Speech begins again at ``sample``; what lies before it is silence."""
         if not self.prefix and not self.previous:

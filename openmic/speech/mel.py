@@ -39,7 +39,7 @@ def log_mel_power(recording: Recording, first: int, frames: int, n_mels: int, de
         center=False,
         return_complex=True,
     )
-    power = mel_filters(device, n_mels) @ (stft.abs() ** 2)
+    power: Tensor = mel_filters(device, n_mels) @ (stft.abs() ** 2)
     return power.clamp(min=1e-10).log10()
 
 

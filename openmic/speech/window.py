@@ -125,7 +125,7 @@ def decode(
         if temperature == 0:
             token = int(logits.argmax())
         else:
-            token = int(torch.distributions.Categorical(logits=logits / temperature).sample())
+            token = int(torch.multinomial((logits / temperature).softmax(dim=-1), 1))
         total += float(F.log_softmax(logits, dim=-1)[token])
         if token == rules.eot:
             break
