@@ -19,12 +19,15 @@ from typing import NoReturn
 ROOT = Path(__file__).resolve().parent
 if str(ROOT) not in sys.path:  # also where Python was told not to look beside the script
     sys.path.insert(0, str(ROOT))
+writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # `check` leaves nothing behind
 
 from openmic_setup import browser, check, environment  # noqa: E402
 from openmic_setup.pip import install_missing  # noqa: E402
 from openmic_setup.place import device_line, python_problem, runtime  # noqa: E402
 from openmic_setup.problems import SetupError  # noqa: E402
 from openmic_setup.requirements import installed, read_requirements  # noqa: E402
+
+sys.dont_write_bytecode = writes_bytecode
 
 COMMANDS = {
     "demo": "stream a sample recording to a server on this machine and show live text and the final JSON",
@@ -64,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; see the module's first lines.
 
     Returns:
-        The exit status: 2 for a wrong command line, 1 for a problem that has been explained, else the command's own.
+        The exit status: 2 for a wrong command line or a problem that has been explained, else the command's own.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="colab_bootstrap.py", description="Make this machine ready for openmic.")
@@ -76,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _run(command.command, rest, arguments)
     except SetupError as problem:
         print("\n" + "\n".join(problem.parts), file=sys.stderr)
-        return 1
+        return 2
     except KeyboardInterrupt:
         print("\nInterrupted; run it again to go on.", file=sys.stderr)
         return 130
@@ -103,7 +106,8 @@ def _run(command: str, rest: list[str], arguments: list[str]) -> int:
 
 def _hand_over(command: str, rest: list[str]) -> NoReturn:
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "openmic.cli", command, *rest])
+    # -P: our openmic from PYTHONPATH, whatever lies in the folder that this was started from.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "openmic", command, *rest])
 
 
 def _refuse_other_pythons() -> None:

@@ -23,7 +23,7 @@ def report() -> int:
     """Print what was found.
 
     Returns:
-        The exit status: 0 where nothing stands in the way of ``demo``, 1 where something does.
+        The exit status: 0 where nothing stands in the way of ``demo``, 2 where something does.
     """
     version = sys.version_info[:2]
     problem = python_problem((version[0], version[1]))
@@ -52,7 +52,7 @@ def report() -> int:
         print(f"\n{problem}")
     elif not can_get_weights:
         print("\nNo weights can be had here. Connect this machine, or set OPENMIC_MODEL to the path of a .pt file.")
-    return 1 if problem or not can_get_weights else 0
+    return 2 if problem or not can_get_weights else 0
 
 
 def _runtime() -> str:
@@ -79,9 +79,10 @@ def _weights() -> tuple[list[tuple[str, str]], bool]:
 def _package_index() -> str:
     command = [sys.executable, "-m", "pip", "index", "versions", PROBE_REQUIREMENT, "--no-cache-dir"]
     command += ["--disable-pip-version-check", "--no-input", "--retries", "0", "--timeout", "5"]
-    environment_variables = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    # Without PATH, pip does not ask programs for their versions (rustup leaves a folder behind when it is asked).
+    variables = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PATH": ""}
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment_variables)
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, env=variables)
     except subprocess.TimeoutExpired:
         return "not reachable"
     if "No module named pip" in answer.stderr:

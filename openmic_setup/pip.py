@@ -47,7 +47,9 @@ def install_missing(requirements: list[str]) -> list[str]:
         command += ["--progress-bar", "off", "--constraint", str(constraints), *lacking]
         if importlib.util.find_spec("pip") is None:
             _run([sys.executable, "-m", "ensurepip"], "Installing pip")
-        _run(command, f"Installing {len(lacking)} packages and what they need")
+        several = len(lacking) > 1
+        what = f"{len(lacking)} packages and what they need" if several else "1 package and what it needs"
+        _run(command, f"Installing {what}")
     importlib.invalidate_caches()
     after = installed()
     return sorted(name for name in imported if name in before and after.get(name) != before[name])

@@ -21,13 +21,20 @@ def python_problem(version: tuple[int, int]) -> SetupError | None:
     """The error for a Python that openmic does not run on, or None for one that it does."""
     if version in PYTHONS:
         return None
-    others = [name for name in (f"python{major}.{minor}" for major, minor in PYTHONS[::-1]) if shutil.which(name)]
+    others = [name for name in (f"python{major}.{minor}" for major, minor in PYTHONS[::-1]) if _starts(name)]
     do = f"run it with {others[0]}, which this machine has" if others else "install one of them and run this with it"
     return SetupError(
         f"This Python is {version[0]}.{version[1]}.",
         "openmic and the packages it stands on run on Python 3.11, 3.12 and 3.13.",
         f"Please {do}: {others[0] if others else 'python3.12'} colab_bootstrap.py.",
     )
+
+
+def _starts(program: str) -> bool:
+    """Whether a program is there and runs (a version manager leaves names that lead nowhere)."""
+    if shutil.which(program) is None:
+        return False
+    return subprocess.run([program, "--version"], capture_output=True, timeout=20).returncode == 0
 
 
 def runtime() -> str:

@@ -18,7 +18,7 @@ class SetupError(Exception):
 # What pip's output says, and what it means to a person: the first pattern that is found counts.
 PIP_FAILURES = (
     (
-        r"No space left on device|Disk quota exceeded",
+        r"No space left on device|Disk quota exceeded|File too large",
         "The packages do not fit on this disk.",
         "The disk is full, or its quota is used up.",
         "Free about 3 GB (or point TMPDIR and PIP_CACHE_DIR at a larger disk) and run this again.",
