@@ -1,0 +1,98 @@
+"""Device and model are chosen by what is there, and the choice says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import whisper
+
+from openmic.errors import OpenmicError
+from openmic.settings import Settings
+from openmic.speech import choice
+from openmic.speech.choice import DeviceReport, ModelChoice
+
+without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+with_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
+
+
+@pytest.mark.parametrize(
+    ("device", "free_gib", "expected"),
+    [
+        ("cpu", 16.0, "base"),
+        ("cpu", 3.0, "tiny"),
+        ("cuda:0", 14.6, "turbo"),
+        ("cuda:0", 10.0, "turbo"),
+        ("cuda:0", 9.9, "small"),
+        ("cuda:0", 2.0, "base"),
+    ],
+)
+def test_the_model_follows_the_free_memory(device: str, free_gib: float, expected: str) -> None:
+    report = DeviceReport(device, "Some Device", int(free_gib * choice.GIB), 16 * choice.GIB)
+    chosen = choice.model_for(report)
+    assert chosen.name == expected
+    assert chosen.name in whisper.available_models()
+    assert chosen.reason == f"{expected}: chosen for Some Device with {free_gib:.1f} GiB of memory free"
+
+
+def test_this_machine_gets_a_device_and_a_model() -> None:
+    device = choice.choose_device("auto")
+    torch.zeros(1, device=device)
+    report = choice.device_report(device)
+    assert 0 < report.free_bytes <= report.total_bytes
+    assert report.device == device
+    assert choice.choose_model(device).name in {"base", "tiny", "small", "turbo"}
+
+
+def test_cpu_can_always_be_asked_for() -> None:
+    assert choice.choose_device("cpu") == "cpu"
+
+
+@without_gpu
+@pytest.mark.parametrize("setting", ["cuda", "cuda:1"])
+def test_a_gpu_that_is_not_there_is_refused(setting: str) -> None:
+    with pytest.raises(OpenmicError, match="no CUDA GPU") as refusal:
+        choice.choose_device(setting)
+    assert refusal.value.code == "unknown_device"
+
+
+@with_gpu
+def test_gpus_are_counted() -> None:
+    assert choice.choose_device("cuda") == "cuda:0"
+    assert choice.choose_device("auto").startswith("cuda:")
+    with pytest.raises(OpenmicError, match="counted from 0"):
+        choice.choose_device("cuda:99")
+
+
+@pytest.mark.parametrize("setting", ["gpu", "", "meta"])
+def test_a_device_that_makes_no_sense_is_refused(setting: str) -> None:
+    with pytest.raises(OpenmicError) as refusal:
+        choice.choose_device(setting)
+    assert refusal.value.code == "unknown_device"
+
+
+def test_auto_falls_back_to_base_where_only_the_package_index_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache_dir = Settings().cache_dir
+    for name, url in whisper._MODELS.items():
+        monkeypatch.setitem(whisper._MODELS, name, "http://127.0.0.1:9/" + "/".join(url.split("/")[-2:]))
+    monkeypatch.setitem(whisper._MODELS, "small", "http://127.0.0.1:9/0/not-in-any-cache.pt")
+    monkeypatch.setattr(choice, "choose_model", lambda device: ModelChoice("small", "small: chosen for a test"))
+    chosen = choice.choose_weights("auto", "cpu", cache_dir)
+    assert chosen.choice.name == "base"
+    assert "small suits cpu better, but its weights cannot be reached" in chosen.choice.reason
+    assert chosen.path.name == "base.pt"
+
+
+def test_a_model_that_was_asked_for_is_not_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(whisper._MODELS, "small", "http://127.0.0.1:9/0/small.pt")
+    with pytest.raises(OpenmicError) as refusal:
+        choice.choose_weights("small", "cpu", tmp_path)
+    assert refusal.value.code == "weights_unreachable"
+
+
+def test_a_path_is_taken_as_it_is(tmp_path: Path) -> None:
+    dims = whisper.model.ModelDimensions(8, 10, 8, 2, 1, 50, 10, 8, 2, 1)
+    mine = tmp_path / "mine.pt"
+    torch.save({"dims": vars(dims), "model_state_dict": whisper.Whisper(dims).state_dict()}, mine)
+    assert choice.choose_weights(str(mine), "cpu", tmp_path).path == mine
