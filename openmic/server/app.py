@@ -1,0 +1,65 @@
+"""The web application: which address leads where, and how it winds down."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from fastapi import FastAPI, Request, WebSocket
+from fastapi.responses import Response
+
+from openmic.errors import OpenmicError
+from openmic.server import http, page_files, uploads
+from openmic.server.metrics import Metrics
+from openmic.server.native import NativeConnection
+from openmic.sessions.registry import Sessions
+from openmic.settings import Settings
+
+LEAVE_SECONDS = 5.0  # how long connections have to send their last messages once all sessions have ended
+
+
+def create_app(settings: Settings, sessions: Sessions, token: str) -> FastAPI:
+    """Build the app over running sessions.
+
+    Args:
+        settings: the limits that clients are told and held to.
+        sessions: where streams live; ``drain`` closes them.
+        token: what clients must show.
+    """
+    app = FastAPI(title="openmic", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.settings = settings
+    app.state.sessions = sessions
+    app.state.token = token
+    app.state.metrics = Metrics(sessions)
+    app.state.connections = set[asyncio.Task[None] | None]()
+
+    @app.websocket("/v1/stream")
+    async def stream(websocket: WebSocket) -> None:
+        connection = NativeConnection(websocket, settings, sessions, token)
+        task = asyncio.current_task()
+        app.state.connections.add(task)
+        try:
+            error_code = await connection.serve()
+        finally:
+            app.state.connections.discard(task)
+        if error_code is not None:
+            app.state.metrics.count_error(error_code)
+
+    @app.exception_handler(OpenmicError)
+    async def tell(request: Request, error: Exception) -> Response:
+        problem = cast(OpenmicError, error)
+        app.state.metrics.count_error(problem.code)
+        return http.error_response(problem)
+
+    app.include_router(http.open_router)
+    app.include_router(uploads.router)
+    app.include_router(http.router)
+    app.include_router(page_files.router)
+    return app
+
+
+async def drain(app: FastAPI) -> None:
+    """Finish all sessions, and let their connections send the finals and close; bounded by the settings."""
+    await asyncio.to_thread(app.state.sessions.close)
+    if app.state.connections:
+        await asyncio.wait(app.state.connections, timeout=LEAVE_SECONDS)

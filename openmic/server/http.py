@@ -1,0 +1,149 @@
+"""Sessions over plain HTTP: health, metrics, lists, transcripts and downloads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+
+from openmic.errors import OpenmicError
+from openmic.server.auth import bearer_token, check_token
+from openmic.server.messages import SessionJson, SessionList
+from openmic.server.metrics import Metrics
+from openmic.server.problems import PROBLEMS
+from openmic.server.wire import to_session, to_summary
+from openmic.sessions.problems import ServerFull
+from openmic.sessions.recording import wav_header
+from openmic.sessions.registry import Sessions
+from openmic.sessions.session import Session
+from openmic.sessions.subtitles import Cue, to_subtitles, to_text
+
+WAV_CHUNK = 65_536  # samples read at once for a download
+STATUS = {
+    "token_missing": 401,
+    "token_wrong": 401,
+    "unknown_session": 404,
+    "not_found": 404,
+    "upload_too_large": 413,
+    "audio_empty": 400,
+    "engine_failed": 500,
+    "session_failed": 500,
+    "server_full": 503,
+    "server_stopping": 503,
+    "engine_closed": 503,
+    "disk_full": 507,
+}
+"""Problems by HTTP status; every other one is the request's fault (400)."""
+
+
+def require_token(request: Request) -> None:
+    """Let pass only requests with the server's token.
+
+    Raises:
+        OpenmicError: ``token_missing``, ``token_wrong``.
+    """
+    check_token(bearer_token(request), request.app.state.token)
+
+
+def sessions_of(request: Request) -> Sessions:
+    """The app's sessions."""
+    sessions: Sessions = request.app.state.sessions
+    return sessions
+
+
+AllSessions = Annotated[Sessions, Depends(sessions_of)]
+open_router = APIRouter()
+router = APIRouter(dependencies=[Depends(require_token)])
+
+
+def error_response(error: OpenmicError) -> JSONResponse:
+    """A problem as JSON; the first four fields are those of OpenAI's errors."""
+    status = STATUS.get(error.code, 400)
+    headers = {"Cache-Control": "no-store"}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, ServerFull):
+        headers["Retry-After"] = str(round(error.retry_after))
+    body = {
+        "message": f"{error.message} {error.hint}",
+        "type": "invalid_request_error" if status < 500 else "server_error",
+        "param": None,
+        "code": error.code,
+        "hint": error.hint,
+    }
+    return JSONResponse({"error": body}, status, headers)
+
+
+@open_router.get("/healthz")
+def health() -> dict[str, str]:
+    """Whether the server answers; needs no token and tells nothing else."""
+    return {"status": "ok"}
+
+
+@router.get("/metrics")
+def metrics(request: Request) -> Response:
+    """Prometheus' text format."""
+    collected: Metrics = request.app.state.metrics
+    return Response(collected.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@router.get("/v1/sessions")
+def list_sessions(sessions: AllSessions) -> SessionList:
+    """All sessions that are open or kept."""
+    return SessionList(sessions=[to_summary(snapshot) for snapshot in sessions.list()])
+
+
+@router.get("/v1/sessions/{name}", response_model=SessionJson)
+def get_session(name: str, sessions: AllSessions) -> Response:
+    """A session's transcript as it is now, or its recording, in the form that the name's ending asks for.
+
+    Raises:
+        OpenmicError: ``unknown_session``, ``not_found``.
+    """
+    session_id, _, ending = name.partition(".")
+    session = sessions.get(session_id)
+    headers = {"Cache-Control": "no-store"}
+    if ending:
+        headers["Content-Disposition"] = f'attachment; filename="openmic-{session_id[:8]}.{ending}"'
+    match ending:
+        case "srt":
+            return Response(to_subtitles(cues(session), "srt"), headers=headers, media_type="application/x-subrip")
+        case "vtt":
+            return Response(to_subtitles(cues(session), "vtt"), headers=headers, media_type="text/vtt")
+        case "txt":
+            return PlainTextResponse(to_text(cues(session)), headers=headers)
+        case "wav":
+            samples = len(session.recording)
+            headers["Content-Length"] = str(len(wav_header(samples)) + 2 * samples)
+            return StreamingResponse(wav_bytes(session, samples), headers=headers, media_type="audio/wav")
+        case "" | "json":
+            body = to_session(session.snapshot(), session.commits()).model_dump_json()
+            return Response(body, headers=headers, media_type="application/json")
+        case _:
+            raise PROBLEMS.error("not_found")
+
+
+def cues(session: Session) -> list[Cue]:
+    """The final's segments, or until there is one, what was committed."""
+    final = session.snapshot().final
+    stretches = final.segments if final is not None else session.commits()
+    return [Cue(stretch.start, stretch.end, stretch.text) for stretch in stretches]
+
+
+def wav_bytes(session: Session, samples: int) -> Iterator[bytes]:
+    """The first ``samples`` samples of a recording as a WAV file, in pieces; it may go on growing."""
+    yield wav_header(samples)
+    for start in range(0, samples, WAV_CHUNK):
+        yield session.recording.read_pcm(start, min(start + WAV_CHUNK, samples))
+
+
+@router.get("/v1/{path:path}", include_in_schema=False)
+def nothing_here(path: str) -> Response:
+    """Every other path below /v1.
+
+    Raises:
+        OpenmicError: ``not_found``.
+    """
+    raise PROBLEMS.error("not_found")

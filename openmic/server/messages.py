@@ -1,0 +1,287 @@
+"""Every message of the native protocol ``openmic.v1``, and the JSON of a session.
+
+``python -m openmic.server.messages`` prints the JSON schema of all of them (``docs/protocol.schema.json``).
+Unknown fields are ignored; docs/protocol.md tells the story around the fields.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+SUBPROTOCOL = "openmic.v1"
+
+Seconds = Annotated[float, Field(description="seconds on the stream's audio clock, 0 is the first sample")]
+
+
+def _require_type(schema: dict[str, Any]) -> None:
+    """A message without its ``type`` is none, though its model fills it in."""
+    if "type" in schema["properties"]:
+        schema["required"] = ["type", *schema.get("required", [])]
+
+
+class Message(BaseModel):
+    """What all messages have in common: unknown fields are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=(), json_schema_extra=_require_type)
+
+
+# --- client to server
+
+
+class Start(Message):
+    """The first message of a new stream."""
+
+    type: Literal["start"] = "start"
+    token: str | None = Field(None, description="the server's token, where no header or subprotocol carries it")
+    language: str | None = Field(None, description="ISO 639-1, as `tr`; null: the server's default, else detected")
+    task: Literal["transcribe", "translate"] = Field("transcribe", description="`translate` gives English text")
+    prompt: str | None = Field(None, max_length=4000, description="text that comes before the first word: names, terms")
+    encoding: str = Field("auto", description="`auto` (a container), or `pcm_s16le`, `pcm_f32le` (raw samples)")
+    sample_rate: int | None = Field(None, description="of raw samples, in Hz; required for them")
+    channels: int | None = Field(None, description="of raw samples, interleaved; null: one")
+    words: bool = Field(False, description="send words with times in `commit` and `final`")
+
+
+class Resume(Message):
+    """The first message after a reconnect, instead of ``start``."""
+
+    type: Literal["resume"] = "resume"
+    token: str | None = Field(None, description="the server's token, where no header or subprotocol carries it")
+    session_id: str
+    resume_token: str
+    after_seq: int = Field(0, ge=0, description="the last `seq` the client has; what follows is sent again")
+
+
+class Flush(Message):
+    """Treat what was said so far as an ended utterance, now."""
+
+    type: Literal["flush"] = "flush"
+
+
+class Stop(Message):
+    """No more audio; send the final."""
+
+    type: Literal["stop"] = "stop"
+
+
+class Ping(Message):
+    """Answered with ``pong``; also keeps an idle stream open."""
+
+    type: Literal["ping"] = "ping"
+
+
+ClientMessage = Annotated[Start | Resume | Flush | Stop | Ping, Field(discriminator="type")]
+CLIENT_TYPES = ("start", "resume", "flush", "stop", "ping")
+
+# --- server to client
+
+
+class StreamLimits(Message):
+    """What a stream may use."""
+
+    max_seconds: float = Field(description="longest audio of one session")
+    idle_seconds: float = Field(description="time without any message after which the session is finished")
+    max_message_bytes: int = Field(description="largest message the server takes")
+
+
+class Ready(Message):
+    """Audio may flow; after ``resume``: from byte ``received_bytes`` on."""
+
+    type: Literal["ready"] = "ready"
+    session_id: str
+    resume_token: str = Field(description="keep it: it alone resumes this session")
+    model: str
+    device: str
+    received_bytes: int
+    limits: StreamLimits
+
+
+class Ack(Message):
+    """So many bytes are in the server's journal and need not be kept by the client."""
+
+    type: Literal["ack"] = "ack"
+    received_bytes: int
+
+
+class Speech(Message):
+    """Somebody began or ceased to speak."""
+
+    type: Literal["speech"] = "speech"
+    state: Literal["started", "ended"]
+    at: Seconds
+
+
+class LiveMessage(Message):
+    """The unstable tail after all commits; replaces the previous one."""
+
+    type: Literal["live"] = "live"
+    seq: int = Field(description="that of the last counted message before it")
+    text: str
+    start: Seconds
+    end: Seconds
+    audio_seconds: float = Field(description="how much audio the server had heard when it worked this out")
+    lag: float = Field(description="seconds of audio that had arrived since then")
+
+
+class WordJson(Message):
+    """One word, with the space before it."""
+
+    word: str
+    start: Seconds
+    end: Seconds
+    probability: float
+
+
+class Commit(Message):
+    """Append ``text`` to the transcript as it is; never taken back."""
+
+    type: Literal["commit"] = "commit"
+    seq: int
+    text: str
+    start: Seconds
+    end: Seconds
+    words: list[WordJson] | None = Field(None, description="only if `start` asked for words")
+
+
+class SegmentJson(Message):
+    """One segment of the final text; fields as in openai-whisper's result."""
+
+    id: int
+    seek: int
+    start: Seconds
+    end: Seconds
+    text: str
+    tokens: list[int]
+    temperature: float
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+    words: list[WordJson] | None = Field(None, description="only if `start` asked for words")
+
+
+class Final(Message):
+    """The whole recording, transcribed as one piece; replaces all that was shown."""
+
+    type: Literal["final"] = "final"
+    seq: int
+    text: str
+    language: str = Field(description="ISO 639-1; empty where nothing was said and none was asked for")
+    duration: float = Field(description="seconds of audio")
+    segments: list[SegmentJson]
+    model: str
+    live_text: str = Field(description="what all commits together said")
+
+
+class Notice(Message):
+    """What a warning and an error have in common."""
+
+    code: str = Field(description="stable, for programs")
+    message: str = Field(description="what happened and why")
+    hint: str = Field(description="what to do")
+    fatal: bool = Field(description="whether the connection closes after this message")
+    retry_after: float | None = Field(None, description="with `server_full`: seconds until another try makes sense")
+
+
+class Warning(Notice):
+    """Something to know about; the stream goes on."""
+
+    type: Literal["warning"] = "warning"
+
+
+class Error(Notice):
+    """Something was refused; if ``fatal``, it is the last message."""
+
+    type: Literal["error"] = "error"
+
+
+class Pong(Message):
+    """The answer to ``ping``."""
+
+    type: Literal["pong"] = "pong"
+
+
+class Done(Message):
+    """The last message of a stream that went well."""
+
+    type: Literal["done"] = "done"
+    seq: int
+    reason: Literal["stopped", "timeout", "shutdown"]
+    audio_seconds: float
+
+
+ServerMessage = Annotated[
+    Ready | Ack | Speech | LiveMessage | Commit | Final | Warning | Error | Pong | Done, Field(discriminator="type")
+]
+
+# --- HTTP
+
+
+class CommitJson(Message):
+    """A committed stretch in the JSON of a session."""
+
+    text: str
+    start: Seconds
+    end: Seconds
+    words: list[WordJson]
+
+
+class FinalJson(Message):
+    """The final text in the JSON of a session; always with words where the model gave them."""
+
+    text: str
+    language: str
+    duration: float
+    segments: list[SegmentJson]
+    model: str
+
+
+class SessionSummary(Message):
+    """A session in the list of ``GET /v1/sessions``."""
+
+    id: str
+    state: Literal["receiving", "finishing", "ended"]
+    created: str = Field(description="ISO 8601, UTC")
+    audio_seconds: float
+    received_bytes: int
+    reason: Literal["stopped", "timeout", "shutdown"] | None = Field(description="why it takes no more audio")
+    error: str | None = Field(description="the code of the error that ended it")
+
+
+class SessionJson(SessionSummary):
+    """``GET /v1/sessions/{id}`` and ``.json``: the transcript now, or for good once ``final`` is there."""
+
+    text: str = Field(description="the final text, or until then all commits and the live tail")
+    live_text: str = Field(description="the unstable tail; empty once ended")
+    commits: list[CommitJson]
+    final: FinalJson | None
+
+
+class SessionList(Message):
+    """``GET /v1/sessions``, the oldest first."""
+
+    sessions: list[SessionSummary]
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema (draft 2020-12) of the client's messages, the server's messages and the sessions' JSON."""
+    adapters: dict[str, TypeAdapter[Any]] = {
+        "ClientMessage": TypeAdapter(ClientMessage),
+        "ServerMessage": TypeAdapter(ServerMessage),
+        "SessionJson": TypeAdapter(SessionJson),
+        "SessionList": TypeAdapter(SessionList),
+    }
+    schemas, shared = TypeAdapter.json_schemas(
+        [(name, "validation", adapter) for name, adapter in adapters.items()],
+        title="openmic.v1",
+        description="Messages of the WebSocket /v1/stream and the JSON of sessions; generated, see docs/protocol.md.",
+    )
+    unions = {name: schemas[name, "validation"] for name in ("ClientMessage", "ServerMessage")}
+    shared["$defs"].update(unions)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **shared}
+
+
+if __name__ == "__main__":
+    print(json.dumps(schema(), indent=2, ensure_ascii=False))

@@ -1,0 +1,62 @@
+"""What a Prometheus server may know about this one: counts and seconds, never a word.
+
+Each app has its own registry, so that several can live in one process. Values are read when they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from threading import Lock
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from openmic.sessions.registry import Sessions
+from openmic.sessions.session import State
+
+
+class Metrics(Collector):
+    """Reads sessions and engine at each scrape, and counts errors by their code."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._errors: Counter[str] = Counter()
+        self._lock = Lock()
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def count_error(self, code: str) -> None:
+        """Count one error told to a client; ``code`` comes from a problem table, so there are few of them."""
+        with self._lock:
+            self._errors[code] += 1
+
+    def text(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics now; called by the registry."""
+        states = Counter(snapshot.state for snapshot in self._sessions.list())
+        by_state = GaugeMetricFamily("openmic_sessions", "Sessions that are open or kept.", labels=["state"])
+        for state in State:
+            by_state.add_metric([state.value], states[state])
+        yield by_state
+        yield CounterMetricFamily("openmic_sessions_opened", "Sessions opened.", self._sessions.opened_total)
+        yield CounterMetricFamily("openmic_received_bytes", "Bytes received.", self._sessions.received_bytes_total())
+        yield CounterMetricFamily("openmic_audio_seconds", "Audio decoded.", self._sessions.audio_seconds_total())
+        errors = CounterMetricFamily("openmic_errors", "Errors told to clients.", labels=["code"])
+        with self._lock:
+            counted = dict(self._errors)
+        for code, count in counted.items():
+            errors.add_metric([code], count)
+        yield errors
+        stats = self._sessions.engine.stats()
+        yield GaugeMetricFamily("openmic_engine_streams", "Streams open in the engine.", stats.streams)
+        yield GaugeMetricFamily("openmic_engine_busy_ratio", "Part of the last seconds it worked.", stats.busy)
+        yield GaugeMetricFamily("openmic_engine_step_seconds", "Time of the latest live step.", stats.step_seconds)
+        yield GaugeMetricFamily("openmic_engine_batch_size", "Streams in the latest live step.", stats.batch_size)
+        yield GaugeMetricFamily("openmic_engine_lag_seconds", "Most audio any stream has waiting.", stats.lag_seconds)
+        if stats.memory_bytes is not None:
+            yield GaugeMetricFamily("openmic_device_memory_bytes", "Device memory in use.", stats.memory_bytes)

@@ -1,0 +1,116 @@
+"""What can go wrong between a client and the sessions, and the WebSocket close code that each problem leads to."""
+
+from __future__ import annotations
+
+from openmic.errors import Problem, ProblemTable
+
+PROBLEMS = ProblemTable(
+    {
+        "token_missing": Problem(
+            "This server wants a token and got none.",
+            "It is open to those who were given its link; the token is the part behind #token= in it.",
+            "Send it as `Authorization: Bearer TOKEN`, as the subprotocol token.TOKEN, or in the first message.",
+        ),
+        "token_wrong": Problem(
+            "The token is not the one of this server.",
+            "It was mistyped, or the server was started anew and has a new token.",
+            "Ask the owner of the server for the present link.",
+        ),
+        "first_message_late": Problem(
+            "No first message came.",
+            "A connection has {seconds:g} seconds to send start or resume.",
+            "Connect again and send start at once.",
+        ),
+        "not_started": Problem(
+            "The first message was not start or resume.",
+            "The server got {got} before it knew what to do with it.",
+            'Send {{"type": "start"}} as text first, wait for ready, then send audio as binary messages.',
+        ),
+        "already_started": Problem(
+            "This stream has already begun.",
+            "A connection carries one stream: one start or one resume, as its first message.",
+            "Open another connection for another stream.",
+        ),
+        "bad_json": Problem(
+            "A text message was not a JSON object.",
+            "Text messages carry control messages; audio does not belong in them.",
+            "Send control messages as JSON text, and audio as binary messages.",
+        ),
+        "unknown_type": Problem(
+            "The message type {type} is not known.",
+            "This server knows {known}.",
+            "Leave the message out, or see docs/protocol.md for its right name.",
+        ),
+        "bad_message": Problem(
+            "The message {type} has a field that cannot be used.",
+            "{detail}.",
+            "Correct the field; docs/protocol.schema.json has all of them.",
+        ),
+        "message_too_large": Problem(
+            "A message of {size} bytes is too large.",
+            "This server takes at most {max_message_bytes} bytes in one message.",
+            "Send the audio in smaller slices; any size that fits will do.",
+        ),
+        "replaced": Problem(
+            "This session was resumed on another connection.",
+            "A session talks to one connection, the newest.",
+            "Go on there; close this one.",
+        ),
+        "port_in_use": Problem(
+            "The port {port} on {host} is in use.",
+            "Another program listens there, perhaps an openmic that was not stopped.",
+            "Stop it, choose another port, or use port 0 to get a free one.",
+        ),
+        "address_unusable": Problem(
+            "The server cannot listen on {host}:{port}.",
+            "The system refused it ({detail}).",
+            "Use the host 127.0.0.1 and port 0, or an address of this machine and a port above 1023.",
+        ),
+        "server_not_started": Problem(
+            "The web server did not start.",
+            "{detail}.",
+            "Look at the log above for the first error; start again, or restart the notebook's kernel.",
+        ),
+        "not_found": Problem(
+            "There is nothing at this address.",
+            "The path is not one this server knows.",
+            "See docs/protocol.md for the paths there are.",
+        ),
+        "bad_request": Problem(
+            "The request cannot be used.",
+            "{detail}.",
+            "Correct it and send it again; docs/protocol.md has an example.",
+        ),
+        "upload_too_large": Problem(
+            "The file is too large.",
+            "This server takes at most {max_upload_bytes} bytes in one upload.",
+            "Send a compressed file (MP3, Opus, FLAC), or stream it over the WebSocket.",
+        ),
+    }
+)
+
+BAD_MESSAGE = 4400
+CLOSE_CODES = {
+    "server_stopping": 1001,
+    "engine_closed": 1001,
+    "message_too_large": 1009,
+    "server_full": 1013,
+    "disk_full": 1013,
+    "token_missing": 4401,
+    "token_wrong": 4401,
+    "unknown_session": 4404,
+    "replaced": 4404,
+    "first_message_late": 4408,
+    "idle_too_long": 4408,
+    "audio_empty": 4415,
+    "audio_not_decodable": 4415,
+    "audio_track_missing": 4415,
+    "engine_failed": 1011,
+    "session_failed": 1011,
+}
+"""Fatal problems by the code their connection is closed with; every other one is a bad message."""
+
+
+def close_code(code: str) -> int:
+    """The WebSocket close code for a fatal problem."""
+    return CLOSE_CODES.get(code, BAD_MESSAGE)

@@ -1,0 +1,82 @@
+"""What a session tells whoever is attached to it, in order.
+
+Commits, the final and the end are counted (``seq``) and can be told again; the others are told once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from openmic.audio.types import SpeechBoundary
+from openmic.errors import OpenmicError
+from openmic.speech.types import CommittedText, FinalText, LiveText
+
+Reason = Literal["stopped", "timeout", "shutdown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Speech began or ended."""
+
+    boundary: SpeechBoundary
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The unstable tail; ``seq`` is that of the last counted event before it."""
+
+    seq: int
+    live: LiveText
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """Words to append; counted."""
+
+    seq: int
+    committed: CommittedText
+
+
+@dataclass(frozen=True, slots=True)
+class Finalised:
+    """The whole recording's text, and beside it what the live pass had promised; counted."""
+
+    seq: int
+    final: FinalText
+    live_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something to know about; the session goes on as it would."""
+
+    error: OpenmicError
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The session is over; counted, and the last event of a session that went well."""
+
+    seq: int
+    reason: Reason
+    audio_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The session is over; the last event of one that did not go well. What could be saved came before it."""
+
+    error: OpenmicError
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """Another subscriber has attached; this one hears nothing more."""
+
+
+CountedEvent = Committed | Finalised | Ended
+SessionEvent = Heard | Live | Committed | Finalised | Warned | Ended | Failed | Replaced
+Subscriber = Callable[[SessionEvent], None]
+"""Called from the session's threads with its lock held; must return at once, raise nothing and not call back."""

@@ -1,0 +1,71 @@
+"""What can go wrong in the life of one stream."""
+
+from __future__ import annotations
+
+from openmic.errors import OpenmicError, Problem, ProblemTable
+
+PROBLEMS = ProblemTable(
+    {
+        "server_full": Problem(
+            "This server has no room for another session.",
+            "It runs {open_sessions} of at most {max_sessions} at once.",
+            "Try again in {retry_after:.0f} seconds.",
+        ),
+        "server_stopping": Problem(
+            "The server is stopping.",
+            "Its owner stopped it, or the notebook it runs in has ended.",
+            "Ask its owner for a new link and begin again.",
+        ),
+        "unknown_session": Problem(
+            "There is no such session here.",
+            "It never was, it was deleted some time after its end, or the resume token is not its own.",
+            "Begin a new session with a start message.",
+        ),
+        "already_stopped": Problem(
+            "This session has already been stopped.",
+            "A stop was accepted before, so no more audio is taken.",
+            "Wait for the final message, or begin a new session for more audio.",
+        ),
+        "session_too_long": Problem(
+            "This session has reached its longest duration.",
+            "One session takes at most {max_seconds:g} seconds of audio here.",
+            "Begin a new session for the rest; this one is transcribed to that point.",
+        ),
+        "too_many_bytes": Problem(
+            "This session has sent more bytes than its audio can need.",
+            "At most {max_bytes} bytes are kept for one session of {max_seconds:g} seconds.",
+            "Send compressed audio or begin a new session; this one is transcribed to that point.",
+        ),
+        "idle_too_long": Problem(
+            "Nothing arrived on this connection for {idle_seconds:g} seconds.",
+            "A session without audio is finished then, so that others find room.",
+            "Begin a new session; send a ping now and then to keep a quiet one open.",
+        ),
+        "client_gone": Problem(
+            "The client went away before its answer was ready.",
+            "Its connection was closed.",
+            "Send the request again and keep the connection open.",
+        ),
+        "disk_full": Problem(
+            "The server could not write this session to its disk.",
+            "The disk is full or not writable ({detail}).",
+            "Ask the owner of the server to free some space, then begin a new session.",
+        ),
+        "session_failed": Problem(
+            "The server failed while it worked on this session ({detail}).",
+            "This is a fault of the server, not of the audio.",
+            "Begin a new session; if it repeats, tell the owner of the server.",
+        ),
+    }
+)
+
+
+class ServerFull(OpenmicError):
+    """``server_full``, with the seconds after which another try makes sense."""
+
+    def __init__(self, open_sessions: int, max_sessions: int, retry_after: float) -> None:
+        error = PROBLEMS.error(
+            "server_full", open_sessions=open_sessions, max_sessions=max_sessions, retry_after=retry_after
+        )
+        super().__init__(error.code, error.what, error.why, error.hint)
+        self.retry_after = retry_after

@@ -1,0 +1,398 @@
+"""One stream's life: bytes into the journal, samples into the recording, words out to whoever is attached.
+
+    RECEIVING --stop, a limit, an audio error--> FINISHING --the final text--> ENDED
+
+A dropped connection only detaches; the session goes on. One decode thread per session takes the bytes from the
+journal, so a fast sender grows a file and never memory. What was decoded before an error is transcribed all the same.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from openmic.audio.decoder import AudioFormat, decode
+from openmic.audio.problems import PROBLEMS as AUDIO_PROBLEMS
+from openmic.audio.types import SAMPLE_RATE, Samples, SpeechBoundary
+from openmic.audio.vad import VoiceActivity
+from openmic.errors import OpenmicError
+from openmic.sessions.events import Failed, Heard, Reason, Replaced, SessionEvent, Subscriber, Warned
+from openmic.sessions.journal import Journal
+from openmic.sessions.problems import PROBLEMS
+from openmic.sessions.recording import DiskRecording
+from openmic.sessions.transcript import Transcript
+from openmic.speech.types import (
+    CommittedText,
+    Engine,
+    FinalText,
+    LiveText,
+    SpeechEvent,
+    SpeechFailed,
+    SpeechOptions,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class State(enum.Enum):
+    """Where a session stands in its life."""
+
+    RECEIVING = "receiving"
+    FINISHING = "finishing"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one session may use: seconds of audio, bytes in its journal; and the silence that ends an utterance."""
+
+    max_seconds: float
+    max_bytes: int
+    endpoint_silence_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A session's public name, the secret that resumes it, and its folder on disk."""
+
+    id: str
+    resume_token: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSnapshot:
+    """A session at one moment, for lists and dashboards; see ``Session`` for the words' meaning."""
+
+    id: str
+    state: State
+    attached: bool
+    created: float  # seconds since 1970
+    received_bytes: int
+    audio_seconds: float
+    lag: float  # seconds of audio that the last live text did not know yet
+    committed_text: str
+    live_text: str
+    final: FinalText | None
+    reason: Reason | None
+    error: OpenmicError | None
+
+
+class Session:
+    """One stream; all methods may be called from any thread.
+
+    Raises:
+        OpenmicError: ``unknown_language``, ``engine_closed`` (from the engine), or ``disk_full``.
+    """
+
+    def __init__(
+        self, identity: Identity, limits: Limits, engine: Engine, audio_format: AudioFormat, options: SpeechOptions
+    ) -> None:
+        self.id = identity.id
+        self.resume_token = identity.resume_token
+        self.options = options
+        self.created = time.time()
+        self.ended = threading.Event()
+        self.ended_at: float | None = None  # monotonic
+        self.detached_at: float | None = time.monotonic()
+        self._folder = identity.folder
+        self._limits = limits
+        self._engine = engine
+        self._audio_format = audio_format
+        self._lock = threading.RLock()
+        self._state = State.RECEIVING
+        self._reason: Reason | None = None
+        self._error: OpenmicError | None = None
+        self._transcript = Transcript()
+        self._subscriber: Subscriber | None = None
+        self._flush_at: int | None = None
+        self._abandoned = False
+        self._max_samples = int(limits.max_seconds * SAMPLE_RATE)
+        try:
+            identity.folder.mkdir(mode=0o700, parents=True)
+            self._journal = Journal(identity.folder / "received.bytes")
+            self.recording = DiskRecording(identity.folder / "audio.wav")
+        except OSError as error:
+            raise PROBLEMS.error("disk_full", detail=error.strerror or "unknown") from error
+        self._reader = self._journal.reader(self._caught_up)
+        try:
+            self._stream = engine.open(self.recording, options, self._on_speech)
+        except OpenmicError:
+            self.delete()
+            raise
+        self._thread = threading.Thread(target=self._decode, name=f"openmic-decode-{self.id[:8]}", daemon=True)
+        self._thread.start()
+        logger.info("session %s: opened (%s)", self.id, audio_format.encoding)
+
+    # --- what a client does
+
+    @property
+    def state(self) -> State:
+        """Where this session stands."""
+        return self._state
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why it takes no more audio; None while it does."""
+        return self._reason
+
+    @property
+    def received_bytes(self) -> int:
+        """How many bytes are in the journal."""
+        return len(self._journal)
+
+    def write(self, data: bytes) -> int:
+        """Journal a client's next bytes; returns how many are there in all, safe on disk.
+
+        Raises:
+            OpenmicError: ``already_stopped``: this session is not RECEIVING.
+        """
+        with self._lock:
+            self._expect_receiving()
+            if len(self._journal) + len(data) <= self._limits.max_bytes:
+                try:
+                    return self._journal.append(data)
+                except OSError as error:
+                    self._finish("stopped", PROBLEMS.error("disk_full", detail=error.strerror or "unknown"))
+                    return len(self._journal)
+            self._emit(
+                Warned(
+                    PROBLEMS.error(
+                        "too_many_bytes", max_bytes=self._limits.max_bytes, max_seconds=self._limits.max_seconds
+                    )
+                )
+            )
+            self._finish("timeout")
+            return len(self._journal)
+
+    def flush(self) -> None:
+        """Treat what was received so far as an ended utterance, as soon as it is decoded.
+
+        Raises:
+            OpenmicError: ``already_stopped``: this session is not RECEIVING.
+        """
+        with self._lock:
+            self._expect_receiving()
+            self._flush_at = len(self._journal)
+            caught_up = self._reader.tell() >= self._flush_at
+        if caught_up:
+            self._caught_up()
+
+    def stop(self, reason: Reason = "stopped", error: OpenmicError | None = None) -> None:
+        """Take no more audio and send the final; ``error``, if given, is told after it, instead of an ordinary end.
+
+        Raises:
+            OpenmicError: ``already_stopped``: this session is not RECEIVING.
+        """
+        with self._lock:
+            self._expect_receiving()
+            self._finish(reason, error)
+
+    def abandon(self, error: OpenmicError) -> None:
+        """End at once with ``error`` and without a final; nothing happens to a session that has ended."""
+        with self._lock:
+            self._state = State.FINISHING if self._state is State.RECEIVING else self._state
+            self._abandoned = True
+        self._journal.abort()
+        self._stream.abandon()
+        self._fail(error)
+
+    # --- who listens
+
+    def attach(self, subscriber: Subscriber, after_seq: int = 0) -> None:
+        """Tell ``subscriber`` all counted events after ``after_seq``, the present live text, then what comes.
+
+        An earlier subscriber is told ``Replaced`` and nothing more.
+        """
+        with self._lock:
+            if self._subscriber is not None:
+                self._subscriber(Replaced())
+            self._subscriber = subscriber
+            self.detached_at = None
+            for event in self._transcript.after(after_seq):
+                subscriber(event)
+            if self._transcript.live is not None:
+                subscriber(self._transcript.show(self._transcript.live))
+            if self._state is State.ENDED and self._error is not None:
+                subscriber(Failed(self._error))
+
+    def detach(self, subscriber: Subscriber) -> None:
+        """Stop telling ``subscriber``; nothing happens if it was replaced before."""
+        with self._lock:
+            if self._subscriber is subscriber:
+                self._subscriber = None
+                self.detached_at = time.monotonic()
+
+    def snapshot(self) -> SessionSnapshot:
+        """This session now."""
+        with self._lock:
+            live = self._transcript.live
+            return SessionSnapshot(
+                id=self.id,
+                state=self._state,
+                attached=self._subscriber is not None,
+                created=self.created,
+                received_bytes=len(self._journal),
+                audio_seconds=self.recording.seconds,
+                lag=live.lag if live is not None else 0.0,
+                committed_text=self._transcript.committed_text,
+                live_text=live.text.strip() if live is not None else "",
+                final=self._transcript.final,
+                reason=self._reason,
+                error=self._error if self._state is State.ENDED else None,
+            )
+
+    def commits(self) -> list[CommittedText]:
+        """What has been promised so far, in order."""
+        with self._lock:
+            return self._transcript.commits
+
+    def join(self, seconds: float) -> None:
+        """Wait up to ``seconds`` for the decode thread to end."""
+        self._thread.join(seconds)
+
+    def release(self) -> None:
+        """Close the files and leave them on the disk; the session must have ended."""
+        self._journal.close()
+        self.recording.close()
+
+    def delete(self) -> None:
+        """Remove everything of this session from the disk; it must have ended (or never begun)."""
+        self._journal.delete()
+        self.recording.delete()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    # --- bytes to samples, in the decode thread
+
+    def _decode(self) -> None:
+        error: OpenmicError | None = None
+        try:
+            self._hear_all()
+        except OpenmicError as audio_error:
+            error = audio_error
+        except OSError as disk_error:
+            error = PROBLEMS.error("disk_full", detail=disk_error.strerror or "unknown")
+        except Exception as fault:
+            logger.exception("session %s: decoding failed", self.id)
+            error = PROBLEMS.error("session_failed", detail=type(fault).__name__)
+        with self._lock:
+            if self._abandoned or self._state is State.ENDED:
+                return
+            if len(self._journal) == 0 and (error is None or error.code == "audio_empty"):
+                error = None
+                self._emit(Warned(AUDIO_PROBLEMS.error("audio_empty")))
+            self._finish("stopped", error)
+            self._error = self._error or error
+        if len(self.recording) > 0:
+            self._stream.finish()
+            return
+        self._stream.abandon()
+        if self._error is not None:
+            self._fail(self._error)
+        else:
+            self._on_speech(FinalText("", self.options.language or "", 0.0, (), self._engine.info.name))
+
+    def _hear_all(self) -> None:
+        voice = VoiceActivity(self._limits.endpoint_silence_seconds)
+        for samples in decode(self._reader, self._audio_format):
+            if self._abandoned:
+                return
+            room = self._max_samples - len(self.recording)
+            self._hear(samples[:room], voice)
+            if len(samples) >= room:
+                limit = PROBLEMS.error("session_too_long", max_seconds=self._limits.max_seconds)
+                with self._lock:
+                    if self._state is State.RECEIVING:
+                        self._emit(Warned(limit))
+                        self._finish("timeout")
+                break
+        self._tell(voice.flush())
+
+    def _hear(self, samples: Samples, voice: VoiceActivity) -> None:
+        if len(samples) > 0:
+            self.recording.append(samples)
+            self._tell(voice.push(samples))
+
+    def _tell(self, boundaries: Sequence[SpeechBoundary]) -> None:
+        with self._lock:
+            for boundary in boundaries:
+                self._emit(Heard(boundary))
+        self._stream.heard(boundaries)
+
+    def _caught_up(self) -> None:
+        with self._lock:
+            due = self._flush_at is not None and self._reader.tell() >= self._flush_at
+            if due:
+                self._flush_at = None
+        if due:
+            self._stream.flush()
+
+    # --- words, from the engine's thread
+
+    def _on_speech(self, event: SpeechEvent) -> None:
+        with self._lock:
+            if self._state is State.ENDED:
+                return
+            match event:
+                case LiveText():
+                    self._emit(self._transcript.show(event))
+                case CommittedText():
+                    self._emit(self._transcript.commit(event))
+                case FinalText():
+                    self._emit(self._transcript.finalise(event))
+                    self._end()
+                case SpeechFailed():
+                    self._fail(event.error)
+
+    # --- transitions; the lock is held, or taken here
+
+    def _expect_receiving(self) -> None:
+        if self._state is not State.RECEIVING:
+            raise PROBLEMS.error("already_stopped")
+
+    def _finish(self, reason: Reason, error: OpenmicError | None = None) -> None:
+        """RECEIVING to FINISHING; nothing if that has happened before."""
+        with self._lock:
+            if self._state is not State.RECEIVING:
+                return
+            self._state = State.FINISHING
+            self._reason = reason
+            self._error = error
+            self._journal.end()
+        logger.info("session %s: %s after %d bytes", self.id, error.code if error else reason, len(self._journal))
+
+    def _end(self) -> None:
+        """FINISHING to ENDED, with the final told."""
+        if self._error is not None:
+            self._fail(self._error)
+            return
+        self._close_down()
+        self._emit(self._transcript.end(self._reason or "stopped", self.recording.seconds))
+
+    def _fail(self, error: OpenmicError) -> None:
+        """To ENDED, with ``error`` as the last word."""
+        with self._lock:
+            if self._state is State.ENDED:
+                return
+            self._error = error
+            self._close_down()
+            self._emit(Failed(error))
+
+    def _close_down(self) -> None:
+        self._state = State.ENDED
+        self._journal.abort()
+        self.recording.complete()
+        self.ended_at = time.monotonic()
+        self.ended.set()
+        ending = self._error.code if self._error else "final"
+        logger.info("session %s: ended (%s), %.1f s of audio", self.id, ending, self.recording.seconds)
+
+    def _emit(self, event: SessionEvent) -> None:
+        if self._subscriber is not None:
+            self._subscriber(event)

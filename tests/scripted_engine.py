@@ -1,0 +1,224 @@
+"""A speech engine that follows a script instead of listening: for tests of what stands around the real one.
+
+It has a thread of its own, like the real engine, and keeps its promises about the order of events: after each second
+of audio a commit ("one ", "two ", ...), with the part of a second since then as live text; at the end a final
+that says how much was heard. Nothing is recognised; silence gives words as well, digital silence (all zeros) none.
+
+``python -m tests.scripted_engine --port 8000 --token secret`` serves the real app over it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import queue
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
+from openmic.errors import OpenmicError
+from openmic.speech.problems import PROBLEMS
+from openmic.speech.types import (
+    CommittedText,
+    EngineStats,
+    FinalText,
+    LiveText,
+    ModelInfo,
+    OnEvent,
+    Recording,
+    Segment,
+    SpeechFailed,
+    SpeechOptions,
+    SpeechStream,
+    Word,
+)
+
+NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+LANGUAGES = {"en", "tr", "de", "fr"}
+
+
+def spoken(number: int) -> str:
+    """The number digit by digit: 12 is "one-two"."""
+    return "-".join(NUMBERS[int(digit)] for digit in str(number))
+
+
+class ScriptedStream:
+    """One stream of the scripted engine."""
+
+    def __init__(self, engine: ScriptedEngine, recording: Recording, options: SpeechOptions, on_event: OnEvent) -> None:
+        self._engine = engine
+        self._recording = recording
+        self._options = options
+        self._on_event = on_event
+        self._committed = 0  # samples
+        self._seconds = 0  # commits made by whole seconds
+        self._words: list[Word] = []
+        self.boundaries: list[SpeechBoundary] = []
+        self.over = False
+
+    def heard(self, boundaries: Sequence[SpeechBoundary]) -> None:
+        self.boundaries += boundaries
+        self._engine.later(self._step)
+
+    def flush(self) -> None:
+        self._engine.later(self._flush)
+
+    def finish(self) -> None:
+        self._engine.later(self._finish)
+
+    def abandon(self) -> None:
+        self.over = True
+        self._engine.forget(self)
+
+    def fail(self, error: OpenmicError) -> None:
+        if not self.over:
+            self.over = True
+            self._on_event(SpeechFailed(error))
+
+    def _step(self) -> None:
+        heard = len(self._recording)
+        if self.over or heard <= self._committed:
+            return
+        while heard - self._committed >= SAMPLE_RATE:
+            self._commit(self._committed + SAMPLE_RATE)
+        start, now = self._committed / SAMPLE_RATE, heard / SAMPLE_RATE
+        waiting = (len(self._recording) - heard) / SAMPLE_RATE
+        text = f" listening for {now - start:.1f} s" if heard > self._committed else ""
+        self._on_event(LiveText(text, start, now, audio_seconds=now, lag=waiting))
+
+    def _flush(self) -> None:
+        self._step()
+        if not self.over and len(self._recording) > self._committed:
+            self._commit(len(self._recording))
+            now = self._committed / SAMPLE_RATE
+            self._on_event(LiveText("", now, now, audio_seconds=now, lag=0.0))
+
+    def _commit(self, stop: int) -> None:
+        start, end = self._committed / SAMPLE_RATE, stop / SAMPLE_RATE
+        silent = not np.any(self._recording.read(self._committed, stop))
+        self._committed = stop
+        self._seconds += 1
+        if not silent:
+            text = f" {spoken(self._seconds)}{self._engine.filler}"
+            word = Word(text, start, end, 1.0)
+            self._words.append(word)
+            self._on_event(CommittedText(text, start, end, (word,)))
+
+    def _finish(self) -> None:
+        self._flush()
+        if self.over:
+            return
+        while not self._engine.may_finish.wait(0.05):
+            if self.over or self._engine.closed:
+                return
+        self.over = True
+        self._engine.forget(self)
+        duration = len(self._recording) / SAMPLE_RATE
+        segments = tuple(
+            Segment(
+                id=index,
+                seek=0,
+                start=word.start,
+                end=word.end,
+                text=word.word,
+                tokens=(index,),
+                temperature=0.0,
+                avg_logprob=-0.1,
+                compression_ratio=1.0,
+                no_speech_prob=0.01,
+                words=(word,),
+            )
+            for index, word in enumerate(self._words)
+        )
+        text = f" heard {duration:.1f} seconds" if self._words else ""
+        language = self._options.language or "en"
+        self._on_event(FinalText(text, language, duration, segments, self._engine.info.name))
+
+
+class ScriptedEngine:
+    """An ``openmic.speech.types.Engine`` that follows a script.
+
+    Args:
+        filler: put behind each committed word, for tests of large messages.
+    """
+
+    def __init__(self, filler: str = "") -> None:
+        self.filler = filler
+        self.may_finish = threading.Event()  # cleared by a test that wants a final to wait
+        self.may_finish.set()
+        self.closed = False
+        self.streams: list[ScriptedStream] = []
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="scripted-engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def info(self) -> ModelInfo:
+        return ModelInfo("scripted", "cpu", "float32", multilingual=True)
+
+    def open(self, recording: Recording, options: SpeechOptions, on_event: OnEvent) -> SpeechStream:
+        if self.closed:
+            raise PROBLEMS.error("engine_closed")
+        if options.language is not None and options.language not in LANGUAGES:
+            raise PROBLEMS.error("unknown_language", language=options.language)
+        stream = ScriptedStream(self, recording, options, on_event)
+        self.streams.append(stream)
+        return stream
+
+    def stats(self) -> EngineStats:
+        return EngineStats(streams=len(self.streams), busy=0.25, step_seconds=0.1, batch_size=1, lag_seconds=0.5)
+
+    def close(self) -> None:
+        self.closed = True
+        for stream in list(self.streams):
+            stream.fail(PROBLEMS.error("engine_closed"))
+        self._work.put(None)
+        self._thread.join(5)
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Do ``work`` in the engine's thread."""
+        self._work.put(work)
+
+    def forget(self, stream: ScriptedStream) -> None:
+        if stream in self.streams:
+            self.streams.remove(stream)
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
+
+
+def main() -> None:
+    """Serve the real app over the scripted engine until Ctrl-C."""
+    from openmic.server.app import create_app
+    from openmic.server.thread import ServerThread
+    from openmic.sessions.registry import Sessions
+    from openmic.settings import Settings
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--token", default="secret")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data_dir=Path(folder))
+        engine = ScriptedEngine()
+        sessions = Sessions(settings, engine)
+        server = ServerThread(create_app(settings, sessions, arguments.token), "127.0.0.1", arguments.port)
+        server.start()
+        print(f"{server.url}/#token={arguments.token}", flush=True)
+        try:
+            while server.running:
+                time.sleep(0.5)
+        except KeyboardInterrupt:
+            print("stopping")
+        finally:
+            server.stop()
+            engine.close()
+
+
+if __name__ == "__main__":
+    main()
