@@ -21,3 +21,8 @@ def shared_audio() -> Path | None:
     """More recordings, where a checkout has them beside it (or OPENMIC_SHARED_AUDIO names them); else None."""
     folder = Path(os.environ.get("OPENMIC_SHARED_AUDIO", ROOT.parent / "shared" / "audio"))
     return folder if folder.is_dir() else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what is marked `last` behind all else, so that a broken part shows before the long run through all of it."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)

