@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from openmic import client
     from openmic.client import stream_file
     from openmic.errors import OpenmicError
     from openmic.launch import launch
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["OpenmicError", "Settings", "__version__", "launch", "stream_file", "stream_sample"]
+__all__ = ["OpenmicError", "Settings", "__version__", "client", "launch", "stream_file", "stream_sample"]
 
 _HOMES = {
     "OpenmicError": "openmic.errors",
@@ -26,8 +27,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for, and nothing before (PEP 562): ``import openmic`` itself loads no torch."""
-    if name == "launch":  # the module, which can be called as the function
-        return importlib.import_module("openmic.launch")
+    if name in ("client", "launch"):  # modules; launch can be called like the function of that name
+        return importlib.import_module(f"openmic.{name}")
     if name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)
         globals()[name] = value

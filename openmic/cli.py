@@ -22,6 +22,7 @@ from typing import Any
 
 from openmic import __version__
 from openmic.client import MICROPHONE, Collect, Result, StreamOptions, iter_stream
+from openmic.client.files import audio_seconds
 from openmic.client.result import Message
 from openmic.errors import OpenmicError
 from openmic.sample import sample_path
@@ -185,6 +186,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     from openmic.launch import launch
 
     source = arguments.file or sample_path()
+    audio_seconds(source)  # what cannot be streamed is told before minutes go into weights
     with launch(**_settings(arguments)) as mic:
         print(f"{mic!r}; streaming {source.name} to it at the speed of speech.", flush=True)
         result = _follow(mic.local_url, source, LiveLines(sys.stdout), True, mic.token)

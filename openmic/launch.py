@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import concurrent.futures.thread  # noqa: F401  (see _at_exit)
+import contextlib
 import logging
 import secrets
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from types import ModuleType, TracebackType
 from typing import Any, Protocol
 
@@ -76,7 +79,9 @@ def launch(model: str = "auto", language: str | None = None, tunnel: str = "auto
         finally:
             progress.close()
         _current = mic
-        return mic
+    if in_notebook():
+        _let_cells_run_loops()
+    return mic
 
 
 def stop_current() -> None:
@@ -88,7 +93,10 @@ def stop_current() -> None:
             _current = None
 
 
-atexit.register(stop_current)
+# Before concurrent.futures shuts its threads, which the server's last steps need: later than that (``atexit``) sessions
+# cannot be finished. Callbacks run in reverse order, so that module must have registered its own first.
+_at_exit: Callable[[Callable[[], None]], object] = getattr(threading, "_register_atexit", atexit.register)
+_at_exit(stop_current)
 
 
 def make_settings(**given: Any) -> Settings:
@@ -110,6 +118,14 @@ def make_settings(**given: Any) -> Settings:
             "bad_setting", name=name, detail=str(first["msg"]).rstrip("."), variable=f"OPENMIC_{name.upper()}"
         )
     raise error
+
+
+def _let_cells_run_loops() -> None:
+    """Let a cell call ``asyncio.run`` on the client's coroutines while the kernel's loop runs; not needed here."""
+    import nest_asyncio
+
+    with contextlib.suppress(ValueError):  # the kernel's loop is uvloop, which cannot be patched
+        nest_asyncio.apply()
 
 
 def _progress() -> _Progress:

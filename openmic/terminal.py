@@ -51,14 +51,14 @@ class TerminalProgress:
         if self._rewrite:
             if new and self._what:
                 self._out.write("\n")
-            done = "" if fraction is None else f"  {fraction:4.0%}"
+            done = "" if fraction is None or (new and fraction >= 1) else f"  {fraction:4.0%}"
             width = shutil.get_terminal_size().columns - 1
             self._out.write(CLEAR_LINE + what[: width - len(done)] + done)
             if fraction is not None and fraction >= 1:
                 self._out.write("\n")
                 what = ""
         elif new or (fraction is not None and fraction < 1 and fraction - self._shown >= _STEP):
-            self._out.write(f"{what}{'' if not fraction else f'  {fraction:.0%}'}\n")
+            self._out.write(f"{what}{'' if not fraction or fraction >= 1 else f'  {fraction:.0%}'}\n")
             self._shown = fraction or 0.0
         self._what = what
         self._out.flush()

@@ -11,10 +11,11 @@ _INTERVAL_SECONDS = 0.2  # a download reports far more often than an eye can fol
 
 
 class NotebookProgress:
-    """A ``ProgressCallback`` for a notebook's cell."""
+    """A ``ProgressCallback`` for a notebook's cell: what is done stays, what is under way moves."""
 
     def __init__(self) -> None:
         self._area = Area()
+        self._done: list[str] = []
         self._what = ""
         self._drawn_at = 0.0
 
@@ -24,9 +25,18 @@ class NotebookProgress:
         if what == self._what and not ended and now - self._drawn_at < _INTERVAL_SECONDS:
             return
         self._what, self._drawn_at = what, now
-        bar = "" if fraction is None else f'<progress value="{fraction:.3f}" max="1" aria-hidden="true"></progress> '
-        percent = "" if fraction is None else f" {fraction:.0%}"
-        self._area.show(f"<div>{bar}{escape(what)}{percent}</div>", f"{what}{percent}")
+        if ended and what not in self._done:
+            self._done.append(what)
+        rows = [f"<div>✓ {escape(one)}</div>" for one in self._done]
+        lines = [f"✓ {one}" for one in self._done]
+        if not ended:
+            bar = (
+                "" if fraction is None else f'<progress value="{fraction:.3f}" max="1" aria-hidden="true"></progress> '
+            )
+            percent = "" if fraction is None else f" {fraction:.0%}"
+            rows.append(f"<div>{bar}{escape(what)}{percent}</div>")
+            lines.append(f"{what}{percent}")
+        self._area.show("".join(rows), "\n".join(lines))
 
     def close(self) -> None:
         """Nothing is left open."""
