@@ -16,7 +16,8 @@ NGROK_STAND_IN_MODE
     ``dies_later``      ends 0.5 s after an endpoint was opened
     ``hang``            starts and says nothing
     ``unreachable``     cannot look up ngrok's servers, says so again and again, never ends
-    ``old_api``         knows no /api/endpoints;  ``deaf_api``: accepts API connections and never answers
+    ``old_api``         knows no /api/endpoints;  ``deaf_api``: accepts API connections and never answers;
+                        ``slow_open``: answers all but the opening of an endpoint
     ``http_500``        the API answers a new endpoint with a text that is no JSON and has no code
     ``noisy``           logs a megabyte after it has started, more than a pipe holds
     ``stubborn``        does not end on SIGTERM
@@ -176,6 +177,8 @@ class Agent:
         return await self.open(body)
 
     async def open(self, body: dict[str, Any]) -> tuple[int, Any]:
+        if self.mode == "slow_open":
+            await self.over.wait()
         if self.mode == "http_500":
             return 500, b"panic: this text comes from nowhere, authtoken: " + self.authtoken.encode()
         if self.mode.isdigit() and self.mode not in FOR_VISITORS:

@@ -6,23 +6,18 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from tunnel_fixtures import make_cloudflared
+from tunnel_fixtures import WAIT_SECONDS, echo_server, lives, make_cloudflared, running_under, wait_until
 from websockets.sync.client import connect
-from websockets.sync.server import ServerConnection, serve
 
 from openmic.errors import OpenmicError
 from openmic.settings import Settings
 from openmic.tunnels import open_tunnel
 from openmic.tunnels.cloudflare import CloudflareTunnel, cloudflared_program, open_cloudflare
-
-WAIT_SECONDS = 20.0
 
 Open = Callable[..., CloudflareTunnel]
 
@@ -43,56 +38,27 @@ def open_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
         tunnel.close()
 
 
-def programs(tmp_path: Path) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if str(tmp_path / "running") in " ".join(process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("mode", ["ok", "old_log"])
 def test_the_url_is_read_from_the_log(open_one: Open, tmp_path: Path, mode: str) -> None:
     tunnel = open_one(mode)
     assert tunnel.public_url == "https://stand-in-of-four-words.trycloudflare.com"
     assert tunnel.name == "Cloudflare quick tunnel"
     assert tunnel.alive()
-    (process,) = programs(tmp_path)
+    (process,) = running_under(tmp_path)
     assert "--no-autoupdate" in process.cmdline()
     tunnel.close()
     tunnel.close()
     assert not tunnel.alive()
-    assert programs(tmp_path) == []
+    assert running_under(tmp_path) == []
     assert list((tmp_path / "running").iterdir()) == []
 
 
 def test_a_websocket_goes_through_the_program(open_one: Open, tmp_path: Path) -> None:
-
-    def echo(connection: ServerConnection) -> None:
-        for message in connection:
-            connection.send(message)
-
-    with serve(echo, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            open_one(port=server.socket.getsockname()[1])
-            with connect(f"ws://127.0.0.1:{(tmp_path / 'port').read_text()}") as client:
-                client.send(b"\x00" * 70_000)
-                assert client.recv() == b"\x00" * 70_000
-        finally:
-            server.shutdown()
-            thread.join()
+    with echo_server() as port:
+        open_one(port=port)
+        with connect(f"ws://127.0.0.1:{(tmp_path / 'port').read_text()}") as client:
+            client.send(b"\x00" * 70_000)
+            assert client.recv() == b"\x00" * 70_000
 
 
 def test_a_talkative_program_does_not_choke_on_its_log(open_one: Open, tmp_path: Path) -> None:
@@ -103,12 +69,12 @@ def test_a_talkative_program_does_not_choke_on_its_log(open_one: Open, tmp_path:
 
 def test_a_program_that_ignores_the_signal_is_ended_all_the_same(open_one: Open, tmp_path: Path) -> None:
     open_one("stubborn").close()
-    assert programs(tmp_path) == []
+    assert running_under(tmp_path) == []
 
 
 def test_a_program_that_dies_is_noticed(open_one: Open, tmp_path: Path) -> None:
     tunnel = open_one()
-    programs(tmp_path)[0].kill()
+    running_under(tmp_path)[0].kill()
     wait_until(lambda: not tunnel.alive())
     tunnel.close()
 
@@ -127,7 +93,7 @@ def test_each_failure_has_its_row(open_one: Open, tmp_path: Path, mode: str, cod
     with pytest.raises(OpenmicError) as caught:
         open_one(mode, start_seconds=2.0 if mode in ("blocked", "hang") else WAIT_SECONDS)
     assert caught.value.code == code
-    assert programs(tmp_path) == []
+    assert running_under(tmp_path) == []
     assert list((tmp_path / "running").iterdir()) == []
 
 
@@ -184,5 +150,5 @@ def test_the_next_open_ends_an_orphan(tmp_path: Path) -> None:
     settings = Settings(tunnel="cloudflare", cache_dir=tmp_path, cloudflared_path=program)
     tunnel = open_tunnel(settings, 9)
     assert tunnel is not None
-    assert not psutil.pid_exists(orphan.pid) or orphan.status() == psutil.STATUS_ZOMBIE
+    assert not lives(orphan)
     tunnel.close()

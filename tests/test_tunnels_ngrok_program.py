@@ -5,14 +5,13 @@ from __future__ import annotations
 import http.server
 import io
 import tarfile
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from pyngrok import conf, installer
-from tunnel_fixtures import make_ngrok_agent
+from tunnel_fixtures import http_server, make_ngrok_agent
 
 from openmic.errors import OpenmicError
 from openmic.tunnels.ngrok_program import ATTEMPTS, ngrok_program
@@ -61,14 +60,10 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Source]:
     monkeypatch.delenv("PYNGROK_NGROK_PATH", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     monkeypatch.setattr(conf, "DEFAULT_NGROK_PATH", str(tmp_path / "pyngroks" / "ngrok"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
+    with http_server(Handler) as port:
         platform = f"{installer.get_system()}_{installer.get_arch()}"
-        monkeypatch.setitem(installer.PLATFORMS, platform, f"http://127.0.0.1:{server.server_port}/ngrok.tgz")
+        monkeypatch.setitem(installer.PLATFORMS, platform, f"http://127.0.0.1:{port}/ngrok.tgz")
         yield source
-        server.shutdown()
-        thread.join()
 
 
 def tgz(tmp_path: Path, name: str = "ngrok") -> bytes:

@@ -43,13 +43,15 @@ class NgrokTunnel:
     name = "ngrok"
     expires: str | None = NGROK_EXPIRES
 
-    def __init__(self, public_url: str, agent: process.NgrokProcess, folder: AgentFolder) -> None:
+    def __init__(
+        self, public_url: str, agent: process.NgrokProcess, log_reader: threading.Thread, folder: AgentFolder
+    ) -> None:
         self.public_url = public_url.rstrip("/")
         self._agent = agent
         self._folder = folder
         self._closing = threading.Lock()
         self._closed = False
-        self._drain = _drain(agent.proc)
+        self._log_reader = log_reader
         atexit.register(self.close)
 
     def __repr__(self) -> str:
@@ -71,7 +73,7 @@ class NgrokTunnel:
             with contextlib.suppress(Exception):  # ending the agent closes the endpoint too, only later
                 ngrok.disconnect(self.public_url, config)
             _end(self._agent)
-            self._drain.join(KILL_SECONDS)
+            self._log_reader.join(KILL_SECONDS)
             self._folder.remove()
 
 
@@ -104,27 +106,32 @@ def open_ngrok(
     tunnel: NgrokTunnel | None = None
     config: conf.PyngrokConfig | None = None
     agent: process.NgrokProcess | None = None
+    log_reader: threading.Thread | None = None
     try:
         config = _configure(folder, program, authtoken, start_seconds)
         progress("Connecting to ngrok", None)
         agent = _start(folder, program, config, start_seconds)
+        log_reader = _read_log(agent.proc)  # before anything else is asked of it
         options = {"url": url if "://" in url else f"https://{url}"} if url else {}
         try:
             endpoint = ngrok.connect(
                 f"http://127.0.0.1:{port}", name=ENDPOINT, pyngrok_config=config, inspect=False, **options
             )
             if _registered(config) is agent:
-                tunnel = NgrokTunnel(str(endpoint.public_url), agent, folder)
+                tunnel = NgrokTunnel(str(endpoint.public_url), agent, log_reader, folder)
             else:  # it ended in between, and pyngrok started another one, which nobody watched
                 failure = PROBLEMS.error("agent_died", detail=quote(folder.read(_STDERR)))
         except Exception as error:  # of whatever kind: its text may hold the authtoken
-            failure = explain(error, program, folder.read(_STDERR))
+            failure = explain(error, program, folder.read(_STDERR), seconds=REQUEST_SECONDS)
     finally:
         # Also on Ctrl-C: an agent must not stay behind.
         if tunnel is None:
             if config is not None and (other := _registered(config)) is not agent:
                 _discard(other)
-            _discard(agent)
+            if agent is not None:
+                _end(agent)
+                if log_reader is not None:
+                    log_reader.join(KILL_SECONDS)
             folder.remove()
     if tunnel is None:
         assert failure is not None
@@ -143,7 +150,7 @@ def _configure(folder: AgentFolder, program: Path, authtoken: SecretStr, start_s
     config = conf.PyngrokConfig(
         ngrok_path=str(folder.write("ngrok", script, mode=0o700)),
         config_path=str(config_path),
-        monitor_thread=False,  # see _drain
+        monitor_thread=False,  # see _read_log
         startup_timeout=int(start_seconds) + 5,  # the watch below is first
         request_timeout=REQUEST_SECONDS,
     )
@@ -215,7 +222,7 @@ class _StartWatch:
                 self._folder.record(self.agent.proc.pid)
 
 
-def _drain(proc: subprocess.Popen[str]) -> threading.Thread:
+def _read_log(proc: subprocess.Popen[str]) -> threading.Thread:
     """Read the agent's log away, or the agent stops once the pipe is full.
 
     pyngrok's own monitor would do it too, but passes every line to logging and never closes the pipe.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pyngrok.exception import PyngrokNgrokError, PyngrokNgrokHTTPError
+from pyngrok.exception import PyngrokNgrokError, PyngrokNgrokHTTPError, PyngrokNgrokURLError
 from pyngrok.log import NgrokLog
 
 from openmic.errors import OpenmicError
@@ -27,7 +27,7 @@ def explain(
     stderr: str = "",
     log: Sequence[NgrokLog] = (),
     timed_out: bool = False,
-    start_seconds: float = 0.0,
+    seconds: float = 0.0,
 ) -> OpenmicError:
     """The problem behind ``error``.
 
@@ -37,7 +37,7 @@ def explain(
         stderr: what the agent wrote there.
         log: what the agent logged while it started.
         timed_out: whether it was ended because it took too long.
-        start_seconds: how long it was given.
+        seconds: how long it was given.
     """
     if isinstance(error, OSError) and not isinstance(error, (ConnectionError, TimeoutError)):
         return PROBLEMS.error("agent_not_executable", program=program, detail=error.strerror or type(error).__name__)
@@ -50,8 +50,9 @@ def explain(
     if timed_out and any("tunnel session started" in (line.msg or "") for line in log):
         # It is connected, and only its API does not answer as today's does.
         return PROBLEMS.error("agent_too_old", program=program)
+    timed_out = timed_out or (isinstance(error, PyngrokNgrokURLError) and "timed out" in str(error.reason))
     if timed_out:
-        return PROBLEMS.error("agent_start_timeout", seconds=round(start_seconds))
+        return PROBLEMS.error("agent_start_timeout", seconds=round(seconds))
     if isinstance(error, PyngrokNgrokHTTPError):
         return PROBLEMS.error("ngrok_other", number=f"HTTP {error.status_code}", detail=quote(_detail(error.body)))
     return PROBLEMS.error("agent_died", detail=quote(next(iter(texts), "")))
