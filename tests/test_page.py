@@ -419,7 +419,7 @@ def test_start_carries_language_task_and_words_and_the_token_is_in_no_address(
     addresses: list[str] = []
     sent: list[Any] = []
     page.on("request", lambda request: addresses.append(request.url))
-    page.on("websocket", lambda ws: (addresses.append(ws.url), ws.on("framesent", sent.append)))
+    page.on("websocket", lambda ws: (addresses.append(ws.url), ws.on("framesent", lambda frame: sent.append(frame))))
     page.goto(service.link)
     page.locator("#language").select_option("de")
     page.locator("#task").select_option("translate")
@@ -588,7 +588,8 @@ def test_a_dropped_connection_is_resumed_and_no_byte_is_lost(
     state(page, "recording")
     shot(page, "phone-light-en-8-reconnecting")
     at_cut = page.evaluate("window.recorded")
-    page.wait_for_function(f"window.recorded > {at_cut} + 4000")  # it goes on recording
+    while page.evaluate("window.recorded") < at_cut + 4000:  # it goes on recording
+        page.wait_for_timeout(100)
     line.mend()
     expect(page.locator("#notice")).to_contain_text("Nothing was lost")
     expect(page.locator("body")).to_have_attribute("data-link", "open")

@@ -15,6 +15,7 @@ import * as view from "./view.js";
 const { elements } = view;
 const FILE_PIECE_BYTES = 128 * 1024;
 const QUIET_LEVEL = 0.06; // of Microphone.level()
+const QUIET_WINDOW_SECONDS = 0.3; // more than the time between two ticks, so that nothing goes unheard
 const QUIET_MS = 6_000;
 const BEHIND_SECONDS = 6;
 
@@ -85,7 +86,7 @@ function tick(one) {
   if (view.state() !== "recording") return;
   const now = performance.now();
   view.elapsed(clock((now - one.begunAt) / 1000));
-  if (one.microphone.level() > QUIET_LEVEL) {
+  if (one.microphone.level(QUIET_WINDOW_SECONDS) > QUIET_LEVEL) {
     if (one.quiet) view.notice(null);
     one.quiet = false;
     one.soundAt = now;
@@ -192,8 +193,8 @@ function finalText(one, message) {
 
 function ended(one, reason) {
   release(one);
-  if (view.state() === "recording") one.ending ??= "notice_resume_late";
   if (reason === "shutdown") one.ending ??= "notice_shutdown";
+  if (view.state() === "recording") one.ending ??= "notice_resume_late";
   view.notice(one.ending ?? null);
   view.setLink("closed");
   if (one.final) view.say(one.final.text.trim() ? "final_plain" : "final_empty");

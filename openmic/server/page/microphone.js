@@ -52,7 +52,7 @@ export class Microphone {
     this.#media = media;
     this.#context = context;
     this.#analyser = context.createAnalyser();
-    this.#analyser.fftSize = 1024;
+    this.#analyser.fftSize = 16_384; // 0.34 s at 48 kHz
     this.#window = new Float32Array(this.#analyser.fftSize);
     context.createMediaStreamSource(media).connect(this.#analyser);
   }
@@ -89,12 +89,13 @@ export class Microphone {
     await this.#context.close();
   }
 
-  /** How loud it is right now, 0 (silence) to 1; the scale is in decibels, as ears are. */
-  level() {
+  /** How loud the last `seconds` were, 0 (silence) to 1; the scale is in decibels, as ears are. */
+  level(seconds = 0.02) {
     this.#analyser.getFloatTimeDomainData(this.#window);
+    const last = this.#window.subarray(-Math.round(seconds * this.#context.sampleRate));
     let sum = 0;
-    for (const sample of this.#window) sum += sample * sample;
-    const decibels = 10 * Math.log10(sum / this.#window.length + 1e-10);
+    for (const sample of last) sum += sample * sample;
+    const decibels = 10 * Math.log10(sum / last.length + 1e-10);
     return Math.min(1, Math.max(0, (decibels + 60) / 48));
   }
 }
