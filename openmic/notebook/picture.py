@@ -21,7 +21,7 @@ def status_html(status: Status) -> str:
         f'<table style="border-collapse:collapse;width:100%;margin-top:.6em"><thead><tr>{heads}</tr></thead>'
         f"<tbody>{rows}</tbody></table>"
         if rows
-        else f'<p style="{QUIET}">No session yet: open the link and speak.</p>'
+        else f'<p style="{QUIET}">{"No session yet: open the link and speak." if link else "No session is open."}</p>'
     )
     return (
         f'<div style="{STYLE};max-width:none"><strong>openmic: {escape(status.state)}</strong> '
