@@ -14,13 +14,19 @@ import queue
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.errors import OpenmicError
+from openmic.server.app import create_app
+from openmic.server.thread import ServerThread
+from openmic.sessions.registry import Sessions
+from openmic.settings import Settings
 from openmic.speech.problems import PROBLEMS
 from openmic.speech.types import (
     CommittedText,
@@ -192,32 +198,60 @@ class ScriptedEngine:
             work()
 
 
-def main() -> None:
-    """Serve the real app over the scripted engine until Ctrl-C."""
-    from openmic.server.app import create_app
-    from openmic.server.thread import ServerThread
-    from openmic.sessions.registry import Sessions
-    from openmic.settings import Settings
+@dataclass(frozen=True)
+class ScriptedServer:
+    """The real app over the scripted engine, running."""
 
-    parser = argparse.ArgumentParser(description=__doc__)
+    thread: ServerThread
+    sessions: Sessions
+    engine: ScriptedEngine
+    token: str
+
+    @property
+    def url(self) -> str:
+        return self.thread.url
+
+    @property
+    def stream_url(self) -> str:
+        return self.url.replace("http:", "ws:") + "/v1/stream"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+@contextmanager
+def scripted_server(
+    folder: Path, *, engine: ScriptedEngine | None = None, port: int = 0, token: str = "secret", **settings: object
+) -> Iterator[ScriptedServer]:
+    """Serve the real app over the scripted engine, with recordings under ``folder``; ``settings`` by their names."""
+    chosen = Settings(**{"data_dir": folder / "recordings", "stop_seconds": 5.0, **settings})
+    engine = engine or ScriptedEngine()
+    sessions = Sessions(chosen, engine)
+    thread = ServerThread(create_app(chosen, sessions, token), "127.0.0.1", port)
+    try:
+        thread.start()
+        yield ScriptedServer(thread, sessions, engine, token)
+    finally:
+        thread.stop()
+        sessions.close()
+        engine.close()
+
+
+def main() -> None:
+    """Serve until Ctrl-C."""
+    parser = argparse.ArgumentParser(description="Serve the real app over a scripted engine.")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--token", default="secret")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(data_dir=Path(folder))
-        engine = ScriptedEngine()
-        sessions = Sessions(settings, engine)
-        server = ServerThread(create_app(settings, sessions, arguments.token), "127.0.0.1", arguments.port)
-        server.start()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        scripted_server(Path(folder), port=arguments.port, token=arguments.token) as server,
+    ):
         print(f"{server.url}/#token={arguments.token}", flush=True)
-        try:
-            while server.running:
+        with suppress(KeyboardInterrupt):
+            while server.thread.running:
                 time.sleep(0.5)
-        except KeyboardInterrupt:
-            print("stopping")
-        finally:
-            server.stop()
-            engine.close()
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ from typing import cast
 
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import Response
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from openmic.errors import OpenmicError
 from openmic.server import http, page_files, uploads
 from openmic.server.metrics import Metrics
 from openmic.server.native import NativeConnection
+from openmic.server.problems import PROBLEMS
 from openmic.sessions.registry import Sessions
 from openmic.settings import Settings
 
@@ -50,6 +52,16 @@ def create_app(settings: Settings, sessions: Sessions, token: str) -> FastAPI:
         problem = cast(OpenmicError, error)
         app.state.metrics.count_error(problem.code)
         return http.error_response(problem)
+
+    @app.exception_handler(StarletteHTTPException)
+    async def tell_http(request: Request, error: Exception) -> Response:
+        status = cast(StarletteHTTPException, error).status_code
+        return await tell(
+            request,
+            PROBLEMS.error(
+                {404: "not_found", 405: "wrong_method"}.get(status, "bad_request"), detail="It is malformed"
+            ),
+        )
 
     app.include_router(http.open_router)
     app.include_router(uploads.router)

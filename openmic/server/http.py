@@ -26,6 +26,7 @@ STATUS = {
     "token_wrong": 401,
     "unknown_session": 404,
     "not_found": 404,
+    "wrong_method": 405,
     "upload_too_large": 413,
     "audio_empty": 400,
     "engine_failed": 500,

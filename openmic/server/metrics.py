@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from openmic.sessions.registry import Sessions
-from openmic.sessions.session import State
+from openmic.sessions.state import State
 
 
 class Metrics(Collector):

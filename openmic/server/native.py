@@ -36,7 +36,8 @@ from openmic.server.wire import notice, parse, to_message, to_text
 from openmic.sessions.events import Ended, Failed, Live, Replaced, SessionEvent
 from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
 from openmic.sessions.registry import Sessions
-from openmic.sessions.session import Session, State
+from openmic.sessions.session import Session
+from openmic.sessions.state import State
 from openmic.settings import Settings
 from openmic.speech.types import SpeechOptions
 
@@ -127,14 +128,14 @@ class NativeConnection:
 
     async def _open(self, message: Start | Resume) -> Session:
         if isinstance(message, Start):
-            self._words = message.words
             audio_format = AudioFormat(message.encoding, message.sample_rate, message.channels)  # type: ignore[arg-type]
             options = SpeechOptions(message.language, message.task, message.prompt)
-            session = await asyncio.to_thread(self._sessions.create, audio_format, options)
+            session = await asyncio.to_thread(self._sessions.create, audio_format, options, words=message.words)
             after_seq = 0
         else:
             session = self._sessions.resume(message.session_id, message.resume_token)
             after_seq = message.after_seq
+        self._words = session.words
         info = self._sessions.engine.info
         ready = Ready(
             session_id=session.id,

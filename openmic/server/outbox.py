@@ -31,7 +31,10 @@ class Outbox(Generic[Item]):
             key: object = kind if kind is not None else object()
             self._items.pop(key, None)
             self._items[key] = item
-            self._loop.call_soon_threadsafe(self._filled.set)
+            try:
+                self._loop.call_soon_threadsafe(self._filled.set)
+            except RuntimeError:  # the loop has ended without a word; so has the connection
+                self._closed = True
 
     async def get(self) -> Item:
         """The oldest item; waits for one."""

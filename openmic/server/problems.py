@@ -76,6 +76,11 @@ PROBLEMS = ProblemTable(
             "The path is not one this server knows.",
             "See docs/protocol.md for the paths there are.",
         ),
+        "wrong_method": Problem(
+            "This address does not take that kind of request.",
+            "It is there for another method, GET or POST.",
+            "See docs/protocol.md for the method of each path.",
+        ),
         "bad_request": Problem(
             "The request cannot be used.",
             "{detail}.",

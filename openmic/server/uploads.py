@@ -107,7 +107,8 @@ async def _transcribe(request: Request, session: Session, upload: UploadFile) ->
         if isinstance(event, Finalised | Ended | Failed):
             events.append(event)
         if isinstance(event, Ended | Failed):
-            loop.call_soon_threadsafe(over.set)
+            with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
+                loop.call_soon_threadsafe(over.set)
 
     await asyncio.to_thread(session.attach, hear)
     try:

@@ -18,7 +18,8 @@ from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
 from openmic.sessions.events import Reason
 from openmic.sessions.problems import PROBLEMS, ServerFull
-from openmic.sessions.session import Identity, Limits, Session, SessionSnapshot, State
+from openmic.sessions.session import Session, SessionSnapshot
+from openmic.sessions.state import Identity, Limits, State
 from openmic.settings import Settings
 from openmic.speech.types import Engine, SpeechOptions
 
@@ -54,8 +55,8 @@ class Sessions:
         self._keeper = threading.Thread(target=self._keep, name="openmic-keeper", daemon=True)
         self._keeper.start()
 
-    def create(self, audio_format: AudioFormat, options: SpeechOptions) -> Session:
-        """Begin a session; a language that is not named is the settings' one.
+    def create(self, audio_format: AudioFormat, options: SpeechOptions, *, words: bool = False) -> Session:
+        """Begin a session; a language that is not named is the settings' one. ``words``: its client wants word times.
 
         Raises:
             OpenmicError: ``server_full`` (as ``ServerFull``), ``server_stopping``, ``disk_full``, or what the engine
@@ -70,7 +71,7 @@ class Sessions:
                 raise ServerFull(open_sessions, self.settings.max_sessions, RETRY_SECONDS)
             session_id = secrets.token_hex(ID_DIGITS // 2)
             identity = Identity(session_id, secrets.token_urlsafe(24), self.settings.data_dir / session_id)
-            session = Session(identity, self._limits(audio_format), self.engine, audio_format, options)
+            session = Session(identity, self._limits(audio_format), self.engine, audio_format, options, words=words)
             self._sessions[session_id] = session
             self.opened_total += 1
         return session

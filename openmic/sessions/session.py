@@ -8,24 +8,21 @@ journal, so a fast sender grows a file and never memory. What was decoded before
 
 from __future__ import annotations
 
-import enum
 import logging
-import shutil
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from openmic.audio.decoder import AudioFormat, decode
-from openmic.audio.problems import PROBLEMS as AUDIO_PROBLEMS
-from openmic.audio.types import SAMPLE_RATE, Samples, SpeechBoundary
+from openmic.audio.decoder import AudioFormat
+from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.audio.vad import VoiceActivity
 from openmic.errors import OpenmicError
 from openmic.sessions.events import Failed, Heard, Reason, Replaced, SessionEvent, Subscriber, Warned
-from openmic.sessions.journal import Journal
+from openmic.sessions.files import SessionFiles, disk_full
+from openmic.sessions.hearing import RecordingFull, hear
 from openmic.sessions.problems import PROBLEMS
-from openmic.sessions.recording import DiskRecording
+from openmic.sessions.state import Identity, Limits, State
 from openmic.sessions.transcript import Transcript
 from openmic.speech.types import (
     CommittedText,
@@ -38,32 +35,6 @@ from openmic.speech.types import (
 )
 
 logger = logging.getLogger(__name__)
-
-
-class State(enum.Enum):
-    """Where a session stands in its life."""
-
-    RECEIVING = "receiving"
-    FINISHING = "finishing"
-    ENDED = "ended"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one session may use: seconds of audio, bytes in its journal; and the silence that ends an utterance."""
-
-    max_seconds: float
-    max_bytes: int
-    endpoint_silence_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A session's public name, the secret that resumes it, and its folder on disk."""
-
-    id: str
-    resume_token: str
-    folder: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +63,23 @@ class Session:
     """
 
     def __init__(
-        self, identity: Identity, limits: Limits, engine: Engine, audio_format: AudioFormat, options: SpeechOptions
+        self,
+        identity: Identity,
+        limits: Limits,
+        engine: Engine,
+        audio_format: AudioFormat,
+        options: SpeechOptions,
+        *,
+        words: bool,
     ) -> None:
         self.id = identity.id
         self.resume_token = identity.resume_token
         self.options = options
+        self.words = words  # whether its client asked for word times
         self.created = time.time()
         self.ended = threading.Event()
         self.ended_at: float | None = None  # monotonic
         self.detached_at: float | None = time.monotonic()
-        self._folder = identity.folder
         self._limits = limits
         self._engine = engine
         self._audio_format = audio_format
@@ -114,17 +92,14 @@ class Session:
         self._flush_at: int | None = None
         self._abandoned = False
         self._max_samples = int(limits.max_seconds * SAMPLE_RATE)
-        try:
-            identity.folder.mkdir(mode=0o700, parents=True)
-            self._journal = Journal(identity.folder / "received.bytes")
-            self.recording = DiskRecording(identity.folder / "audio.wav")
-        except OSError as error:
-            raise PROBLEMS.error("disk_full", detail=error.strerror or "unknown") from error
+        self._files = SessionFiles(identity.folder)
+        self._journal = self._files.journal
+        self.recording = self._files.recording
         self._reader = self._journal.reader(self._caught_up)
         try:
             self._stream = engine.open(self.recording, options, self._on_speech)
-        except OpenmicError:
-            self.delete()
+        except BaseException:
+            self._files.delete()
             raise
         self._thread = threading.Thread(target=self._decode, name=f"openmic-decode-{self.id[:8]}", daemon=True)
         self._thread.start()
@@ -157,18 +132,14 @@ class Session:
             self._expect_receiving()
             if len(self._journal) + len(data) <= self._limits.max_bytes:
                 try:
-                    return self._journal.append(data)
+                    self._journal.append(data)
                 except OSError as error:
-                    self._finish("stopped", PROBLEMS.error("disk_full", detail=error.strerror or "unknown"))
-                    return len(self._journal)
-            self._emit(
-                Warned(
-                    PROBLEMS.error(
-                        "too_many_bytes", max_bytes=self._limits.max_bytes, max_seconds=self._limits.max_seconds
-                    )
+                    self._finish("stopped", disk_full(error))
+            else:
+                limits = self._limits
+                self._reach_limit(
+                    PROBLEMS.error("too_many_bytes", max_bytes=limits.max_bytes, max_seconds=limits.max_seconds)
                 )
-            )
-            self._finish("timeout")
             return len(self._journal)
 
     def flush(self) -> None:
@@ -259,65 +230,51 @@ class Session:
 
     def release(self) -> None:
         """Close the files and leave them on the disk; the session must have ended."""
-        self._journal.close()
-        self.recording.close()
+        self._files.release()
 
     def delete(self) -> None:
-        """Remove everything of this session from the disk; it must have ended (or never begun)."""
-        self._journal.delete()
-        self.recording.delete()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Remove everything of this session from the disk; it must have ended."""
+        self._files.delete()
 
     # --- bytes to samples, in the decode thread
 
     def _decode(self) -> None:
         error: OpenmicError | None = None
         try:
-            self._hear_all()
+            self._hear_all(VoiceActivity(self._limits.endpoint_silence_seconds))
         except OpenmicError as audio_error:
             error = audio_error
         except OSError as disk_error:
-            error = PROBLEMS.error("disk_full", detail=disk_error.strerror or "unknown")
+            error = disk_full(disk_error)
         except Exception as fault:
             logger.exception("session %s: decoding failed", self.id)
             error = PROBLEMS.error("session_failed", detail=type(fault).__name__)
+        self._finish_hearing(error)
+
+    def _hear_all(self, voice: VoiceActivity) -> None:
+        try:
+            for boundaries in hear(self._reader, self._audio_format, self.recording, self._max_samples, voice):
+                self._tell(boundaries)
+        except RecordingFull:
+            self._reach_limit(PROBLEMS.error("session_too_long", max_seconds=self._limits.max_seconds))
+        finally:
+            self._tell(voice.flush())
+
+    def _finish_hearing(self, error: OpenmicError | None) -> None:
+        """All bytes are decoded, or as many as could be: have the rest transcribed."""
         with self._lock:
             if self._abandoned or self._state is State.ENDED:
                 return
-            if len(self._journal) == 0 and (error is None or error.code == "audio_empty"):
+            if error is not None and error.code == "audio_empty" and len(self._journal) == 0:
+                self._emit(Warned(error))
                 error = None
-                self._emit(Warned(AUDIO_PROBLEMS.error("audio_empty")))
             self._finish("stopped", error)
             self._error = self._error or error
         if len(self.recording) > 0:
             self._stream.finish()
             return
         self._stream.abandon()
-        if self._error is not None:
-            self._fail(self._error)
-        else:
-            self._on_speech(FinalText("", self.options.language or "", 0.0, (), self._engine.info.name))
-
-    def _hear_all(self) -> None:
-        voice = VoiceActivity(self._limits.endpoint_silence_seconds)
-        for samples in decode(self._reader, self._audio_format):
-            if self._abandoned:
-                return
-            room = self._max_samples - len(self.recording)
-            self._hear(samples[:room], voice)
-            if len(samples) >= room:
-                limit = PROBLEMS.error("session_too_long", max_seconds=self._limits.max_seconds)
-                with self._lock:
-                    if self._state is State.RECEIVING:
-                        self._emit(Warned(limit))
-                        self._finish("timeout")
-                break
-        self._tell(voice.flush())
-
-    def _hear(self, samples: Samples, voice: VoiceActivity) -> None:
-        if len(samples) > 0:
-            self.recording.append(samples)
-            self._tell(voice.push(samples))
+        self._on_speech(FinalText("", self.options.language or "", 0.0, (), self._engine.info.name))
 
     def _tell(self, boundaries: Sequence[SpeechBoundary]) -> None:
         with self._lock:
@@ -356,6 +313,13 @@ class Session:
         if self._state is not State.RECEIVING:
             raise PROBLEMS.error("already_stopped")
 
+    def _reach_limit(self, limit: OpenmicError) -> None:
+        """RECEIVING to FINISHING because of ``limit``, which the client is told."""
+        with self._lock:
+            if self._state is State.RECEIVING:
+                self._emit(Warned(limit))
+                self._finish("timeout")
+
     def _finish(self, reason: Reason, error: OpenmicError | None = None) -> None:
         """RECEIVING to FINISHING; nothing if that has happened before."""
         with self._lock:
@@ -373,6 +337,7 @@ class Session:
             self._fail(self._error)
             return
         self._close_down()
+        self._journal.delete()  # the final and the recording are what is kept
         self._emit(self._transcript.end(self._reason or "stopped", self.recording.seconds))
 
     def _fail(self, error: OpenmicError) -> None:
