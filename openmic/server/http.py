@@ -78,9 +78,9 @@ def error_response(error: OpenmicError) -> JSONResponse:
 
 
 @open_router.get("/healthz")
-def health() -> dict[str, str]:
-    """Whether the server answers; needs no token and tells nothing else."""
-    return {"status": "ok"}
+def health(request: Request) -> dict[str, str | float]:
+    """Whether the server answers, and how long it keeps what people say to it; needs no token, tells nothing else."""
+    return {"status": "ok", "keep_seconds": request.app.state.settings.keep_seconds}
 
 
 @router.get("/metrics")
