@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import av
+import numpy as np
 import pytest
+
+from openmic.audio.types import Samples
+from openmic.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,6 +31,49 @@ def shared_audio() -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what is marked `last` behind all else, so that a broken part shows before the long run through all of it."""
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+@pytest.fixture(scope="session")
+def load_audio() -> Callable[[Path], Samples]:
+    """Read any recording as 16 kHz mono float32, the way ``whisper.load_audio`` would (through 16-bit samples)."""
+
+    def load(path: Path) -> Samples:
+        with av.open(str(path)) as container:
+            resampler = av.AudioResampler(format="s16", layout="mono", rate=16_000)
+            frames = [piece for frame in container.decode(audio=0) for piece in resampler.resample(frame)]
+            frames += resampler.resample(None)
+        return np.concatenate([frame.to_ndarray()[0] for frame in frames]).astype(np.float32) / 32768.0
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def base_model() -> Any:
+    """openai-whisper's model object with the real ``base`` weights, on the CPU."""
+    import whisper
+
+    from openmic.speech.weights import locate
+
+    model = whisper.load_model(str(locate("base", Settings().cache_dir)), device="cpu").requires_grad_(False)
+    model.set_alignment_heads(whisper._ALIGNMENT_HEADS["base"])
+    return model
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Any]:
+    """A running engine with the real ``base`` weights."""
+    from openmic.speech.load import load_engine
+
+    engine = load_engine(Settings(model="base"))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def word_error_rate() -> Callable[[str, str], float]:
+    """WER of a text against its reference, both through Whisper's English normalizer; 0.05 is 5 %."""
+    import jiwer
+    from whisper.normalizers import EnglishTextNormalizer
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # it leaves a file of its package to the garbage collector
+        normalize = EnglishTextNormalizer()
+    return lambda reference, text: float(jiwer.wer(normalize(reference), normalize(text) or "nothing"))

@@ -146,7 +146,7 @@ class WhisperEngine:
         """Do the most urgent piece of work; False if there was none."""
         planned = self._planned(streams)
         fresh = [(stream, plan) for stream, plan in planned if not plan.behind]
-        finals = self._finals(streams, {id(stream) for stream, _ in planned})
+        finals = self._finals(streams)
         owed = self._final_debt > SLICE_SECONDS
         if fresh and not (owed and (finals or len(fresh) < len(planned))):
             started = time.monotonic()
@@ -176,12 +176,11 @@ class WhisperEngine:
                 stream.close_utterance(plan)
         return planned
 
-    def _finals(self, streams: Sequence[EngineStream], live: set[int]) -> list[EngineStream]:
+    def _finals(self, streams: Sequence[EngineStream]) -> list[EngineStream]:
         """Streams whose final pass has work, those that wait for their final text first."""
         ready = []
         for stream in streams:
-            if stream.finished and id(stream) not in live:
-                stream.final.ended = True
+            stream.final.ended = stream.live_over
             if stream.final.ready():
                 ready.append(stream)
         return sorted(ready, key=lambda stream: not stream.final.ended)

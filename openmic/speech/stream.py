@@ -51,6 +51,9 @@ class EngineStream:
         options: what the client asked for.
         final: the final pass, and ``walk`` its generator.
         on_event: where events go.
+        finished: the client has stopped; ``live_over``: and all live steps are done.
+        abandoned: the session has gone; ``over``: the last event was sent.
+        speaking: inside an utterance.
         wake: called after every change that may mean work.
         step_samples: new audio after which a live step is due.
         window_samples: longest window of a live step.
@@ -68,7 +71,9 @@ class EngineStream:
     finished: bool = False
     abandoned: bool = False
     over: bool = False
+    live_over: bool = False
     speaking: bool = False
+    _inbox: deque[SpeechBoundary] = field(default_factory=deque)
     _boundaries: deque[SpeechBoundary] = field(default_factory=deque)
     _flush_at: int | None = None
     _stepped_to: int = 0
@@ -76,7 +81,7 @@ class EngineStream:
 
     def heard(self, boundaries: Sequence[SpeechBoundary]) -> None:
         """See ``SpeechStream.heard``."""
-        self._boundaries.extend(boundaries)
+        self._inbox.extend(boundaries)
         self.wake()
 
     def flush(self) -> None:
@@ -98,10 +103,13 @@ class EngineStream:
         """The live step this stream wants now, if any; takes in what its session has told it."""
         finished = self.finished  # read first: after it, the recording does not grow
         length = len(self.recording)
+        while self._inbox:
+            self._boundaries.append(self._inbox.popleft())
         if finished and length - self.policy.window_start > SKIP_BACKLOG_SECONDS * SAMPLE_RATE and self.speaking:
             self._give_up_live(length)
         if not self.speaking and not self._begin_utterance():
             self._flush_at = None
+            self.live_over = finished
             return None
         endpoint = self._endpoint(length, finished)
         start = self.policy.window_start

@@ -1,0 +1,126 @@
+"""The progressive final pass gives what whisper.transcribe gives for the whole file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import whisper
+
+from openmic.audio.types import SAMPLE_RATE, Samples
+from openmic.speech.decoder import Decoder
+from openmic.speech.final import FinalModel, FinalPass
+from openmic.speech.types import FinalText, SpeechOptions
+from openmic.speech.vocabulary import Vocabulary
+from tests.clip import Clip
+
+WORD_FIELDS = ("word", "start", "end")
+
+
+@pytest.fixture(scope="module")
+def parts(base_model: Any) -> FinalModel:
+    return FinalModel("base", base_model, Decoder(base_model, "float32"), Vocabulary(base_model))
+
+
+def walk(
+    parts: FinalModel, clip: Clip, options: SpeechOptions | None = None, grow_seconds: float | None = None
+) -> FinalText:
+    """Run a pass; with ``grow_seconds`` the recording is heard bit by bit, each bit walked as far as it goes."""
+    final = FinalPass(parts, clip, options or SpeechOptions())
+    steps = final.walk()
+    with torch.inference_mode():
+        if grow_seconds is not None:
+            clip.length = 0
+            while clip.length < len(clip.samples):
+                clip.length = min(clip.length + round(grow_seconds * SAMPLE_RATE), len(clip.samples))
+                for pause in steps:
+                    if pause == "waiting":
+                        break
+        final.ended = True
+        for _ in steps:
+            pass
+    return final.result()
+
+
+def same_as_whisper(ours: FinalText, theirs: dict[str, Any]) -> None:
+    assert ours.text == theirs["text"]
+    assert ours.language == theirs["language"]
+    assert [s.tokens for s in ours.segments] == [tuple(s["tokens"]) for s in theirs["segments"]]
+    for mine, other in zip(ours.segments, theirs["segments"], strict=True):
+        assert mine.id == other["id"]
+        assert mine.start == pytest.approx(other["start"], abs=0.1)
+        assert mine.end == pytest.approx(other["end"], abs=0.1)
+        assert mine.avg_logprob == pytest.approx(other["avg_logprob"], abs=1e-3)
+        assert mine.no_speech_prob == pytest.approx(other["no_speech_prob"], abs=1e-3)
+        assert mine.compression_ratio == pytest.approx(other["compression_ratio"])
+        assert [w.word for w in mine.words] == [w["word"] for w in other["words"]]
+
+
+@pytest.mark.parametrize("name", ["quickstart", "interview"])
+def test_equal_to_transcribe_on_our_recordings(
+    name: str, parts: FinalModel, sample_audio: Path, load_audio: Callable[[Path], Samples]
+) -> None:
+    samples = load_audio(sample_audio / f"{name}.wav")
+    theirs = whisper.transcribe(parts.model, samples, word_timestamps=True, fp16=False)
+    same_as_whisper(walk(parts, Clip(samples), grow_seconds=1.7), theirs)
+
+
+def test_equal_to_transcribe_with_a_pinned_language_and_a_prompt(
+    parts: FinalModel, sample_audio: Path, load_audio: Callable[[Path], Samples]
+) -> None:
+    samples = load_audio(sample_audio / "quickstart.wav")
+    theirs = whisper.transcribe(
+        parts.model, samples, word_timestamps=True, fp16=False, language="en", initial_prompt="garden library."
+    )
+    same_as_whisper(walk(parts, Clip(samples), SpeechOptions("en", "transcribe", "garden library.")), theirs)
+
+
+def test_jfk_comes_out_word_for_word(
+    parts: FinalModel,
+    shared_audio: Path | None,
+    load_audio: Callable[[Path], Samples],
+    word_error_rate: Callable[[str, str], float],
+    sample_audio: Path,
+) -> None:
+    """On a machine with the shared recordings; elsewhere our own short recording stands in with the same demand."""
+    if shared_audio:
+        path = shared_audio / "jfk.flac"
+        reference = (
+            "And so my fellow Americans, ask not what your country can do for you, "
+            "ask what you can do for your country."
+        )
+    else:
+        path = sample_audio / "quickstart.wav"
+        reference = path.with_suffix(".txt").read_text()
+    assert word_error_rate(reference, walk(parts, Clip(load_audio(path))).text) == 0
+
+
+def test_words_are_inside_the_audio_and_in_order(
+    parts: FinalModel, sample_audio: Path, load_audio: Callable[[Path], Samples]
+) -> None:
+    result = walk(parts, Clip(load_audio(sample_audio / "quickstart.wav")))
+    assert "".join(segment.text for segment in result.segments) == result.text
+    found = [word for segment in result.segments for word in segment.words]
+    assert "".join(word.word for word in found) == result.text
+    assert all(0 <= word.start <= word.end <= result.duration for word in found)
+    assert all(before.end <= after.start + 1e-6 for before, after in pairwise(found))
+
+
+def test_nothing_heard_is_nothing_said(parts: FinalModel) -> None:
+    assert walk(parts, Clip(np.zeros(0, np.float32))).text == ""
+    assert walk(parts, Clip(np.zeros(100, np.float32))).text == ""
+    assert walk(parts, Clip(np.zeros(3 * SAMPLE_RATE, np.float32))).text == ""
+
+
+def test_beam_search_is_whispers_own(
+    base_model: Any, sample_audio: Path, load_audio: Callable[[Path], Samples]
+) -> None:
+    parts = FinalModel("base", base_model, Decoder(base_model, "float32"), Vocabulary(base_model), beam_size=3)
+    samples = load_audio(sample_audio / "quickstart.wav")[: 5 * SAMPLE_RATE]
+    theirs = whisper.transcribe(base_model, samples, word_timestamps=True, fp16=False, language="en", beam_size=3)
+    assert walk(parts, Clip(samples), SpeechOptions("en")).text == theirs["text"]
