@@ -80,6 +80,9 @@ def main(arguments: list[str] | None = None) -> int:
     except SetupError as problem:
         print("\n" + "\n".join(problem.parts), file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("\nInterrupted; run it again to go on.", file=sys.stderr)
         return 130

@@ -117,6 +117,17 @@ def test_check_never_shows_the_authtoken(project: Path) -> None:
     assert "2aVerySecretToken" not in found.stdout + found.stderr
 
 
+def test_a_reader_that_goes_away_gets_no_traceback(project: Path) -> None:
+    command = [BARE_PYTHON, str(project / "colab_bootstrap.py"), "check"]
+    checking = subprocess.Popen(command, env=variables(project), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert checking.stdout is not None
+    assert checking.stderr is not None
+    checking.stdout.close()
+    assert checking.stderr.read() == b""
+    checking.stderr.close()
+    assert checking.wait() == 1
+
+
 # --- the .venv
 
 
