@@ -274,6 +274,9 @@ class Session:
             self._stream.finish()
             return
         self._stream.abandon()
+        if self._error is not None:
+            self._fail(self._error)
+            return
         self._on_speech(FinalText("", self.options.language or "", 0.0, (), self._engine.info.name))
 
     def _tell(self, boundaries: Sequence[SpeechBoundary]) -> None:
@@ -353,10 +356,10 @@ class Session:
         self._state = State.ENDED
         self._journal.abort()
         self.recording.complete()
-        self.ended_at = time.monotonic()
-        self.ended.set()
         ending = self._error.code if self._error else "final"
         logger.info("session %s: ended (%s), %.1f s of audio", self.id, ending, self.recording.seconds)
+        self.ended_at = time.monotonic()
+        self.ended.set()
 
     def _emit(self, event: SessionEvent) -> None:
         if self._subscriber is not None:

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from openmic.audio.decoder import AudioFormat
+from openmic.errors import OpenmicError
+from openmic.sessions.events import Ended, Failed, Finalised, SessionEvent
+from openmic.sessions.problems import ServerFull
+from openmic.sessions.registry import Sessions
+from openmic.sessions.state import State
+from openmic.settings import Settings
+from openmic.speech.types import SpeechOptions
+from tests.scripted_engine import ScriptedEngine
+
+PCM = AudioFormat("pcm_s16le", 16_000, 1)
+OPTIONS = SpeechOptions()
+SECOND = b"\x10\x00" * 16_000
+
+
+@contextmanager
+def running(folder: Path, **settings: object) -> Iterator[tuple[Sessions, ScriptedEngine]]:
+    engine = ScriptedEngine()
+    sessions = Sessions(Settings(**{"data_dir": folder, "stop_seconds": 5.0, **settings}), engine)  # type: ignore[arg-type]
+    try:
+        yield sessions, engine
+    finally:
+        engine.may_finish.set()
+        sessions.close()
+        engine.close()
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def test_one_more_than_allowed_is_refused_until_one_has_ended(tmp_path: Path) -> None:
+    with running(tmp_path, max_sessions=2) as (sessions, _):
+        first = sessions.create(PCM, OPTIONS)
+        sessions.create(PCM, OPTIONS)
+        with pytest.raises(ServerFull) as caught:
+            sessions.create(PCM, OPTIONS)
+        assert caught.value.code == "server_full"
+        assert caught.value.retry_after > 0
+        first.stop()
+        assert first.ended.wait(20)
+        sessions.create(PCM, OPTIONS)
+        assert [snapshot.state for snapshot in sessions.list()] == [State.ENDED, State.RECEIVING, State.RECEIVING]
+
+
+def test_names_and_secrets_cannot_be_guessed(tmp_path: Path) -> None:
+    with running(tmp_path) as (sessions, _):
+        first, second = sessions.create(PCM, OPTIONS), sessions.create(PCM, OPTIONS)
+        assert len({first.id, second.id, first.resume_token, second.resume_token}) == 4
+        assert min(len(first.id), len(first.resume_token)) >= 32
+        assert sessions.resume(first.id, first.resume_token) is first
+        assert sessions.get(first.id) is first
+        for session_id, token in [
+            (first.id, second.resume_token),
+            (first.id, ""),
+            (first.id, "é\ud800"),
+            ("nobody", first.resume_token),
+        ]:
+            with pytest.raises(OpenmicError) as caught:
+                sessions.resume(session_id, token)
+            assert caught.value.code == "unknown_session"
+        with pytest.raises(OpenmicError):
+            sessions.get("nobody")
+
+
+def test_the_settings_language_is_for_those_who_name_none(tmp_path: Path) -> None:
+    with running(tmp_path, language="tr") as (sessions, _):
+        assert sessions.create(PCM, OPTIONS).options.language == "tr"
+        assert sessions.create(PCM, SpeechOptions(language="de")).options.language == "de"
+
+
+def test_a_session_nobody_comes_back_to_is_finished(tmp_path: Path) -> None:
+    with running(tmp_path, resume_seconds=0.2) as (sessions, _):
+        session = sessions.create(PCM, OPTIONS)
+        hear = list[SessionEvent]().append
+        session.attach(hear)
+        session.write(SECOND)
+        time.sleep(0.6)
+        assert session.state is State.RECEIVING
+        session.detach(hear)
+        assert session.ended.wait(20)
+        snapshot = session.snapshot()
+        assert (snapshot.reason, snapshot.audio_seconds) == ("timeout", 1.0)
+        assert snapshot.final is not None
+
+
+def test_ended_sessions_are_deleted_when_their_time_is_over(tmp_path: Path) -> None:
+    with running(tmp_path, keep_seconds=0.3) as (sessions, _):
+        session = sessions.create(PCM, OPTIONS)
+        session.write(SECOND)
+        session.stop()
+        assert session.ended.wait(20)
+        eventually(lambda: sessions.list() == [])
+        eventually(lambda: list(tmp_path.iterdir()) == [])
+        assert sessions.received_bytes_total() == 32_000
+        assert sessions.audio_seconds_total() == 1.0
+        assert sessions.opened_total == 1
+
+
+def test_closing_sends_the_finals_and_deletes(tmp_path: Path) -> None:
+    with running(tmp_path) as (sessions, _):
+        session = sessions.create(PCM, OPTIONS)
+        events: list[SessionEvent] = []
+        session.attach(events.append)
+        session.write(SECOND)
+        sessions.close()
+        assert isinstance(events[-1], Ended)
+        assert events[-1].reason == "shutdown"
+        assert isinstance(events[-2], Finalised)
+        assert list(tmp_path.iterdir()) == []
+        with pytest.raises(OpenmicError) as caught:
+            sessions.create(PCM, OPTIONS)
+        assert caught.value.code == "server_stopping"
+        sessions.close()
+
+
+def test_closing_does_not_wait_longer_than_it_may_and_keeps_what_is_unfinished(tmp_path: Path) -> None:
+    with running(tmp_path, stop_seconds=0.3) as (sessions, engine):
+        engine.may_finish.clear()
+        session = sessions.create(PCM, OPTIONS)
+        events: list[SessionEvent] = []
+        session.attach(events.append)
+        session.write(SECOND)
+        sessions.close()
+        assert isinstance(events[-1], Failed)
+        assert events[-1].error.code == "server_stopping"
+        assert (tmp_path / session.id / "received.bytes").read_bytes() == SECOND
+        assert len((tmp_path / session.id / "audio.wav").read_bytes()) == 44 + 32_000
+
+
+def test_leftovers_of_a_dead_server_go_and_nothing_else(tmp_path: Path) -> None:
+    old, fresh, foreign = tmp_path / ("a" * 32), tmp_path / ("b" * 32), tmp_path / "holiday photos"
+    for folder in (old, fresh, foreign):
+        folder.mkdir()
+        (folder / "received.bytes").write_bytes(b"x")
+    long_ago = time.time() - 100_000
+    for path in (old / "received.bytes", old, foreign / "received.bytes", foreign):
+        os.utime(path, (long_ago, long_ago))
+    with running(tmp_path):
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["b" * 32, "holiday photos"]
