@@ -76,7 +76,9 @@ def main(arguments: list[str] | None = None) -> int:
         commands.add_parser(name, help=does, add_help=False)
     command, rest = parser.parse_known_args(arguments)
     try:
-        return _run(command.command, rest, arguments)
+        status = _run(command.command, rest, arguments)
+        sys.stdout.flush()
+        return status
     except SetupError as problem:
         print("\n" + "\n".join(problem.parts), file=sys.stderr)
         return 2
