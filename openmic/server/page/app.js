@@ -47,7 +47,6 @@ function open(one) {
   const only = (handler) => (message) => current(one) && handler(message);
   return new Stream(token, start, {
     link: only((name) => linkChanged(one, name)),
-    ready: only((message) => view.kept(message.limits?.keep_seconds ?? keepSeconds)),
     ack: only((bytes) => one.file && view.progress(one.file.name, bytes / one.file.size)),
     live: only((message) => liveText(one, message)),
     commit: only((message) => view.following(() => transcript.commit(message))),
@@ -294,16 +293,11 @@ elements.switch.addEventListener("click", () => {
 
 // ---- the first look
 
-let keepSeconds = null;
-
 setLanguage(preferredLanguage());
 view.relabel();
 view.kept(null);
 if (haveToken()) view.setLink("idle");
 fetch("healthz")
   .then((response) => response.json())
-  .then((health) => {
-    keepSeconds = health.keep_seconds ?? null;
-    view.kept(keepSeconds);
-  })
-  .catch(() => {}); // an old service or none: starting will tell
+  .then((health) => view.kept(health.keep_seconds ?? null))
+  .catch(() => {}); // no answer now: starting will tell

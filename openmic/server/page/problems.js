@@ -16,11 +16,15 @@ const ENDINGS = {
   already_stopped: "notice_resume_late",
 };
 
+// Trying the same once more would not help.
+const HOPELESS = ["audio", "language", "shutdown"];
+
 /** The arguments of view.showProblem for what Stream reports; `other` keeps the service's own words. */
 export function problemOf({ code, reason, message, hint, retryAfter }) {
   const name = NAMES[reason] ?? code;
   const detail = name === "other" ? [message, hint].filter(Boolean).join(" ") : "";
-  return [`problem_${name}`, { retryAfter: retryAfter ?? 0, detail }];
+  const action = HOPELESS.includes(name) ? null : "retry";
+  return [`problem_${name}`, { action, retryAfter: retryAfter ?? 0, detail }];
 }
 
 /** The string for a code that means "this stream has ended"; undefined for all others. */

@@ -17,7 +17,7 @@ const MAIN_TEXT = {
   asking: "asking",
   recording: "stop",
   uploading: "stop_upload",
-  finishing: "finishing",
+  finishing: "wait",
   final: "start_again",
   unfinished: "start_again",
 };
