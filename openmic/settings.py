@@ -1,11 +1,13 @@
 """Every knob on one page: name with unit, default, and ``OPENMIC_<NAME>`` as its environment variable.
 
 A value comes from, first to last: the argument given in code, the environment variable, the default here.
-Unknown names are refused. ``docs/settings.md`` is generated from this file (a test keeps them equal).
+Unknown names are refused. ``python -m openmic.settings > docs/settings.md`` writes the page that explains them.
 """
 
 from __future__ import annotations
 
+import inspect
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -30,7 +32,10 @@ class Settings(BaseSettings):
     language: str | None = Field(
         None, description="Language of sessions that name none (ISO 639-1, as `tr`); empty: detect it."
     )
-    cache_dir: Path = Field(default_factory=lambda: user_cache_path("openmic"), description="Where weights are kept.")
+    cache_dir: Path = Field(
+        default_factory=lambda: user_cache_path("openmic"),
+        description="Where weights are kept; `openmic` in your cache folder (on Linux `~/.cache/openmic`).",
+    )
     cpu_threads: int = Field(0, ge=0, description="torch threads on a CPU; 0: as many as there are cores.")
 
     # --- live pass
@@ -87,7 +92,8 @@ class Settings(BaseSettings):
     # --- recordings
     data_dir: Path = Field(
         default_factory=lambda: user_data_path("openmic") / "recordings",
-        description="Where sessions' audio and transcripts are kept.",
+        description="Where sessions' audio is kept until it is deleted; `openmic/recordings` in your folder for "
+        "programs' data (on Linux `~/.local/share`).",
     )
     keep_seconds: float = Field(
         3600.0,
@@ -108,3 +114,45 @@ class Settings(BaseSettings):
     cloudflared_path: Path | None = Field(
         None, description="Cloudflare's `cloudflared` program; empty: the one on the search path."
     )
+
+
+_PAGE_HEAD = """# Settings
+
+A value comes from, first to last: the argument given in code (`openmic.launch(max_sessions=2)`), the environment
+variable, the default. A name that is not here is refused. This page is written by `python -m openmic.settings`.
+"""
+
+
+def settings_page() -> str:
+    """All settings as a page for people, grouped as in this file; docs/settings.md holds it."""
+    lines = [_PAGE_HEAD.rstrip()]
+    for line in inspect.getsource(Settings).splitlines():
+        if group := re.fullmatch(r"    # --- (.+)", line):
+            lines += ["", f"## {group[1][0].upper()}{group[1][1:]}", ""]
+            lines += ["| setting | environment variable | default | what it does |", "| --- | --- | --- | --- |"]
+        elif (name := re.match(r"    (\w+): ", line)) and name[1] in Settings.model_fields:
+            lines.append(_row(name[1]))
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str) -> str:
+    field = Settings.model_fields[name]
+    variable = f"OPENMIC_{name.upper()}"
+    if isinstance(field.validation_alias, AliasChoices):
+        variable = str(field.validation_alias.choices[-1])
+    if field.default_factory is not None:
+        default = "(yours)"
+    else:
+        default = "(empty)" if field.default is None else f"`{field.default}`"
+    limits = [
+        f"{words} {getattr(limit, sign)}"
+        for limit in field.metadata
+        for sign, words in (("ge", "at least"), ("gt", "above"), ("le", "at most"))
+        if hasattr(limit, sign)
+    ]
+    values = f" Allowed: {', '.join(limits)}." if limits else ""
+    return f"| `{name}` | `{variable}` | {default} | {field.description}{values} |"
+
+
+if __name__ == "__main__":
+    print(settings_page(), end="")
