@@ -1,0 +1,82 @@
+"""Prints docs/troubleshooting.md: every problem that a person can meet, from the rooms' own tables.
+
+``python docs/make_troubleshooting.py > docs/troubleshooting.md``
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+if __name__ == "__main__":  # run as a script, Python looks beside it for modules, not in the project
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from openmic.audio.problems import PROBLEMS as AUDIO
+from openmic.client.problems import PROBLEMS as CLIENT
+from openmic.errors import ProblemTable
+from openmic.launch_problems import PROBLEMS as LAUNCH
+from openmic.server.problems import CLOSE_CODES
+from openmic.server.problems import PROBLEMS as SERVER
+from openmic.sessions.problems import PROBLEMS as SESSIONS
+from openmic.speech.problems import PROBLEMS as SPEECH
+from openmic.speech.weight_problems import WEIGHT_PROBLEMS as WEIGHTS
+from openmic.tunnels.problems import PROBLEMS as TUNNELS
+from openmic_setup.problems import PIP_FAILURES
+
+HEAD = """# Troubleshooting
+
+Whatever goes wrong here, openmic says what happened, why, and what to do. These are those sentences, sorted by where
+you meet them. Words in &lt;brackets&gt; are filled in. The code is for programs: it is the `code` of an `error` or
+`warning` message and of `openmic.OpenmicError`. Where a number stands beside it, the WebSocket closes with that number.
+
+`python colab_bootstrap.py check` shows what this machine has and lacks, and changes nothing.
+
+This page is written by `python docs/make_troubleshooting.py`.
+"""
+
+SETUP_NOTE = (
+    "When `python colab_bootstrap.py` or the notebook's set-up cell installs packages; pip's own lines stand above."
+)
+
+TABLES: tuple[tuple[str, ProblemTable], ...] = (
+    ("Launching", LAUNCH),
+    ("Model and weights", WEIGHTS),
+    ("The public link", TUNNELS),
+    ("Talking to the service", SERVER),
+    ("Sessions", SESSIONS),
+    ("Audio", AUDIO),
+    ("Speech", SPEECH),
+    ("The client (`openmic stream`, Python)", CLIENT),
+)
+
+
+def page() -> str:
+    """The whole page."""
+    lines = [HEAD, "## Setting up", "", SETUP_NOTE, ""]
+    lines += _table("what happened | why | what to do", (parts for _, *parts in PIP_FAILURES))
+    for title, table in TABLES:
+        rows = ((_code(code), problem.what, problem.why, problem.hint) for code, problem in table.items())
+        lines += ["", f"## {title}", "", *_table("code | what happened | why | what to do", rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _code(code: str) -> str:
+    return f"`{code}`" + (f" ({CLOSE_CODES[code]})" if code in CLOSE_CODES else "")
+
+
+def _table(head: str, rows: Iterable[Iterable[str]]) -> list[str]:
+    lines = [f"| {head} |", "|" + " --- |" * (head.count("|") + 1)]
+    return lines + ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]
+
+
+def _cell(template: str) -> str:
+    """A ``str.format`` template as a cell: ``{detail:.0f}`` becomes a bracketed word."""
+    text = template.replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;")
+    text = re.sub(r"(?<!\{)\{(\w+)(?:![rs])?(?::[^}]*)?\}(?!\})", r"&lt;\1&gt;", text)
+    return text.replace("{{", "{").replace("}}", "}")
+
+
+if __name__ == "__main__":
+    print(page(), end="")
