@@ -66,7 +66,11 @@ def test_the_card_has_link_code_and_notes() -> None:
     for note in ("While it runs.", terms.NGROK_FREE_PLAN, terms.COLAB):
         assert note in page.text
         assert note in str(card)
-    assert terms.COLAB not in CARD._repr_html_()
+    assert "scan the code" in page.text
+    local = replace(CARD, public_hint="Set a token.")
+    assert terms.COLAB not in local._repr_html_()
+    assert "Set a token." in Tags(local._repr_html_()).text
+    assert "on this machine" in str(local)
 
 
 def test_the_pictures_say_what_is_going_on() -> None:

@@ -13,6 +13,7 @@ STYLE = (
     "border:1px solid rgba(128,128,128,.45);border-radius:10px;padding:14px 18px;max-width:760px;"
     "font-family:system-ui,sans-serif;line-height:1.45;color:inherit"
 )
+LINK = "color:inherit;text-decoration:underline;overflow-wrap:anywhere"
 QUIET = "opacity:.75;font-size:.9em;margin:.5em 0 0"
 
 
@@ -48,6 +49,11 @@ class Card:
             notes.append(COLAB)
         return notes
 
+    @property
+    def _invitation(self) -> str:
+        way = "Open the link on this machine" if self.public_hint else "Open the link or scan the code"
+        return f"{way}, press the button, speak. Whoever has the link can use the service."
+
     def _repr_html_(self) -> str:
         import segno
 
@@ -59,14 +65,13 @@ class Card:
             f'<div style="background:#fff;line-height:0;border-radius:6px;flex:none">{svg}</div>'
             f'<div style="flex:1 1 300px;min-width:0"><strong>openmic is live</strong>'
             f'<p style="margin:.4em 0"><a href="{link}" target="_blank" rel="noopener noreferrer" '
-            f'style="overflow-wrap:anywhere">{link}</a></p>'
-            f'<p style="margin:.4em 0">Whisper {escape(self.model)} on {escape(self.device)}. Open the link or scan '
-            f"the code, press the button, speak. Whoever has the link can use the service.</p>"
+            f'style="{LINK}">{link}</a></p>'
+            f'<p style="margin:.4em 0">Whisper {escape(self.model)} on {escape(self.device)}. {self._invitation}</p>'
             f"{notes}</div></div></div>"
         )
 
     def __str__(self) -> str:
-        lines = ["openmic is live", f"  {self.link}", f"  Whisper {self.model} on {self.device}."]
+        lines = ["openmic is live", f"  {self.link}", f"  Whisper {self.model} on {self.device}. {self._invitation}"]
         return "\n".join(lines + [f"  {note}" for note in self._notes])
 
     def print(self, out: TextIO) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from openmic.notebook.card import QUIET, STYLE
+from openmic.notebook.card import LINK, QUIET, STYLE
 from openmic.notebook.status import SessionStatus, Status
 
 _CELL = "padding:3px 10px 3px 0;vertical-align:top;text-align:left;border:0;background:none"
@@ -14,7 +14,7 @@ _SHOWN_CHARACTERS = 400  # of each session's text: its end
 def status_html(status: Status) -> str:
     """The whole picture; every word of others is escaped."""
     link = escape(status.link, quote=True)
-    anchor = f'<a href="{link}" target="_blank" rel="noopener noreferrer">{link}</a>' if link else ""
+    anchor = f'<a href="{link}" target="_blank" rel="noopener noreferrer" style="{LINK}">{link}</a>' if link else ""
     rows = "".join(_row(session) for session in status.sessions)
     heads = "".join(f'<th style="{_CELL}">{title}</th>' for title in ("Session", "State", "Audio", "Behind", "Text"))
     table = (
@@ -25,7 +25,7 @@ def status_html(status: Status) -> str:
     )
     return (
         f'<div style="{STYLE};max-width:none"><strong>openmic: {escape(status.state)}</strong> '
-        f'<span style="overflow-wrap:anywhere">{anchor}</span>'
+        f"{anchor}"
         f'<p style="margin:.4em 0">{escape(_load(status))}</p>{table}</div>'
     )
 
