@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import openmic.sessions.registry
 from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
 from openmic.sessions.events import Ended, Failed, Finalised, SessionEvent
@@ -54,6 +55,29 @@ def test_one_more_than_allowed_is_refused_until_one_has_ended(tmp_path: Path) ->
         assert first.ended.wait(20)
         sessions.create(PCM, OPTIONS)
         assert [snapshot.state for snapshot in sessions.list()] == [State.ENDED, State.RECEIVING, State.RECEIVING]
+
+
+def test_a_session_whose_client_is_away_gives_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openmic.sessions.registry, "AWAY_SECONDS", 0.0)
+    with running(tmp_path, max_sessions=2) as (sessions, engine):
+        engine.may_finish.clear()
+        attached, longest_away = sessions.create(PCM, OPTIONS), sessions.create(PCM, OPTIONS)
+        attached.attach(list[SessionEvent]().append)
+        longest_away.write(SECOND)
+        newer = sessions.create(PCM, OPTIONS)
+        newer.write(SECOND)
+        assert (longest_away.state, longest_away.reason) == (State.FINISHING, "timeout")
+        assert (attached.state, newer.state) == (State.RECEIVING, State.RECEIVING)
+        newest = sessions.create(PCM, OPTIONS)
+        assert newer.state is State.FINISHING
+        with pytest.raises(ServerFull):
+            sessions.create(PCM, OPTIONS)
+        assert newest.state is State.RECEIVING
+        engine.may_finish.set()
+        assert longest_away.ended.wait(20)
+        snapshot = longest_away.snapshot()
+        assert snapshot.final is not None
+        assert snapshot.final.duration == 1.0
 
 
 def test_names_and_secrets_cannot_be_guessed(tmp_path: Path) -> None:

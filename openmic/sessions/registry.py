@@ -26,6 +26,7 @@ from openmic.speech.types import Engine, SpeechOptions
 logger = logging.getLogger(__name__)
 
 KEEPER_SECONDS = 0.25  # how often the keeper looks round
+AWAY_SECONDS = 2.0  # a client that is away for less may be just reconnecting: its session gives way to no other
 RETRY_SECONDS = 10.0  # what a client that finds no room is told to wait
 JOIN_SECONDS = 2.0  # how long close() waits for threads that have nothing left to do
 BYTES_PER_SECOND = 384_000  # the most that audio needs in a journal: 48 kHz, stereo, float32
@@ -66,9 +67,7 @@ class Sessions:
         with self._lock:
             if self._closing.is_set():
                 raise PROBLEMS.error("server_stopping")
-            open_sessions = sum(session.state is not State.ENDED for session in self._sessions.values())
-            if open_sessions >= self.settings.max_sessions:
-                raise ServerFull(open_sessions, self.settings.max_sessions, RETRY_SECONDS)
+            self._make_room()
             session_id = secrets.token_hex(ID_DIGITS // 2)
             identity = Identity(session_id, secrets.token_urlsafe(24), self.settings.data_dir / session_id)
             session = Session(identity, self._limits(audio_format), self.engine, audio_format, options, words=words)
@@ -137,6 +136,22 @@ class Sessions:
                 session.join(JOIN_SECONDS)
                 session.release()
         self._keeper.join(JOIN_SECONDS)
+
+    def _make_room(self) -> None:
+        """Let one more session begin: at worst the one whose client is away longest is finished for it.
+
+        Sessions that only wait for their final, with nobody attached, take no room until there are as many of them.
+        """
+        most = self.settings.max_sessions
+        sessions = [session for session in self._sessions.values() if session.state is not State.ENDED]
+        away_since = time.monotonic() - AWAY_SECONDS
+        away = [session for session in sessions if (session.detached_at or away_since) < away_since]
+        leaving = [session for session in away if session.state is State.FINISHING]
+        if len(sessions) - len(leaving) >= most:
+            waiting = [session for session in away if session.state is State.RECEIVING]
+            if not waiting or len(leaving) >= most:
+                raise ServerFull(len(sessions) - len(leaving), most, RETRY_SECONDS)
+            self._stop(min(waiting, key=lambda session: session.detached_at or 0.0), "timeout")
 
     # --- the keeper's rounds
 

@@ -196,7 +196,7 @@ class Session:
     def detach(self, subscriber: Subscriber) -> None:
         """Stop telling ``subscriber``; nothing happens if it was replaced before."""
         with self._lock:
-            if self._subscriber is subscriber:
+            if self._subscriber == subscriber:  # not `is`: a bound method is a new object each time
                 self._subscriber = None
                 self.detached_at = time.monotonic()
 
