@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import concurrent.futures.thread  # noqa: F401  (see _at_exit)
 import contextlib
+import errno
 import logging
 import secrets
 import socket
@@ -268,7 +269,9 @@ def _check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise SERVER_PROBLEMS.error("port_in_use", host=host, port=port) from error
+            code = "port_in_use" if error.errno == errno.EADDRINUSE else "address_unusable"
+            detail = error.strerror or type(error).__name__
+            raise SERVER_PROBLEMS.error(code, host=host, port=port, detail=detail) from error
 
 
 def _tunnel_line(tunnel: Tunnel | None) -> str:

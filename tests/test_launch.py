@@ -115,6 +115,13 @@ def test_a_port_in_use_is_told_before_the_weights(engines: list[ScriptedEngine])
     assert engines == []
 
 
+def test_an_address_of_another_machine_is_told_before_the_weights(engines: list[ScriptedEngine]) -> None:
+    with pytest.raises(OpenmicError) as caught:
+        launch(host="203.0.113.1", port=8000)
+    assert caught.value.code == "address_unusable"
+    assert engines == []
+
+
 def test_a_server_that_does_not_start_leaves_nothing(
     engines: list[ScriptedEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:

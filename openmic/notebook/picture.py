@@ -7,7 +7,7 @@ from html import escape
 from openmic.notebook.card import LINK, QUIET, STYLE
 from openmic.notebook.status import SessionStatus, Status
 
-_CELL = "padding:3px 10px 3px 0;vertical-align:top;text-align:left;border:0;background:none"
+_ROW = "border-top:1px solid rgba(128,128,128,.3);margin-top:.6em"
 _SHOWN_CHARACTERS = 400  # of each session's text: its end
 
 
@@ -15,18 +15,14 @@ def status_html(status: Status) -> str:
     """The whole picture; every word of others is escaped."""
     link = escape(status.link, quote=True)
     anchor = f'<a href="{link}" target="_blank" rel="noopener noreferrer" style="{LINK}">{link}</a>' if link else ""
-    rows = "".join(_row(session) for session in status.sessions)
-    heads = "".join(f'<th style="{_CELL}">{title}</th>' for title in ("Session", "State", "Audio", "Behind", "Text"))
-    table = (
-        f'<table style="border-collapse:collapse;width:100%;margin-top:.6em"><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{rows}</tbody></table>"
-        if rows
-        else f'<p style="{QUIET}">{"No session yet: open the link and speak." if link else "No session is open."}</p>'
-    )
+    sessions = "".join(_row(session) for session in status.sessions)
+    hint = "No session yet: open the link and speak." if link else "No session is open."
+    nobody = f'<p style="{QUIET}">{hint}</p>'
     return (
         f'<div style="{STYLE};max-width:none"><strong>openmic: {escape(status.state)}</strong> '
         f"{anchor}"
-        f'<p style="margin:.4em 0">{escape(_load(status))}</p>{table}</div>'
+        f'<p style="margin:.4em 0">{escape(_load(status))}</p>'
+        f"{sessions or nobody}</div>"
     )
 
 
@@ -67,14 +63,13 @@ def _row(session: SessionStatus) -> str:
         text = escape(_end(session.committed_text)) + live
     if session.problem:
         text += f' <em style="opacity:.75">{escape(session.problem)}</em>'
-    cells = (
-        f"<code>{escape(session.session_id[:8])}</code>",
-        escape(_state(session)),
-        f"{session.audio_seconds:.1f}&nbsp;s",
-        f"{session.lag_seconds:.1f}&nbsp;s" if session.state == "receiving" else "",
-        f'<span style="overflow-wrap:anywhere">{text}</span>',
+    facts = [_state(session), f"{session.audio_seconds:.1f} s of audio"]
+    if session.state == "receiving":
+        facts.append(f"{session.lag_seconds:.1f} s behind")
+    return (
+        f'<div style="{_ROW}"><div style="{QUIET}"><code>{escape(session.session_id[:8])}</code> '
+        f'{escape(" · ".join(facts))}</div><div style="overflow-wrap:anywhere">{text}</div></div>'
     )
-    return "<tr>" + "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells) + "</tr>"
 
 
 def _end(text: str) -> str:
