@@ -91,8 +91,9 @@ def metrics(request: Request) -> Response:
 
 
 @router.get("/v1/sessions")
-def list_sessions(sessions: AllSessions) -> SessionList:
+def list_sessions(sessions: AllSessions, response: Response) -> SessionList:
     """All sessions that are open or kept."""
+    response.headers["Cache-Control"] = "no-store"
     return SessionList(sessions=[to_summary(snapshot) for snapshot in sessions.list()])
 
 

@@ -16,6 +16,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from openmic.audio.decoder import AudioFormat
+from openmic.audio.problems import PROBLEMS as AUDIO_PROBLEMS
 from openmic.errors import OpenmicError
 from openmic.server.http import require_token
 from openmic.server.problems import PROBLEMS
@@ -51,6 +52,8 @@ async def _answer(request: Request, task: Task) -> Response:
         upload = form.get("file")
         if not isinstance(upload, UploadFile):
             raise PROBLEMS.error("bad_request", detail="The form has no file named `file`")
+        if upload.size == 0:
+            raise AUDIO_PROBLEMS.error("audio_empty")
         response_format = form.get("response_format", "json")
         if response_format not in get_args(ResponseFormat):
             known = ", ".join(get_args(ResponseFormat))

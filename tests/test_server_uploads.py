@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pysubs2
+import pytest
+
+from openmic.sessions.recording import wav_header
+from openmic.sessions.state import State
+from tests.scripted_engine import ScriptedServer, scripted_server
+
+PATH = "/v1/audio/transcriptions"
+WAV = wav_header(40_000) + b"\x10\x20" * 40_000  # 2.5 s
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedServer]:
+    with scripted_server(tmp_path_factory.mktemp("uploads"), max_upload_bytes=2_000_000) as running:
+        yield running
+
+
+@pytest.fixture
+def http(server: ScriptedServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, headers=server.headers, timeout=30) as client:
+        yield client
+
+
+def post(http: httpx.Client, data: bytes = WAV, path: str = PATH, **fields: str) -> httpx.Response:
+    return http.post(path, files={"file": ("speech.wav", data)}, data={"model": "whisper-1", **fields})
+
+
+def test_json_is_the_default(http: httpx.Client) -> None:
+    for response in (post(http), post(http, response_format="json")):
+        assert response.status_code == 200
+        assert response.json() == {"text": "heard 2.5 seconds"}
+
+
+def test_text_and_subtitles(http: httpx.Client) -> None:
+    assert post(http, response_format="text").text == "heard 2.5 seconds\n"
+    for ending in ("srt", "vtt"):
+        subtitles = pysubs2.SSAFile.from_string(post(http, response_format=ending).text, ending)
+        assert [cue.text for cue in subtitles] == ["one", "two", "three"]
+
+
+def test_verbose_json(http: httpx.Client) -> None:
+    body = post(http, response_format="verbose_json", language="tr").json()
+    assert (body["task"], body["language"], body["duration"]) == ("transcribe", "tr", 2.5)
+    assert [segment["text"] for segment in body["segments"]] == [" one", " two", " three"]
+    assert "words" not in body
+    fields = {"response_format": "verbose_json", "timestamp_granularities[]": "word"}
+    words = post(http, **fields).json()["words"]
+    assert words[0] == {"word": "one", "start": 0.0, "end": 1.0}
+
+
+def test_translations(http: httpx.Client) -> None:
+    body = post(http, path="/v1/audio/translations", response_format="verbose_json").json()
+    assert body["task"] == "translate"
+
+
+@pytest.mark.parametrize(
+    ("data", "fields", "status", "code"),
+    [
+        (b"Dear Sir or Madam, " * 1000, {}, 400, "audio_not_decodable"),
+        (b"", {}, 400, "audio_empty"),
+        (WAV, {"response_format": "docx"}, 400, "bad_request"),
+        (WAV, {"language": "klingon"}, 400, "unknown_language"),
+        (bytes(2_100_000), {}, 413, "upload_too_large"),
+    ],
+)
+def test_bad_uploads(http: httpx.Client, data: bytes, fields: dict[str, str], status: int, code: str) -> None:
+    response = post(http, data, **fields)
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+    assert set(response.json()["error"]) >= {"message", "type", "param", "code"}
+    assert post(http).status_code == 200
+
+
+def test_requests_that_are_no_form(http: httpx.Client) -> None:
+    for response in (
+        http.post(PATH, json={"file": "speech.wav"}),
+        http.post(PATH, data={"model": "whisper-1"}, files={"other": b"x"}),
+        http.post(PATH, data={"file": "text"}, files={"other": b"x"}),
+        http.post(PATH, content=b"no boundary", headers={"content-type": "multipart/form-data"}),
+        http.post(PATH, content=b"rubbish", headers={"content-type": "multipart/form-data; boundary=x"}),
+    ):
+        assert (response.status_code, response.json()["error"]["code"]) == (400, "bad_request")
+
+
+def test_it_needs_the_token(server: ScriptedServer) -> None:
+    response = httpx.post(server.url + PATH, files={"file": WAV})
+    assert (response.status_code, response.json()["error"]["code"]) == (401, "token_missing")
+
+
+def test_a_full_server_says_when_to_come_back(tmp_path: Path) -> None:
+    with scripted_server(tmp_path, max_sessions=1) as server:
+        server.engine.may_finish.clear()
+        with httpx.Client(base_url=server.url, headers=server.headers, timeout=30) as http:
+            first = threading.Thread(target=post, args=(http,))
+            first.start()
+            wait_for_state(server, State.FINISHING)
+            response = post(http)
+            assert (response.status_code, response.json()["error"]["code"]) == (503, "server_full")
+            assert int(response.headers["retry-after"]) > 0
+            server.engine.may_finish.set()
+            first.join(20)
+
+
+def test_a_client_that_does_not_wait_for_its_answer_frees_its_place(tmp_path: Path) -> None:
+    with scripted_server(tmp_path) as server:
+        server.engine.may_finish.clear()
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(server.url + PATH, headers=server.headers, files={"file": WAV}, timeout=2)
+        session = wait_for_state(server, State.ENDED)
+        assert server.sessions.get(session).snapshot().final is None
+
+
+def wait_for_state(server: ScriptedServer, state: State) -> str:
+    deadline = time.monotonic() + 20
+    while True:
+        for session in server.sessions.list():
+            if session.state is state:
+                return session.id
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
