@@ -1,0 +1,77 @@
+"""One long reading out of the recordings, and when each of its words ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.alignment import word_ends
+from benchmarks.recordings import SHARED_AUDIO_VARIABLE, Clip, reading_clips, sample_clips, shared_folder
+from benchmarks.words import SpokenWord
+from openmic.audio.types import SAMPLE_RATE, Samples
+
+GAP_SECONDS = 0.25  # of silence between two clips
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Speech with its reference.
+
+    Attributes:
+        name: what it is, for people.
+        samples: 16 kHz mono float32, shape (n,).
+        text: what is spoken.
+        words: its words and when they end.
+    """
+
+    name: str
+    samples: Samples
+    text: str
+    words: tuple[SpokenWord, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return len(self.samples) / SAMPLE_RATE
+
+    def pcm(self) -> bytes:
+        """Its samples as 16-bit little-endian PCM."""
+        return (self.samples * 32767.0).round().clip(-32768, 32767).astype("<i2").tobytes()
+
+
+def available_clips() -> tuple[str, list[Clip]]:
+    """The clips to read, and in words which they are: the shared recordings, or the project's own without them."""
+    folder = shared_folder()
+    if folder is not None:
+        return "LJ Speech and LibriVox", reading_clips(folder)
+    return f"sample_audio (no folder of shared recordings; {SHARED_AUDIO_VARIABLE} names one)", sample_clips()
+
+
+def joined_samples(clips: Sequence[Clip]) -> Samples:
+    """The clips one after another, ``GAP_SECONDS`` of silence between two."""
+    gap = np.zeros(round(GAP_SECONDS * SAMPLE_RATE), np.float32)
+    pieces = [piece for clip in clips for piece in (clip.samples, gap)]
+    return np.concatenate(pieces[:-1])
+
+
+def join(name: str, clips: Sequence[Clip]) -> Reading:
+    """Make a reading of clips."""
+    placed: list[SpokenWord] = []
+    begin = 0.0
+    for clip in clips:
+        placed += [SpokenWord(word.text, begin + word.end) for word in word_ends(clip)]
+        begin += clip.seconds + GAP_SECONDS
+    return Reading(name, joined_samples(clips), " ".join(clip.text for clip in clips), tuple(placed))
+
+
+def load_reading(seconds: float | None = None) -> Reading:
+    """The reading: all clips, or only as many whole ones as ``seconds`` need."""
+    name, clips = available_clips()
+    taken: list[Clip] = []
+    for clip in clips:
+        if seconds is not None and taken and len(joined_samples(taken)) / SAMPLE_RATE >= seconds:
+            break
+        taken.append(clip)
+    return join(name, taken)
