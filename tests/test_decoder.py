@@ -110,3 +110,31 @@ def test_a_stretch_of_mel_equals_the_whole_files(samples: Samples, first: int) -
 def test_mel_of_a_recording_shorter_than_one_frame() -> None:
     power = log_mel_power(Clip(np.zeros(10, np.float32)), 0, 1, 80, torch.device("cpu"))
     assert power.shape == (80, 1)
+
+
+def test_an_expected_text_changes_nothing_and_saves_passes(base_model: Any, samples: Samples) -> None:
+    """Right, wrong and half right: the tokens and their probability are the same, only the passes are fewer."""
+    decoder, vocabulary = Decoder(base_model, "float32"), Vocabulary(base_model)
+    tokenizer = vocabulary.tokenizer("en", "transcribe")
+    cross_states = drained(encode(base_model, whisper.log_mel_spectrogram(whisper.pad_or_trim(samples))))
+    with torch.inference_mode():
+        cross = decoder.cross_keys(cross_states)
+
+    def run(expected: list[int]) -> tuple[Any, int]:
+        passes, steps = 0, decode(decoder, vocabulary, cross, tokenizer, [], 0.0, expected)
+        with torch.inference_mode():
+            while True:
+                try:
+                    next(steps)
+                    passes += 1
+                except StopIteration as end:
+                    return end.value, passes
+
+    plain, plain_passes = run([])
+    words = [token for token in plain.tokens if token < tokenizer.eot]
+    half = [token for i, token in enumerate(words) if i % 9]
+    for expected, most in ((words, plain_passes // 3), (half, plain_passes - 5), ([11] * 50, plain_passes)):
+        result, passes = run(expected)
+        assert result.tokens == plain.tokens
+        assert result.avg_logprob == pytest.approx(plain.avg_logprob, abs=1e-4)
+        assert passes <= most

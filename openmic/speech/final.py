@@ -37,6 +37,11 @@ RESET_TEMPERATURE = 0.5  # text sampled above this is not fed on as a prompt
 TIMESTAMP_SECONDS = 0.02
 FRAMES_PER_TIMESTAMP = 2  # mel frames
 
+HEARD_MARGIN_SECONDS = 0.3  # live times may be early by this
+
+TimedTokens = tuple[float, tuple[int, ...]]
+"""Start in seconds and tokens of a word that the live pass has committed."""
+
 Pause = Literal["working", "waiting"]
 Walk = Generator[Pause, None, None]
 
@@ -62,6 +67,8 @@ class FinalPass:
         options: language, task and prompt.
         ended: set once no more samples will come.
         seek: mel frames walked so far.
+        language: once it is known.
+        heard: committed words of the live pass, appended by the engine; they save time and change nothing.
     """
 
     parts: FinalModel
@@ -70,6 +77,7 @@ class FinalPass:
     ended: bool = False
     seek: int = 0
     language: str | None = None
+    heard: list[TimedTokens] = field(default_factory=list)
     _tokens: list[int] = field(default_factory=list)
     _prompt_length: int = 0
     _prompt_from: int = 0
@@ -149,7 +157,7 @@ class FinalPass:
                 result = self._beam(states, tokenizer, prompt)
             else:
                 result = yield from _working(
-                    decode(parts.decoder, parts.vocabulary, cross, tokenizer, prompt, temperature)
+                    decode(parts.decoder, parts.vocabulary, cross, tokenizer, prompt, temperature, self._expected())
                 )
             repetitive = result.compression_ratio > COMPRESSION_RATIO_THRESHOLD
             unsure = result.avg_logprob < LOGPROB_THRESHOLD
@@ -157,6 +165,12 @@ class FinalPass:
             if silent or not (repetitive or unsure):
                 break
         return result
+
+    def _expected(self) -> list[int]:
+        """What the live pass has heard from here on; older words are forgotten."""
+        begin = self.seek * HOP_LENGTH / SAMPLE_RATE - HEARD_MARGIN_SECONDS
+        self.heard = [item for item in self.heard if item[0] >= begin]
+        return [token for _, tokens in self.heard for token in tokens]
 
     def _beam(self, states: Tensor, tokenizer: Tokenizer, prompt: list[int]) -> WindowResult:
         options = DecodingOptions(

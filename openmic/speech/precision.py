@@ -8,6 +8,7 @@ Activations between layers stay float32 on a CPU and float16 on a GPU.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, cast
@@ -46,9 +47,11 @@ def vocabulary(weight: Tensor, precision: Precision) -> LinearFunction:
         return linear(weight, None, precision)
     floats = weight.detach().float()
     scales = floats.abs().amax(dim=1).clamp(min=1e-8) / 127.0
-    quantized = torch.quantize_per_channel(
-        floats, scales.double(), torch.zeros(len(scales), dtype=torch.int64), 0, torch.qint8
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # quantized tensors will go; releases after 2.13 are not allowed
+        quantized = torch.quantize_per_channel(
+            floats, scales.double(), torch.zeros(len(scales), dtype=torch.int64), 0, torch.qint8
+        )
     packed = torch.ops.quantized.linear_prepack(quantized, None)
     return lambda x: cast(Tensor, torch.ops.quantized.linear_dynamic(x, packed, False))
 

@@ -183,6 +183,7 @@ class EngineStream:
     def _after(self, plan: Plan, update: Update) -> None:
         self._stepped_to = max(self._stepped_to, plan.end)
         if update.committed:
+            self.final.heard.extend((word.start, word.tokens) for word in update.committed)
             words = tuple(Word(w.text, w.start, w.end, w.probability) for w in update.committed)
             text = "".join(word.word for word in words)
             self.send(CommittedText(text, words[0].start, words[-1].end, words))

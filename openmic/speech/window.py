@@ -18,9 +18,11 @@ from whisper.tokenizer import Tokenizer
 from whisper.utils import compression_ratio
 
 from openmic.speech.decoder import CrossKeys, Decoder
+from openmic.speech.draft import Draft
 from openmic.speech.vocabulary import Vocabulary
 
 Steps = Generator[None, None, None]
+DRAFT_TOKENS = 10  # expected tokens that are checked in one pass
 MAX_INITIAL_TIMESTAMP = 50  # a window's first timestamp is at most 1.0 s in, in units of 0.02 s
 
 
@@ -95,8 +97,9 @@ def decode(
     tokenizer: Tokenizer,
     prompt: Sequence[int],
     temperature: float,
+    expected: Sequence[int] = (),
 ) -> Generator[None, None, WindowResult]:
-    """Sample one window's tokens, a token a step.
+    """Sample one window's tokens, a pass of the decoder a step.
 
     Args:
         decoder: at the precision wanted.
@@ -105,34 +108,43 @@ def decode(
         tokenizer: of the window's language and task.
         prompt: text tokens before the window; the newest 223 are used.
         temperature: 0 takes the likeliest token, more samples.
+        expected: text tokens that are likely to be said; they save passes and change nothing.
     """
     rules = TimestampRules(tokenizer, vocabulary)
+    draft = Draft(expected if temperature == 0 else ())
     context = decoder.context
     before = [tokenizer.sot_prev, *prompt[-(context // 2 - 1) :]] if prompt else []
     feed = [*before, *tokenizer.sot_sequence]
     row = decoder.row(cross)
     sampled: list[int] = []
     total, no_speech = 0.0, 0.0
-    room = context + 1 - len(feed)
-    for step in range(context // 2):
-        hidden = decoder.forward([row], [feed])[0]
-        wanted = hidden[[len(before), -1]] if step == 0 else hidden[-1:]
-        scores = decoder.logits(wanted)
-        if step == 0:
+    most = min(context // 2, context + 1 - len(feed))  # tokens, as openai-whisper's sample_len and context allow
+    first, guesses = True, list[int]()
+    while len(sampled) < most:
+        fed = row.length + len(feed)
+        hidden = decoder.forward([row], [[*feed, *guesses]])[0]
+        scores = decoder.logits(hidden[[len(before), -1]] if first else hidden[len(feed) - 1 :])
+        if first:
             no_speech = float(scores[0].softmax(dim=-1)[tokenizer.no_speech])
-        logits = scores[-1]
-        rules.apply(logits, sampled)
-        if temperature == 0:
-            token = int(logits.argmax())
-        else:
-            token = int(torch.multinomial((logits / temperature).softmax(dim=-1), 1))
-        total += float(F.log_softmax(logits, dim=-1)[token])
-        if token == rules.eot:
-            break
-        sampled.append(token)
-        if len(sampled) >= room:
-            break
-        feed = [token]
+            scores, first = scores[1:], False
+        for place, logits in enumerate(scores):
+            rules.apply(logits, sampled)
+            if temperature == 0:
+                token = int(logits.argmax())
+            else:
+                token = int(torch.multinomial((logits / temperature).softmax(dim=-1), 1))
+            total += float(F.log_softmax(logits, dim=-1)[token])
+            if token == rules.eot:
+                most = 0
+                break
+            sampled.append(token)
+            if token < rules.eot:
+                draft.follow(token)
+            row.length = fed + place
+            if len(sampled) >= most or guesses[place : place + 1] != [token]:
+                break
+        feed = sampled[-1:]
+        guesses = draft.next(min(DRAFT_TOKENS, most - len(sampled), context - row.length - 1)) if most else []
         yield
     text = tokenizer.decode(sampled).strip()
     return WindowResult(
