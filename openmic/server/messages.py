@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter
 
 SUBPROTOCOL = "openmic.v1"
 
-Seconds = Annotated[float, Field(description="seconds on the stream's audio clock, 0 is the first sample")]
+Milli = Annotated[float, PlainSerializer(lambda value: round(value, 3), return_type=float)]
+"""A number that is sent with three digits behind the point: milliseconds, of what is in seconds."""
+Seconds = Annotated[Milli, Field(description="seconds on the stream's audio clock, 0 is the first sample")]
 
 
 def _require_type(schema: dict[str, Any]) -> None:
@@ -122,8 +124,8 @@ class LiveMessage(Message):
     text: str
     start: Seconds
     end: Seconds
-    audio_seconds: float = Field(description="how much audio the server had heard when it worked this out")
-    lag: float = Field(description="seconds of audio that had arrived since then")
+    audio_seconds: Milli = Field(description="how much audio the server had heard when it worked this out")
+    lag: Milli = Field(description="seconds of audio that had arrived since then")
 
 
 class WordJson(Message):
@@ -132,7 +134,7 @@ class WordJson(Message):
     word: str
     start: Seconds
     end: Seconds
-    probability: float
+    probability: Milli
 
 
 class Commit(Message):
@@ -169,7 +171,7 @@ class Final(Message):
     seq: int
     text: str
     language: str = Field(description="ISO 639-1; empty where nothing was said and none was asked for")
-    duration: float = Field(description="seconds of audio")
+    duration: Milli = Field(description="seconds of audio")
     segments: list[SegmentJson]
     model: str
     live_text: str = Field(description="what all commits together said")
@@ -178,6 +180,7 @@ class Final(Message):
 class Notice(Message):
     """What a warning and an error have in common."""
 
+    type: Literal["warning", "error"]
     code: str = Field(description="stable, for programs")
     message: str = Field(description="what happened and why")
     hint: str = Field(description="what to do")
@@ -209,7 +212,7 @@ class Done(Message):
     type: Literal["done"] = "done"
     seq: int
     reason: Literal["stopped", "timeout", "shutdown"]
-    audio_seconds: float
+    audio_seconds: Milli
 
 
 ServerMessage = Annotated[
@@ -233,7 +236,7 @@ class FinalJson(Message):
 
     text: str
     language: str
-    duration: float
+    duration: Milli
     segments: list[SegmentJson]
     model: str
 
@@ -244,7 +247,7 @@ class SessionSummary(Message):
     id: str
     state: Literal["receiving", "finishing", "ended"]
     created: str = Field(description="ISO 8601, UTC")
-    audio_seconds: float
+    audio_seconds: Milli
     received_bytes: int
     reason: Literal["stopped", "timeout", "shutdown"] | None = Field(description="why it takes no more audio")
     error: str | None = Field(description="the code of the error that ended it")
