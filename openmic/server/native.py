@@ -33,7 +33,7 @@ from openmic.server.outbox import Outbox
 from openmic.server.problems import PROBLEMS, close_code
 from openmic.server.socket_protocol import abort
 from openmic.server.wire import notice, parse, to_message, to_text
-from openmic.sessions.events import Ended, Failed, Live, Replaced, SessionEvent
+from openmic.sessions.events import Ended, Failed, Finalised, Live, Replaced, SessionEvent
 from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
 from openmic.sessions.registry import Sessions
 from openmic.sessions.session import Session
@@ -218,8 +218,11 @@ class NativeConnection:
     async def _write(self) -> NoReturn:
         while True:
             item = await self._outbox.get()
-            message = item if isinstance(item, Message) else to_message(item, words=self._words)
-            await self._send(to_text(message))
+            if isinstance(item, Finalised):  # a long one takes a while to write down
+                text = await asyncio.to_thread(self._text, item)
+            else:
+                text = self._text(item)
+            await self._send(text)
             match item:
                 case Ended():
                     raise Closing(GOING_AWAY if item.reason == "shutdown" else DONE)
@@ -227,6 +230,9 @@ class NativeConnection:
                     raise Closing(close_code(error.code), error.code)
                 case Replaced():
                     raise Closing(close_code("replaced"), "replaced")
+
+    def _text(self, item: SessionEvent | Message) -> str:
+        return to_text(item if isinstance(item, Message) else to_message(item, words=self._words))
 
     # --- the socket
 

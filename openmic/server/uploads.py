@@ -64,7 +64,8 @@ async def _answer(request: Request, task: Task) -> Response:
         final = await _transcribe(request, session, upload)
     finally:
         await form.close()
-    return _format(final, response_format, task, words="word" in form.getlist("timestamp_granularities[]"))
+    words = "word" in form.getlist("timestamp_granularities[]")
+    return await asyncio.to_thread(_format, final, response_format, task, words)
 
 
 def _text(form: FormData, name: str) -> str | None:
@@ -136,7 +137,7 @@ async def _transcribe(request: Request, session: Session, upload: UploadFile) ->
     return next(event.final for event in events if isinstance(event, Finalised))
 
 
-def _format(final: FinalText, response_format: object, task: Task, *, words: bool) -> Response:
+def _format(final: FinalText, response_format: object, task: Task, words: bool) -> Response:
     cues = [Cue(segment.start, segment.end, segment.text) for segment in final.segments]
     match response_format:
         case "text":

@@ -69,7 +69,7 @@ class Journal:
         """A reader at byte 0; ``on_caught_up`` is called whenever it is about to wait for more."""
         return JournalReader(self, on_caught_up)
 
-    def read_at(self, offset: int, size: int, on_caught_up: Callable[[], None] | None) -> bytes:
+    def read_at(self, offset: int, size: int, on_caught_up: Callable[[], None]) -> bytes:
         """At least one and up to ``size`` bytes at ``offset``, waiting for them; ``b""`` at the end."""
         if size <= 0:
             return b""
@@ -81,8 +81,7 @@ class Journal:
                     size = min(size, self._length - offset)
                     return os.pread(self._file, size, offset)
                 length = self._length
-            if on_caught_up is not None:
-                on_caught_up()
+            on_caught_up()
             with self._grown:
                 while self._length == length and not self._ended:
                     self._grown.wait()
@@ -108,10 +107,12 @@ class JournalReader:
         self._journal = journal
         self._on_caught_up = on_caught_up
         self._offset = 0
+        self.waiting = False  # for more bytes, with all before them read and worked on
 
     def read(self, size: int) -> bytes:
         """Up to ``size`` bytes from the current offset; waits for at least one; ``b""`` only at the end."""
-        data = self._journal.read_at(self._offset, size, self._on_caught_up)
+        data = self._journal.read_at(self._offset, size, self._catch_up)
+        self.waiting = False
         self._offset += len(data)
         return data
 
@@ -128,3 +129,8 @@ class JournalReader:
     def tell(self) -> int:
         """The current offset, in bytes."""
         return self._offset
+
+    def _catch_up(self) -> None:
+        self.waiting = True
+        if self._on_caught_up is not None:
+            self._on_caught_up()

@@ -151,8 +151,7 @@ class Session:
         with self._lock:
             self._expect_receiving()
             self._flush_at = len(self._journal)
-            caught_up = self._reader.tell() >= self._flush_at
-        if caught_up:
+        if self._reader.waiting:  # else it will catch up by itself
             self._caught_up()
 
     def stop(self, reason: Reason = "stopped", error: OpenmicError | None = None) -> None:
