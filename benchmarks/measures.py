@@ -67,6 +67,7 @@ class Measured:
         missing: words of the reference that the last display does not have.
         flicker: a fraction.
         live_wer: a fraction.
+        first_seen_delays: of every word shown.
         stable_by_word: (when the word ended, its stable delay), for plots.
     """
 
@@ -76,6 +77,7 @@ class Measured:
     missing: int
     flicker: float
     live_wer: float
+    first_seen_delays: tuple[float, ...]
     stable_by_word: tuple[tuple[float, float], ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -132,15 +134,17 @@ def measure(history: Sequence[Shown], reference: Sequence[SpokenWord], text: str
     first = first_seen(displays, times, spoken)
     stable = stable_times(displays, times)
     matches = Matcher(spoken).match(displays[-1]) if displays else []
+    seen_delays = tuple(first[r] - reference[r].end for r in sorted(first))
     by_word = tuple((reference[r].end, stable[d] - reference[r].end) for d, r in matches)
     at_end = next((shown.text for shown in reversed(seen) if shown.at <= end), "")
     return Measured(
         words=len(spoken),
-        first_seen=Delay.of([first[r] - reference[r].end for r in sorted(first)]),
+        first_seen=Delay.of(seen_delays),
         stable=Delay.of([delay for _, delay in by_word]),
         missing=len(spoken) - len(matches),
         flicker=changed_words(displays) / max(1, len(spoken)),
         live_wer=word_error_rate(text, at_end),
+        first_seen_delays=seen_delays,
         stable_by_word=by_word,
     )
 

@@ -1,0 +1,95 @@
+"""One round of the live benchmark: some sessions against one server, and their figures as a row."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from benchmarks.measures import Delay, Measured, measure, word_error_rate
+from benchmarks.processes import ProcessTree
+from benchmarks.reading import Reading
+from benchmarks.report import Row
+from benchmarks.service import Stream
+
+STAGGER_SECONDS = 0.83  # between the beginnings of two sessions: people do not begin at the same moment
+
+Client = Callable[[], Awaitable[Stream]]
+
+
+def run_round(
+    name: str, reading: Reading, sessions: int, client: Client, server_pid: int, plain_cost: float | None
+) -> Row:
+    """Let ``sessions`` clients stream the reading at once and measure them.
+
+    Args:
+        name: of the contender.
+        reading: what each streams.
+        sessions: how many.
+        client: one stream.
+        server_pid: whose processor seconds and memory count.
+        plain_cost: processor seconds per second of audio of plain ``whisper.transcribe``, where it is known.
+    """
+    with ProcessTree(server_pid) as tree:
+        before = tree.cpu_seconds()
+        streams = asyncio.run(_all_at_once(client, sessions))
+        spent = tree.cpu_seconds() - before
+    served = [stream for stream in streams if stream.refused is None]
+    cost = spent / (reading.seconds * len(served)) if served else None
+    label = name if sessions == 1 else f"{name}, {sessions} sessions"
+    notes = []
+    if len(served) < sessions:
+        reasons = sorted({stream.refused for stream in streams if stream.refused is not None})
+        notes.append(f"{sessions - len(served)} refused: {'; '.join(reasons)}")
+    without_final = sum(stream.final is None for stream in served)
+    if without_final:
+        notes.append(f"{without_final} without a final")
+    if not served:
+        return Row(label, sessions, note="; ".join(notes))
+    return _row(label, sessions, reading, served, cost, plain_cost, tree.peak_bytes, "; ".join(notes))
+
+
+def _row(
+    label: str,
+    sessions: int,
+    reading: Reading,
+    served: Sequence[Stream],
+    cost: float | None,
+    plain_cost: float | None,
+    peak_bytes: int,
+    note: str,
+) -> Row:
+    measured = [measure(s.history, reading.words, reading.text, s.audio_end) for s in served]
+    finals = [word_error_rate(reading.text, s.final) for s in served if s.final is not None]
+    return Row(
+        name=label,
+        sessions=sessions,
+        first_seen=Delay.of([delay for m in measured for delay in m.first_seen_delays]),
+        stable=Delay.of([delay for m in measured for _, delay in m.stable_by_word]),
+        missing=sum(m.missing for m in measured) / sum(m.words for m in measured),
+        flicker=_mean([m.flicker for m in measured]),
+        live_wer=_mean([m.live_wer for m in measured]),
+        final_wer=_mean(finals) if finals else None,
+        time_to_final=max((s.time_to_final for s in served if s.final is not None), default=None),
+        cpu_per_second=cost,
+        cost_ratio=cost / plain_cost if cost is not None and plain_cost else None,
+        peak_bytes=peak_bytes,
+        note=note,
+        stable_by_word=longest(measured).stable_by_word,
+    )
+
+
+def longest(measured: Sequence[Measured]) -> Measured:
+    """The session that had to wait most; the plot over time shows this one."""
+    return max(measured, key=lambda m: m.stable.p90 if m.stable else 0.0)
+
+
+async def _all_at_once(client: Client, sessions: int) -> list[Stream]:
+    async def one(number: int) -> Stream:
+        await asyncio.sleep(number * STAGGER_SECONDS)
+        return await client()
+
+    return list(await asyncio.gather(*(one(number) for number in range(sessions))))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
