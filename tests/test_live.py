@@ -55,6 +55,14 @@ def test_words_at_the_very_end_of_the_audio_wait() -> None:
     assert text_of(update.live) == "not"
 
 
+def test_a_word_cut_by_the_end_of_the_audio_is_shown_only_if_the_model_is_sure() -> None:
+    unsure, sure = (
+        Hypothesis((*words("ask"), TimedWord(" note", (7,), 0.4, 0.79, p)), "en", 0.0, -0.2, False) for p in (0.4, 0.95)
+    )
+    assert text_of(LivePolicy().update(unsure, round(0.8 * SAMPLE_RATE), False).live) == "ask"
+    assert text_of(LivePolicy().update(sure, round(0.8 * SAMPLE_RATE), False).live) == "ask note"
+
+
 def test_an_endpoint_commits_everything_and_begins_anew() -> None:
     policy = LivePolicy()
     update = step(policy, "ask not what", 1.3, endpoint=True)

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from openmic.audio.types import SAMPLE_RATE
 from openmic.speech.hypothesis import Hypothesis, TimedWord
 
 GUARD_SECONDS = 0.3  # words that end closer than this to the end of the audio are not committed yet
+EDGE_SECONDS = 0.06  # a word that ends closer than this to the end of the audio may be cut in its middle:
+SURE = 0.9  # it is not even shown, unless the model is as sure as this (shown all the same, one word in ten changes)
 CONTEXT_TOKENS = 100  # committed text before the window that is fed as a prompt
 KEEP_SECONDS = 2.0  # committed audio kept in front of the unstable words when the window slides
 SLIDE_SECONDS = 8.0  # a window longer than this slides as soon as it can
@@ -25,7 +28,7 @@ PATIENCE_SECONDS = 5.0  # words that are older than this are committed even if h
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What a step changed: newly committed words, and the unstable words after them."""
+    """What a step changed: newly committed words, and the unstable words after them that can be shown."""
 
     committed: tuple[TimedWord, ...]
     live: tuple[TimedWord, ...]
@@ -80,7 +83,7 @@ class LivePolicy:
             self._restart(audio_end)
         else:
             self._slide(audio_end)
-        return Update(committed, self.previous)
+        return Update(committed, _whole(self.previous, end))
 
     def commit_all(self, audio_end: int) -> Update:
         """Speech ended at ``audio_end`` and the last hypothesis has seen all of it: commit its words."""
@@ -136,6 +139,11 @@ class LivePolicy:
     def _remember(self, words: Sequence[TimedWord]) -> None:
         self.context.extend(token for word in words for token in word.tokens)
         del self.context[:-CONTEXT_TOKENS]
+
+
+def _whole(words: Sequence[TimedWord], end: float) -> tuple[TimedWord, ...]:
+    """The words up to the first that the end of the audio may have cut."""
+    return tuple(takewhile(lambda word: word.end <= end - EDGE_SECONDS or word.probability > SURE, words))
 
 
 def _spelled(word: TimedWord) -> str:
