@@ -32,7 +32,7 @@ async def exchange(
     socket: ClientConnection,
     pieces: list[Frame],
     speed: float,
-    last: Frame,
+    last: Frame | None,
     over: Callable[[Frame], bool],
     final_seconds: float,
 ) -> Exchange:
@@ -42,7 +42,7 @@ async def exchange(
         socket: greeted already; audio may flow.
         pieces: messages of ``PIECE_SECONDS`` of audio; each leaves when its last sample would have been spoken.
         speed: how many times faster than speech; the clock stays that of the wall.
-        last: the message that says that no more audio comes.
+        last: the message that says that no more audio comes, where the server has one.
         over: whether a message is the last one wanted.
         final_seconds: how long to wait for it after the audio's end; what came until then is given back.
     """
@@ -58,7 +58,8 @@ async def exchange(
         await _send(socket, piece)
     if speed != 1:
         told.audio_end = time.monotonic() - began
-    await _send(socket, last)
+    if last is not None:
+        await _send(socket, last)
     await asyncio.wait([listening], timeout=final_seconds)
     listening.cancel()
     await asyncio.gather(listening, return_exceptions=True)

@@ -40,7 +40,7 @@ def main() -> None:
     counts = [int(count) for count in arguments.sessions.split(",") if count]
     rows = run_openmic(table, reading, arguments.model, arguments.language, counts, plain_cost)
     for name in filter(None, arguments.peers.split(",")):
-        table.add(PEERS[name](reading, arguments.language, plain_cost))
+        table.add(PEERS[name].run(reading, arguments.language, plain_cost))
     write_json(arguments.output / "live.json", title, table.rows)
     plots.delay_over_time(arguments.output / "delay_over_time.png", [row for row in table.rows if row.sessions == 1])
     plots.delay_over_sessions(arguments.output / "delay_over_sessions.png", rows)
