@@ -15,6 +15,7 @@ Displayed words are matched with the reference's by sequence alignment, lower ca
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -152,8 +153,8 @@ def measure(history: Sequence[Shown], reference: Sequence[SpokenWord], text: str
 def settled(history: Sequence[Shown]) -> list[Shown]:
     """The displays that stood for at least ``FRAME_SECONDS``, without repetitions."""
     seen: list[Shown] = []
-    for shown, after in zip(history, [*history[1:], None], strict=True):
-        if after is not None and after.at - shown.at < FRAME_SECONDS:
+    for shown, gone_at in zip(history, [*(after.at for after in history[1:]), math.inf], strict=False):
+        if gone_at - shown.at < FRAME_SECONDS:
             continue
         if not seen or words(shown.text) != words(seen[-1].text):
             seen.append(shown)
@@ -223,7 +224,9 @@ class Matcher:
         for word in display[same:]:
             self._rows.append(self._next(word))
         last = self._rows[-1]
-        return self._back(len(display), last.index(min(last)))
+        nearest = min(last)
+        # Of places equally near the furthest has most words in common.
+        return self._back(len(display), max(place for place, distance in enumerate(last) if distance == nearest))
 
     def _next(self, word: str) -> list[int]:
         above = self._rows[-1]

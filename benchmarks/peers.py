@@ -99,7 +99,9 @@ def whisperlivekit(policy: str, backend: str) -> Callable[[int, str], list[str]]
 
 async def stream_to_whisperlivekit(port: int, reading: Reading, language: str) -> Stream:
     """16-bit PCM in; whole displays out; an empty message ends the audio, ``ready_to_stop`` the stream."""
-    async with websockets.connect(f"ws://127.0.0.1:{port}/asr", proxy=None, max_size=None) as socket:
+    async with websockets.connect(
+        f"ws://127.0.0.1:{port}/asr", proxy=None, max_size=None, ping_interval=None
+    ) as socket:
         told = await exchange(
             socket,
             pieces_of(reading.pcm(), 2 * SAMPLE_RATE),
@@ -129,7 +131,7 @@ def whisper_live(port: int, language: str) -> list[str]:
 
 async def stream_to_whisper_live(port: int, reading: Reading, language: str) -> Stream:
     """Float samples in; the last segments out, of which the completed ones stay."""
-    async with websockets.connect(f"ws://127.0.0.1:{port}", proxy=None, max_size=None) as socket:
+    async with websockets.connect(f"ws://127.0.0.1:{port}", proxy=None, max_size=None, ping_interval=None) as socket:
         options = {"uid": str(uuid.uuid4()), "language": language or None, "task": "transcribe", "model": "base"}
         await socket.send(json.dumps(options | {"use_vad": True}))
         while json.loads(await socket.recv()).get("message") != "SERVER_READY":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -75,3 +76,16 @@ def load_reading(seconds: float | None = None) -> Reading:
             break
         taken.append(clip)
     return join(name, taken)
+
+
+def long_reading(minutes: float) -> Reading:
+    """The clips over and over, as many whole ones as fit into so many minutes; without the words' times."""
+    name, clips = available_clips()
+    taken: list[Clip] = []
+    left = 60 * minutes
+    for clip in itertools.cycle(clips):
+        left -= clip.seconds + GAP_SECONDS
+        if left < 0 and taken:
+            break
+        taken.append(clip)
+    return Reading(name, joined_samples(taken), " ".join(clip.text for clip in taken), ())

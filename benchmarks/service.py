@@ -94,7 +94,9 @@ async def stream(service: Service, pcm: bytes, language: str, speed: float = 1.0
     """Stream 16 kHz PCM to the service and keep what a client would show."""
     url = f"ws://127.0.0.1:{service.port}/v1/stream"
     headers = {"Authorization": f"Bearer {service.token}"}
-    async with websockets.connect(url, additional_headers=headers, proxy=None, max_size=None) as connection:
+    async with websockets.connect(
+        url, additional_headers=headers, proxy=None, max_size=None, ping_interval=None
+    ) as connection:
         start = {"type": "start", "encoding": "pcm_s16le", "sample_rate": SAMPLE_RATE, "channels": 1}
         await connection.send(json.dumps(start | ({"language": language} if language else {})))
         greeting = json.loads(await connection.recv())

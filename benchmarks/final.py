@@ -1,0 +1,200 @@
+"""How long the final text takes after the speaker stops, against how long was spoken.
+
+    python -m benchmarks.final [--minutes 1,5,10] [--speed N] [--skip-batch] [--output DIR]
+
+The recordings, repeated, are streamed to a fresh server at the speed of speech, or N times faster; beside it the same
+file is transcribed after the fact. Prints one table while it goes; leaves ``final.json`` and three plots in DIR.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks import batch, plots
+from benchmarks.environments import NotInstalled
+from benchmarks.live import DEFAULT_OUTPUT
+from benchmarks.measures import word_error_rate
+from benchmarks.processes import ProcessTree
+from benchmarks.reading import Reading, long_reading
+from benchmarks.report import machine
+from benchmarks.service import service, stream
+from openmic.audio import write_wav
+
+COLUMNS = (
+    "minutes",
+    "time to final s",
+    "openai-whisper after the fact s",
+    "faster-whisper after the fact s",
+    "WER %: live",
+    "final",
+    "openai-whisper",
+    "faster-whisper",
+    "server memory MB: before",
+    "peak",
+    "CPU s per audio s",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """The figures of one length of audio; None where something did not run.
+
+    Attributes:
+        minutes: of audio.
+        time_to_final: seconds from the last sample to the final text.
+        live_wer, final_wer: fractions.
+        before_bytes, peak_bytes: the server's resident memory.
+        cpu_per_second: processor seconds of the server per second of audio.
+        plain_seconds, plain_wer: of one greedy ``whisper.transcribe`` of the file.
+        quick_seconds, quick_wer: of faster-whisper, int8, greedy.
+    """
+
+    minutes: float
+    time_to_final: float | None
+    live_wer: float
+    final_wer: float | None
+    before_bytes: int
+    peak_bytes: int
+    cpu_per_second: float
+    plain_seconds: float | None = None
+    plain_wer: float | None = None
+    quick_seconds: float | None = None
+    quick_wer: float | None = None
+
+    def markdown(self) -> str:
+        """One line of the table."""
+        cells = [
+            f"{self.minutes:.1f}",
+            _number(self.time_to_final),
+            _number(self.plain_seconds),
+            _number(self.quick_seconds),
+            *(_number(wer, 100) for wer in (self.live_wer, self.final_wer, self.plain_wer, self.quick_wer)),
+            f"{self.before_bytes / 1e6:.0f}",
+            f"{self.peak_bytes / 1e6:.0f}",
+            f"{self.cpu_per_second:.2f}",
+        ]
+        return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    """Run and print."""
+    arguments = _parser().parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    pace = "the speed of speech" if arguments.speed == 1 else f"{arguments.speed:g} times the speed of speech"
+    title = f"model {arguments.model}, fed at {pace}; {machine()}"
+    print(f"{title}\n\n| {' | '.join(COLUMNS)} |\n{'| --- ' * len(COLUMNS)}|", flush=True)
+    lengths: list[Length] = []
+    for minutes in arguments.minutes.split(","):
+        reading = long_reading(float(minutes))
+        after = {} if arguments.skip_batch else after_the_fact(reading, arguments.model, arguments.language)
+        lengths.append(streamed(reading, arguments.model, arguments.language, arguments.speed, after))
+        print(lengths[-1].markdown(), flush=True)
+    content = {"title": title, "lengths": [asdict(length) for length in lengths]}
+    (arguments.output / "final.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    draw(arguments.output, lengths)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.final", description=__doc__.partition("\n")[0])
+    parser.add_argument("--minutes", default="1,5,10", help="lengths of audio, one round each")
+    parser.add_argument("--speed", type=float, default=1.0, help="how many times faster than speech")
+    parser.add_argument("--skip-batch", action="store_true", help="no transcription after the fact")
+    parser.add_argument("--model", default="base")
+    parser.add_argument("--language", default="en", help="told to everyone; empty: each detects it")
+    parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT, metavar="DIR")
+    return parser
+
+
+def streamed(reading: Reading, model: str, language: str, speed: float, after: dict[str, float]) -> Length:
+    """Stream a reading to a fresh server."""
+    with service(model) as running, ProcessTree(running.pid) as tree:
+        before_bytes, cpu_before = tree.memory_bytes(), tree.cpu_seconds()
+        seen = asyncio.run(stream(running, reading.pcm(), language, speed))
+        spent = tree.cpu_seconds() - cpu_before
+    live = next((shown.text for shown in reversed(seen.history) if shown.at <= seen.audio_end), "")
+    return Length(
+        minutes=reading.seconds / 60,
+        time_to_final=None if seen.final is None else seen.time_to_final,
+        live_wer=word_error_rate(reading.text, live),
+        final_wer=None if seen.final is None else word_error_rate(reading.text, seen.final),
+        before_bytes=before_bytes,
+        peak_bytes=tree.peak_bytes,
+        cpu_per_second=spent / reading.seconds,
+        **after,
+    )
+
+
+def after_the_fact(reading: Reading, model: str, language: str) -> dict[str, float]:
+    """The batch fields of ``Length``."""
+    runs: dict[str, Callable[[Path], batch.BatchResult]] = {
+        "plain": lambda file: batch.openai_whisper(file, model, language)
+    }
+    if model == "base":
+        runs["quick"] = lambda file: batch.faster_whisper(file, language)
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "reading.wav"
+        write_wav(file, [reading.samples])
+        for name, run in runs.items():
+            try:
+                result = run(file)
+            except (NotInstalled, batch.NotRun) as failure:
+                print(f"{name} does not run here: {failure}")
+                continue
+            found[f"{name}_seconds"] = result.seconds
+            found[f"{name}_wer"] = word_error_rate(reading.text, result.text)
+    return found
+
+
+def draw(folder: Path, lengths: list[Length]) -> None:
+    """Time to final, WER and memory over the length of the audio."""
+
+    def over(values: Callable[[Length], float | None]) -> list[tuple[float, float]]:
+        return [(length.minutes, value) for length in lengths if (value := values(length)) is not None]
+
+    across = "minutes of audio"
+    plots.lines(
+        folder / "final_time.png",
+        across,
+        "seconds from the last sample to the text",
+        {
+            "openmic": over(lambda length: length.time_to_final),
+            "openai-whisper": over(lambda length: length.plain_seconds),
+            "faster-whisper": over(lambda length: length.quick_seconds),
+        },
+        logarithmic=True,
+    )
+    plots.lines(
+        folder / "final_wer.png",
+        across,
+        "WER, %",
+        {
+            "live": over(lambda length: 100 * length.live_wer),
+            "final": over(lambda length: None if length.final_wer is None else 100 * length.final_wer),
+            "openai-whisper": over(lambda length: None if length.plain_wer is None else 100 * length.plain_wer),
+            "faster-whisper": over(lambda length: None if length.quick_wer is None else 100 * length.quick_wer),
+        },
+    )
+    plots.lines(
+        folder / "final_memory.png",
+        across,
+        "server's memory, MB",
+        {
+            "before": over(lambda length: length.before_bytes / 1e6),
+            "peak": over(lambda length: length.peak_bytes / 1e6),
+        },
+    )
+
+
+def _number(value: float | None, factor: float = 1.0) -> str:
+    return "-" if value is None else f"{factor * value:.1f}"
+
+
+if __name__ == "__main__":
+    main()

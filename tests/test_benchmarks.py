@@ -1,0 +1,258 @@
+"""The benchmarks' definitions on displays made by hand, and the parts that need no model."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import whisper
+
+from benchmarks import faster_whisper_files
+from benchmarks.feed import Exchange, pieces_of
+from benchmarks.measures import (
+    Delay,
+    Display,
+    Matcher,
+    Shown,
+    changed_words,
+    measure,
+    settled,
+    stable_times,
+    word_error_rate,
+)
+from benchmarks.processes import ProcessTree
+from benchmarks.reading import GAP_SECONDS, Reading, joined_samples, long_reading
+from benchmarks.recordings import SHARED_AUDIO_VARIABLE, Clip, reading_clips, sample_clips
+from benchmarks.report import Row
+from benchmarks.rounds import run_round
+from benchmarks.service import Stream, seen
+from benchmarks.words import SpokenWord, spans, words
+from openmic.audio.types import SAMPLE_RATE
+
+
+def spoken(*texts: str) -> list[SpokenWord]:
+    """Words that end at 1 s, 2 s, 3 s, ..."""
+    return [SpokenWord(text, float(number)) for number, text in enumerate(texts, 1)]
+
+
+def test_words_are_lower_case_without_punctuation() -> None:
+    assert words('Now, a "forty-two line" Bible: it is 5 o\'clock; 3,000 dollars, 23rd.') == (
+        ["now", "a", "forty", "two", "line", "bible", "it", "is", "5", "oclock", "3000", "dollars", "23rd"]
+    )
+
+
+def test_spans_end_at_each_words_last_letter() -> None:
+    text = "A man's picture-books, 3,000."
+    assert [(word, text[last]) for word, last in spans(text)] == [
+        ("a", "A"),
+        ("mans", "s"),
+        ("picture", "e"),
+        ("books", "s"),
+        ("3000", "0"),
+    ]
+
+
+def test_words_that_show_once_and_stay_are_stable_when_first_seen() -> None:
+    history = [Shown(1.5, "Red"), Shown(2.25, "Red green,"), Shown(4.0, "Red green blue.")]
+    found = measure(history, spoken("red", "green", "blue"), "red green blue", 5.0)
+    assert found.first_seen == found.stable
+    assert found.stable == Delay(median=0.5, p90=pytest.approx(0.9), max=1.0)  # 0.5, 0.25 and 1.0
+    assert found.stable_by_word == ((1.0, 0.5), (2.0, 0.25), (3.0, 1.0))
+    assert (found.missing, found.flicker, found.live_wer) == (0, 0.0, 0.0)
+
+
+def test_a_word_is_stable_only_when_all_before_it_are() -> None:
+    history = [Shown(2.1, "won green"), Shown(3.5, "red green"), Shown(3.9, "red green blue")]
+    found = measure(history, spoken("red", "green", "blue"), "red green blue", 5.0)
+    assert dict(found.stable_by_word) == pytest.approx({1.0: 2.5, 2.0: 1.5, 3.0: 0.9})
+    assert found.first_seen_delays == pytest.approx((2.5, 0.1, 0.9))  # "green" was there from 2.1 on
+    assert found.flicker == pytest.approx(1 / 3)  # "won" was replaced, "green" was not
+
+
+def test_a_word_taken_away_and_shown_again_counts_from_the_second_time() -> None:
+    history = [Shown(1.2, "red"), Shown(2.2, "red green"), Shown(3.0, "red"), Shown(4.0, "red green")]
+    found = measure(history, spoken("red", "green"), "red green", 5.0)
+    assert dict(found.stable_by_word) == pytest.approx({1.0: 0.2, 2.0: 2.0})
+    assert found.first_seen_delays == pytest.approx((0.2, 0.2))
+    assert found.flicker == pytest.approx(1 / 2)
+
+
+def test_words_never_shown_are_missing_and_have_no_delay() -> None:
+    history = [Shown(1.4, "red"), Shown(3.4, "red blue")]
+    found = measure(history, spoken("red", "green", "blue"), "red green blue", 5.0)
+    assert found.missing == 1
+    assert [end for end, _ in found.stable_by_word] == [1.0, 3.0]
+    assert found.live_wer == pytest.approx(1 / 3)
+
+
+def test_nothing_shown_at_all() -> None:
+    found = measure([], spoken("red", "green"), "red green", 5.0)
+    assert (found.first_seen, found.stable, found.missing, found.live_wer) == (None, None, 2, 1.0)
+
+
+def test_live_wer_is_of_the_display_at_the_end_of_the_audio() -> None:
+    history = [Shown(1.4, "red"), Shown(2.6, "red green")]
+    assert measure(history, spoken("red", "green"), "red green", 2.5).live_wer == 0.5
+    assert measure(history, spoken("red", "green"), "red green", 2.6).live_wer == 0.0
+
+
+def test_a_repeated_word_is_matched_with_its_first_place_until_more_is_shown() -> None:
+    reference = ["the", "end", "of", "the", "beginning", "of", "the", "end"]
+    assert Matcher(reference).match(["the"]) == [(0, 0)]
+    assert Matcher(reference).match(["the", "end"]) == [(0, 0), (1, 1)]
+    assert Matcher(reference).match(["the", "end", "of", "the"]) == [(i, i) for i in range(4)]
+
+
+def test_a_growing_and_changing_display_is_matched_as_a_fresh_one() -> None:
+    reference = ["in", "being", "comparatively", "modern", "for", "although", "the", "chinese", "took", "impressions"]
+    shown = ["in", "in being", "in being comparative", "in being comparatively modern", "being comparatively the", ""]
+    kept = Matcher(reference)
+    for text in shown:
+        assert kept.match(text.split()) == Matcher(reference).match(text.split())
+
+
+def test_stable_times_never_fall() -> None:
+    displays = [text.split() for text in ("a", "a c", "a b", "x b", "a b", "a b c")]
+    times = stable_times(displays, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    assert times == [5.0, 5.0, 6.0]
+    assert all(before <= after for before, after in pairwise(times))
+
+
+def test_a_word_pushed_along_has_not_changed() -> None:
+    assert changed_words([["red", "blue"], ["red", "green", "blue"]]) == 0
+    assert changed_words([["red", "blew"], ["red", "green", "blue"]]) == 1
+    assert changed_words([["red", "green", "blue"], ["red"]]) == 2
+
+
+def test_a_commit_and_the_live_text_sent_with_it_are_one_display() -> None:
+    display = Display()
+    display.live(1.0, " red green")
+    display.commit(2.0, " red")
+    display.live(2.01, " green blue")
+    assert settled(display.history) == [Shown(1.0, " red green"), Shown(2.01, " red green blue")]
+    assert changed_words([words(shown.text) for shown in settled(display.history)]) == 0
+
+
+def test_a_display_that_only_gains_a_comma_is_the_same() -> None:
+    assert settled([Shown(1.0, "red"), Shown(2.0, "Red,"), Shown(3.0, "Red, green")]) == [
+        Shown(1.0, "red"),
+        Shown(3.0, "Red, green"),
+    ]
+
+
+def test_word_error_rate_is_blind_to_spelling_that_whisper_normalises() -> None:
+    assert word_error_rate("It's forty-two, Mister Smith.", "it is 42 mr smith") == 0.0
+    assert word_error_rate("red green blue white", "red green white") == 0.25
+    assert word_error_rate("red green", "") == 1.0
+
+
+def test_what_a_client_of_ours_shows() -> None:
+    said = [
+        (0.9, {"type": "live", "text": " Good"}),
+        (1.4, {"type": "commit", "text": " Good morning."}),
+        (1.5, {"type": "ack", "received_bytes": 3200}),
+        (3.5, {"type": "final", "text": " Good morning!"}),
+    ]
+    found = seen(Exchange(2.0, [(at, json.dumps(message)) for at, message in said]))
+    assert found.history == (Shown(0.9, " Good"), Shown(1.4, " Good morning."))
+    assert (found.final, found.time_to_final, found.refused) == (" Good morning!", 1.5, None)
+
+
+def test_what_a_refused_client_says() -> None:
+    error = {"type": "error", "code": "server_full", "fatal": True, "retry_after": 20.0}
+    assert seen(Exchange(2.0, [(0.1, json.dumps(error))])).refused == "server_full, retry_after 20.0"
+
+
+def test_a_round_pools_the_words_of_its_sessions() -> None:
+    reading = load_reading_by_hand()
+    streams = [
+        Stream((Shown(1.5, "red"), Shown(2.5, "red green")), 3.0, "red green", 4.0),
+        Stream((Shown(2.5, "red"), Shown(2.75, "red grin")), 3.0, "red green", 5.0),
+        Stream(refused="server_full"),
+    ]
+
+    async def client() -> Stream:
+        return streams.pop()
+
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as server:
+        row = run_round("openmic", reading, 3, client, server.pid, 0.25)
+        server.kill()
+    assert row.stable == Delay.of([0.5, 0.5, 1.5])
+    assert (row.missing, row.final_wer, row.time_to_final) == (0.25, 0.0, 2.0)
+    assert row.note == "1 refused: server_full"
+    assert row.cpu_per_second is not None
+    assert row.cost_ratio == pytest.approx(row.cpu_per_second / 0.25)
+    assert row.markdown().count("|") == Row("x", note="does not run here").markdown().count("|")
+
+
+def load_reading_by_hand() -> Reading:
+    return Reading("by hand", np.zeros(3 * SAMPLE_RATE, np.float32), "red green", tuple(spoken("red", "green")))
+
+
+def test_a_process_tree_counts_its_children() -> None:
+    burn = "import time; e = time.process_time() + 0.4\nwhile time.process_time() < e: pass"
+    hold = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}]); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE) as process:
+        with ProcessTree(process.pid) as tree:
+            deadline = time.monotonic() + 60
+            while tree.cpu_seconds() < 0.4 and time.monotonic() < deadline:
+                time.sleep(0.05)
+            spent = tree.cpu_seconds()
+        process.communicate()
+    assert spent >= 0.4
+    assert tree.peak_bytes > 1_000_000
+
+
+def test_pieces_are_a_tenth_of_a_second_and_lose_nothing() -> None:
+    pcm = bytes(range(256)) * 50
+    pieces = pieces_of(pcm, 2 * SAMPLE_RATE)
+    assert {len(piece) for piece in pieces[:-1]} == {3200}
+    assert b"".join(piece for piece in pieces if isinstance(piece, bytes)) == pcm
+
+
+def test_clips_are_joined_with_gaps() -> None:
+    ones = Clip("ones", np.ones(1000, np.float32), "one")
+    joined = joined_samples([ones, ones])
+    assert len(joined) == 2000 + round(GAP_SECONDS * SAMPLE_RATE)
+    assert joined.sum() == 2000
+
+
+def test_without_the_shared_recordings_our_own_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(SHARED_AUDIO_VARIABLE, str(tmp_path / "nowhere"))
+    reading = long_reading(2.0)
+    assert "sample_audio" in reading.name
+    assert 60 < reading.seconds <= 120
+    assert reading.text.startswith(sample_clips()[0].text)
+
+
+def test_the_shared_recordings_have_their_references(shared_audio: Path | None) -> None:
+    if shared_audio is None:
+        pytest.skip("no folder of shared recordings")
+    clips = reading_clips(shared_audio)
+    assert clips[0].text.startswith("Printing, in the only sense")
+    assert all(1.5 * len(words(clip.text)) / 10 < clip.seconds < len(words(clip.text)) for clip in clips)
+
+
+def test_faster_whispers_tokenizer_says_what_openai_whispers_says() -> None:
+    tokens = faster_whisper_files.token_names()
+    theirs = faster_whisper_files.tokenizer(tokens)
+    ours = whisper.tokenizer.get_tokenizer(True, num_languages=99, language="en")
+    assert len(tokens) == 51865
+    assert [tokens[number] for number in (ours.eot, ours.sot, ours.no_timestamps)] == [
+        "<|endoftext|>",
+        "<|startoftranscript|>",
+        "<|notimestamps|>",
+    ]
+    letters = {letter: byte for byte, letter in faster_whisper_files.byte_letters().items()}
+    assert bytes(
+        letters[letter] for letter in tokens[ours.encode(" Zürich")[0]]
+    ) == ours.encoding.decode_single_token_bytes(ours.encode(" Zürich")[0])
+    merges = {tuple(merge.split(" ")) for merge in theirs["model"]["merges"]}
+    assert {left + right for left, right in merges} == {token for token in tokens[: ours.eot] if len(token) > 1}
+    assert len(theirs["added_tokens"]) == 51865 - len(theirs["model"]["vocab"])
