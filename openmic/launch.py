@@ -29,7 +29,7 @@ from openmic.server.problems import PROBLEMS as SERVER_PROBLEMS
 from openmic.server.thread import ServerThread
 from openmic.sessions.registry import Sessions
 from openmic.sessions.session import SessionSnapshot
-from openmic.settings import Settings
+from openmic.settings import Settings, variable_of
 from openmic.speech.load import load_engine
 from openmic.speech.types import Engine
 from openmic.terminal import TerminalProgress, complain
@@ -114,11 +114,15 @@ def make_settings(**given: Any) -> Settings:
         return Settings(**{name: value for name, value in given.items() if value != fields[name].default})
     except ValidationError as invalid:
         first = invalid.errors(include_url=False, include_input=False, include_context=False)[0]
-        name = str(first["loc"][0]) if first["loc"] else "?"
-        error = PROBLEMS.error(
-            "bad_setting", name=name, detail=str(first["msg"]).rstrip("."), variable=f"OPENMIC_{name.upper()}"
-        )
+        name = _field_name(str(first["loc"][0]))
+        detail = str(first["msg"]).rstrip(".")
+        error = PROBLEMS.error("bad_setting", name=name, detail=detail, variable=variable_of(name))
     raise error
+
+
+def _field_name(told: str) -> str:
+    """The setting that pydantic means: it tells of one that has an alias by that alias."""
+    return next((name for name in Settings.model_fields if told in (name, variable_of(name))), told)
 
 
 def _let_cells_run_loops() -> None:

@@ -135,11 +135,14 @@ def settings_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def variable_of(name: str) -> str:
+    """The environment variable that a setting is read from."""
+    alias = Settings.model_fields[name].validation_alias
+    return str(alias.choices[-1]) if isinstance(alias, AliasChoices) else f"OPENMIC_{name.upper()}"
+
+
 def _row(name: str) -> str:
     field = Settings.model_fields[name]
-    variable = f"OPENMIC_{name.upper()}"
-    if isinstance(field.validation_alias, AliasChoices):
-        variable = str(field.validation_alias.choices[-1])
     if field.default_factory is not None:
         default = "(yours)"
     else:
@@ -151,7 +154,7 @@ def _row(name: str) -> str:
         if hasattr(limit, sign)
     ]
     values = f" Allowed: {', '.join(limits)}." if limits else ""
-    return f"| `{name}` | `{variable}` | {default} | {field.description}{values} |"
+    return f"| `{name}` | `{variable_of(name)}` | {default} | {field.description}{values} |"
 
 
 if __name__ == "__main__":

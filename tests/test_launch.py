@@ -208,6 +208,8 @@ def test_a_token_of_ones_own(engines: list[ScriptedEngine]) -> None:
         ({"port": 70_000}, "bad_setting", "OPENMIC_PORT"),
         ({"tunnel": "carrier-pigeon"}, "bad_setting", "tunnel"),
         ({"max_sessions": "secret-text"}, "bad_setting", "max_sessions"),
+        ({"ngrok_authtoken": 7}, "bad_setting", "ngrok_authtoken"),
+        ({"ngrok_authtoken": 7}, "bad_setting", "NGROK_AUTHTOKEN"),
     ],
 )
 def test_settings_that_cannot_be_used(given: dict[str, Any], code: str, said: str) -> None:
@@ -216,6 +218,7 @@ def test_settings_that_cannot_be_used(given: dict[str, Any], code: str, said: st
     assert caught.value.code == code
     assert said in str(caught.value)
     assert "secret-text" not in str(caught.value)
+    assert "OPENMIC_NGROK" not in str(caught.value)
     assert caught.value.__context__ is None
 
 
