@@ -384,6 +384,7 @@ def test_a_client_that_vanishes_can_come_back(server: ScriptedServer, bystander:
     counted = [message for message in again.messages if message["type"] in ("commit", "final", "done")]
     assert [message["seq"] for message in counted] == [2, 3, 4, 5]
     assert all(commit["words"] for commit in again.of("commit"))
+    assert all(segment["words"] for segment in again.of("final")[0]["segments"])
     with client(server) as late:
         late.say(type="resume", **key(one), after_seq=3)
         assert late.hear_out() == 1000
