@@ -1,7 +1,7 @@
 """The command line: ``openmic demo | serve | stream | check``.
 
-Exit status: 0 done; 1 a fault of the program; 2 something a person can do about, told on stderr; 130 or 143 ended at
-once by a second Ctrl-C or SIGTERM.
+Exit status: 0 done; 1 a fault of the program; 2 something a person can do about, told on stderr (a final that came
+before it is printed all the same); 130 or 143 ended at once by a second Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any
 
 from openmic import __version__
-from openmic.client import MICROPHONE, Collect, Result, StreamOptions, iter_stream
+from openmic.client import MICROPHONE, Collect, Result, StreamFailed, StreamOptions, iter_stream
 from openmic.client.files import audio_seconds
 from openmic.client.result import Message
 from openmic.errors import OpenmicError
@@ -132,11 +132,14 @@ def _stream(arguments: argparse.Namespace) -> int:
     if arguments.source == MICROPHONE and not arguments.json:
         print("Speak now; Ctrl-C ends the recording and brings the final text.", file=sys.stderr)
     token = arguments.token or os.environ.get(TOKEN_VARIABLE)
-    result = _follow(arguments.url, arguments.source, show, not arguments.fast, token, options)
-    if arguments.output is not None:
-        arguments.output.write_text(result.json() + "\n", encoding="utf-8")
-    elif not arguments.json:
-        print(result.json(), flush=True)
+
+    def give(result: Result) -> None:
+        if arguments.output is not None:
+            arguments.output.write_text(result.json() + "\n", encoding="utf-8")
+        elif not arguments.json:
+            print(result.json(), flush=True)
+
+    _follow(arguments.url, arguments.source, show, give, not arguments.fast, token, options)
     return 0
 
 
@@ -144,20 +147,29 @@ def _follow(
     link: str,
     source: str | Path,
     show: Callable[[Message], None],
+    give: Callable[[Result], None],
     realtime: bool,
     token: str | None = None,
     options: StreamOptions | None = None,
-) -> Result:
-    """Stream and show; the first Ctrl-C ends the audio and waits for the final, the second gives up."""
+) -> None:
+    """Stream and show, then give the result, also one that an error follows.
+
+    The first Ctrl-C ends the audio and waits for the final, the second gives up.
+    """
     collect = Collect()
-    with EndSignals() as signals:
-        messages = iter_stream(
-            link, source, token=token, realtime=realtime, finish=signals.asked, **(options or StreamOptions())
-        )
-        for message in messages:
-            collect(message)
-            show(message)
-    return collect.result()
+    try:
+        with EndSignals() as signals, collect.kept():
+            messages = iter_stream(
+                link, source, token=token, realtime=realtime, finish=signals.asked, **(options or StreamOptions())
+            )
+            for message in messages:
+                collect(message)
+                show(message)
+    except StreamFailed as failed:
+        if failed.result is not None:
+            give(failed.result)
+        raise
+    give(collect.result())
 
 
 def _print_message(message: Message) -> None:
@@ -189,8 +201,8 @@ def _demo(arguments: argparse.Namespace) -> int:
     audio_seconds(source)  # what cannot be streamed is told before minutes go into weights
     with launch(**_settings(arguments)) as mic:
         print(f"{mic!r}; streaming {source.name} to it at the speed of speech.", flush=True)
-        result = _follow(mic.local_url, source, LiveLines(sys.stdout), True, mic.token)
-        print(result.json(), flush=True)
+        lines = LiveLines(sys.stdout)
+        _follow(mic.local_url, source, lines, lambda result: print(result.json(), flush=True), True, mic.token)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -13,12 +14,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scripted_engine import ScriptedEngine
 
+from openmic.audio.types import SAMPLE_RATE
 from openmic.cli import main
 from openmic.server.app import create_app
 from openmic.server.thread import ServerThread
+from openmic.sessions.recording import DiskRecording
 from openmic.sessions.registry import Sessions
 from openmic.settings import Settings
 from openmic.terminal import DIM, LiveLines, TerminalProgress, columns, printable, qr_code
@@ -142,6 +146,42 @@ def test_what_people_do_wrong_is_told_in_three_parts(
     assert "\nWhy: " in err
     assert "\nWhat to do: " in err
     assert out == ""
+
+
+@pytest.mark.parametrize("way", ["plain", "json", "output"])
+def test_a_final_that_an_error_follows_is_still_given(
+    link: str,
+    sample_audio: Path,
+    tmp_path: Path,
+    way: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    disk_full_after(3.0, monkeypatch)
+    output = tmp_path / "final.json"
+    options = {"plain": [], "json": ["--json"], "output": ["--output", str(output)]}[way]
+    assert main(["stream", link, str(sample_audio / "quickstart.wav"), "--fast", *options]) == 2
+    out, err = capsys.readouterr()
+    written = output.read_text(encoding="utf-8") if way == "output" else out
+    final = json.loads(written.splitlines()[-1] if way == "json" else written)
+    assert final["type"] == "final"
+    assert 0 < final["duration"] <= 3.0
+    told = err.splitlines()[-3:]
+    assert told[0] == "The server could not write this session to its disk."
+    assert told[1].startswith("Why: ")
+    assert told[2].startswith("What to do: ")
+
+
+def disk_full_after(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the services of this process have no room for more of a recording."""
+    append = DiskRecording.append
+
+    def refuse(recording: DiskRecording, samples: np.ndarray) -> None:
+        if len(recording) + len(samples) > seconds * SAMPLE_RATE:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(recording, samples)
+
+    monkeypatch.setattr(DiskRecording, "append", refuse)
 
 
 def test_a_wrong_command_line_explains_itself() -> None:

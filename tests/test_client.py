@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import socket
 import sys
@@ -16,7 +17,8 @@ import pytest
 import websockets
 from scripted_engine import ScriptedEngine
 
-from openmic.client import connect, iter_stream, parse_link, readable_json, stream_file, stream_file_async
+from openmic.audio.types import Samples
+from openmic.client import StreamFailed, connect, iter_stream, parse_link, readable_json, stream_file, stream_file_async
 from openmic.client.caption import Caption
 from openmic.client.files import audio_seconds, file_pieces
 from openmic.client.inbox import Inbox
@@ -27,6 +29,7 @@ from openmic.client.problems import PROBLEMS, from_wire
 from openmic.errors import OpenmicError
 from openmic.server.app import create_app
 from openmic.server.thread import ServerThread
+from openmic.sessions.recording import DiskRecording
 from openmic.sessions.registry import Sessions
 from openmic.settings import Settings
 
@@ -474,6 +477,30 @@ def test_a_file_that_is_not_audio_is_told_by_the_service_when_sent_unpaced(servi
     with pytest.raises(OpenmicError) as caught:
         stream_file(service.link, path, realtime=False)
     assert caught.value.code == "audio_not_decodable"
+    assert isinstance(caught.value, StreamFailed)
+    assert caught.value.result is None
+
+
+def test_an_error_after_the_final_carries_it(
+    service: Service, sample_audio: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = DiskRecording.append
+
+    def refuse_after_three_seconds(recording: DiskRecording, samples: Samples) -> None:
+        if recording.seconds > 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(recording, samples)
+
+    monkeypatch.setattr(DiskRecording, "append", refuse_after_three_seconds)
+    with pytest.raises(StreamFailed) as caught:
+        stream_file(service.link, sample_audio / "quickstart.wav", realtime=False)
+    failed = caught.value
+    assert (failed.code, failed.what) == ("disk_full", "The server could not write this session to its disk.")
+    assert failed.result is not None
+    assert 3 < failed.result.duration < 15
+    assert failed.result.text.startswith(" heard")
+    assert failed.live_text.startswith("one two three")
+    assert failed.session_id == failed.result.session_id
 
 
 def test_a_missing_file_is_told_before_anything_is_sent(service: Service, tmp_path: Path) -> None:

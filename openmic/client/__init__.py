@@ -2,7 +2,7 @@
 
 from openmic.client.link import Address, parse_link
 from openmic.client.options import StreamOptions
-from openmic.client.result import Message, Result, readable_json
+from openmic.client.result import Message, Result, StreamFailed, readable_json
 from openmic.client.stream import Stream, connect
 from openmic.client.whole import MICROPHONE, Collect, iter_stream, iter_stream_async, stream_file, stream_file_async
 
@@ -13,6 +13,7 @@ __all__ = [
     "Message",
     "Result",
     "Stream",
+    "StreamFailed",
     "StreamOptions",
     "connect",
     "iter_stream",

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from openmic.errors import OpenmicError
+
 Message = dict[str, Any]
 """One message of openmic.v1 as it came, fields by name."""
 
@@ -53,6 +55,22 @@ class Result:
     def json(self) -> str:
         """The ``final`` message as JSON for eyes and programs: what fits a line stands on one."""
         return readable_json(self.message)
+
+
+class StreamFailed(OpenmicError):
+    """A stream that was open ended with an error; what had been heard by then is not lost with it.
+
+    Attributes:
+        result: the final transcript, where it came before the error; else None.
+        live_text: what had been committed.
+        session_id: under which the service keeps what it has.
+    """
+
+    def __init__(self, error: OpenmicError, result: Result | None, live_text: str, session_id: str) -> None:
+        super().__init__(error.code, error.what, error.why, error.hint)
+        self.result = result
+        self.live_text = live_text
+        self.session_id = session_id
 
 
 def readable_json(value: Any, indent: int = 0) -> str:

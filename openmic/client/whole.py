@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Unpack
 
@@ -13,8 +14,9 @@ from openmic.client.loop import LoopThread
 from openmic.client.microphone import MICROPHONE_OPTIONS, microphone_pieces
 from openmic.client.options import StreamOptions
 from openmic.client.problems import PROBLEMS
-from openmic.client.result import Message, Result
+from openmic.client.result import Message, Result, StreamFailed
 from openmic.client.stream import Stream, connect
+from openmic.errors import OpenmicError
 
 MICROPHONE = "mic"
 """In place of a path: the microphone of this machine."""
@@ -111,13 +113,15 @@ async def stream_file_async(
     """Stream a recording and give its final transcript; ``on_message`` sees every message on the way.
 
     Raises:
+        StreamFailed: an error ended the stream after it was open; carries what had been heard.
         OpenmicError: any of the client's problems, or the service's.
     """
     collect = Collect()
-    async for message in iter_stream_async(link, path, token=token, realtime=realtime, **options):
-        collect(message)
-        if on_message is not None:
-            on_message(message)
+    with collect.kept():
+        async for message in iter_stream_async(link, path, token=token, realtime=realtime, **options):
+            collect(message)
+            if on_message is not None:
+                on_message(message)
     return collect.result()
 
 
@@ -132,10 +136,11 @@ def stream_file(
 ) -> Result:
     """``stream_file_async`` without ``async``; ``on_message`` is called in the caller's thread."""
     collect = Collect()
-    for message in iter_stream(link, path, token=token, realtime=realtime, **options):
-        collect(message)
-        if on_message is not None:
-            on_message(message)
+    with collect.kept():
+        for message in iter_stream(link, path, token=token, realtime=realtime, **options):
+            collect(message)
+            if on_message is not None:
+                on_message(message)
     return collect.result()
 
 
@@ -144,16 +149,34 @@ class Collect:
 
     def __init__(self) -> None:
         self._session_id = ""
-        self._final: Message | None = None
+        self._committed = ""
+        self._final: Result | None = None
 
     def __call__(self, message: Message) -> None:
-        if message["type"] == "ready":
-            self._session_id = str(message["session_id"])
-        elif message["type"] == "final":
-            self._final = message
+        match message["type"]:
+            case "ready":
+                self._session_id = str(message["session_id"])
+            case "commit":
+                self._committed += str(message["text"])
+            case "final":
+                self._final = Result.from_message(message, self._session_id)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Let an error that ends an open stream carry what was heard before it.
+
+        Raises:
+            StreamFailed: in place of the error.
+        """
+        try:
+            yield
+        except OpenmicError as error:
+            if not self._session_id:
+                raise
+            raise StreamFailed(error, self._final, self._committed.strip(), self._session_id) from error
 
     def result(self) -> Result:
         """The final transcript; a stream that ended without an error has one."""
         if self._final is None:
             raise PROBLEMS.error("no_final", host="the service", seconds=0, session_id=self._session_id)
-        return Result.from_message(self._final, self._session_id)
+        return self._final
