@@ -28,7 +28,7 @@ from openmic.server.app import create_app
 from openmic.server.problems import PROBLEMS as SERVER_PROBLEMS
 from openmic.server.thread import ServerThread
 from openmic.sessions.registry import Sessions
-from openmic.sessions.session import SessionSnapshot
+from openmic.sessions.snapshot import SessionSnapshot
 from openmic.settings import Settings, variable_of
 from openmic.speech.load import load_engine
 from openmic.speech.types import Engine

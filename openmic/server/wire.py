@@ -29,7 +29,7 @@ from openmic.server.messages import (
 from openmic.server.problems import PROBLEMS
 from openmic.sessions.events import Committed, Ended, Failed, Finalised, Heard, Live, Replaced, SessionEvent, Warned
 from openmic.sessions.problems import ServerFull
-from openmic.sessions.session import SessionSnapshot
+from openmic.sessions.snapshot import SessionSnapshot
 from openmic.speech.types import CommittedText, FinalText, Segment, Word
 
 CLIENT_MESSAGE: TypeAdapter[ClientMessage] = TypeAdapter(ClientMessage)

@@ -1,37 +1,102 @@
-"""From a session's bytes to its recording, one stretch at a time."""
+"""From a session's bytes to its recording: one thread, one stretch at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Protocol
 
 from openmic.audio.decoder import AudioFormat, decode
-from openmic.audio.types import ByteSource, SpeechBoundary
+from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.audio.vad import VoiceActivity
+from openmic.errors import OpenmicError
+from openmic.sessions.files import disk_full
+from openmic.sessions.journal import Journal
+from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.recording import DiskRecording
+from openmic.sessions.state import Limits
+
+logger = logging.getLogger(__name__)
 
 
-class RecordingFull(Exception):
-    """The recording has as many samples as it may have; the rest of the bytes is not heard."""
+class Hearer(Protocol):
+    """Who is told, from the decode thread (``heard_up_to_flush`` also from that of ``flush_at``): the session."""
+
+    id: str
+
+    def heard(self, boundaries: Sequence[SpeechBoundary]) -> None: ...
+
+    def heard_up_to_flush(self) -> None: ...
+
+    def heard_too_much(self) -> None: ...
+
+    def heard_all(self, error: OpenmicError | None) -> None: ...
 
 
-def hear(
-    source: ByteSource, audio_format: AudioFormat, recording: DiskRecording, max_samples: int, voice: VoiceActivity
-) -> Iterator[Sequence[SpeechBoundary]]:
-    """Decode ``source`` into ``recording`` until it ends.
+class Hearing:
+    """Decodes what is in ``journal`` into ``recording``, from now until the journal ends.
 
-    Yields:
-        After each stretch that was added to the recording: the speech starts and ends found in it, often none. The
-        ends that only the end of the stream shows are the caller's to ask for: ``voice.flush()``, whatever happened.
-
-    Raises:
-        RecordingFull: there was more than ``max_samples``; the recording holds exactly so many.
-        OpenmicError: what the decoder raises.
-        OSError: the recording cannot be written.
+    ``hearer`` is told after each stretch which speech starts and ends are in it (often none); once, if there was more
+    than ``limits.max_seconds``, which is not heard; and last that all is heard, with the error that ended it early.
     """
-    for samples in decode(source, audio_format):
-        room = max_samples - len(recording)
-        taken = samples[:room]
-        recording.append(taken)
-        yield voice.push(taken)
-        if len(samples) > room:
-            raise RecordingFull
+
+    def __init__(
+        self, hearer: Hearer, journal: Journal, recording: DiskRecording, audio_format: AudioFormat, limits: Limits
+    ) -> None:
+        self._hearer = hearer
+        self._recording = recording
+        self._audio_format = audio_format
+        self._max_samples = int(limits.max_seconds * SAMPLE_RATE)
+        self._endpoint_silence_seconds = limits.endpoint_silence_seconds
+        self._lock = threading.Lock()
+        self._flush_at: int | None = None  # byte of the journal
+        self._reader = journal.reader(self._caught_up)
+        self._thread = threading.Thread(target=self._run, name=f"openmic-decode-{hearer.id[:8]}", daemon=True)
+        self._thread.start()
+
+    def flush_at(self, offset: int) -> None:
+        """Tell the hearer when the first ``offset`` bytes are heard, in place of an earlier such wish."""
+        with self._lock:
+            self._flush_at = offset
+        if self._reader.waiting:  # else it will catch up by itself
+            self._caught_up()
+
+    def join(self, seconds: float) -> None:
+        """Wait up to ``seconds`` for the thread to end."""
+        self._thread.join(seconds)
+
+    def _caught_up(self) -> None:
+        with self._lock:
+            due = self._flush_at is not None and self._reader.tell() >= self._flush_at
+            if due:
+                self._flush_at = None
+        if due:
+            self._hearer.heard_up_to_flush()
+
+    def _run(self) -> None:
+        error: OpenmicError | None = None
+        try:
+            self._hear()
+        except OpenmicError as audio_error:
+            error = audio_error
+        except OSError as disk_error:
+            error = disk_full(disk_error)
+        except Exception as fault:
+            logger.exception("session %s: decoding failed", self._hearer.id)
+            error = PROBLEMS.error("session_failed", detail=type(fault).__name__)
+        self._hearer.heard_all(error)
+
+    def _hear(self) -> None:
+        voice = VoiceActivity(self._endpoint_silence_seconds)
+        try:
+            for samples in decode(self._reader, self._audio_format):
+                room = self._max_samples - len(self._recording)
+                taken = samples[:room]
+                self._recording.append(taken)
+                self._hearer.heard(voice.push(taken))
+                if len(samples) > room:
+                    self._hearer.heard_too_much()
+                    break
+        finally:
+            self._hearer.heard(voice.flush())  # ends that only the end of the stream shows

@@ -18,7 +18,8 @@ from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
 from openmic.sessions.events import Reason
 from openmic.sessions.problems import PROBLEMS, ServerFull
-from openmic.sessions.session import Session, SessionSnapshot
+from openmic.sessions.session import Session
+from openmic.sessions.snapshot import SessionSnapshot
 from openmic.sessions.state import Identity, Limits, State
 from openmic.settings import Settings
 from openmic.speech.types import Engine, SpeechOptions

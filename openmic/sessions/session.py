@@ -12,16 +12,15 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from openmic.audio.decoder import AudioFormat
-from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
-from openmic.audio.vad import VoiceActivity
+from openmic.audio.types import SpeechBoundary
 from openmic.errors import OpenmicError
 from openmic.sessions.events import Failed, Heard, Reason, Replaced, SessionEvent, Subscriber, Warned
 from openmic.sessions.files import SessionFiles, disk_full
-from openmic.sessions.hearing import RecordingFull, hear
+from openmic.sessions.hearing import Hearing
 from openmic.sessions.problems import PROBLEMS
+from openmic.sessions.snapshot import SessionSnapshot
 from openmic.sessions.state import Identity, Limits, State
 from openmic.sessions.transcript import Transcript
 from openmic.speech.types import (
@@ -35,24 +34,6 @@ from openmic.speech.types import (
 )
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSnapshot:
-    """A session at one moment, for lists and dashboards; see ``Session`` for the words' meaning."""
-
-    id: str
-    state: State
-    attached: bool
-    created: float  # seconds since 1970
-    received_bytes: int
-    audio_seconds: float
-    lag: float  # seconds of audio that the last live text did not know yet
-    committed_text: str
-    live_text: str
-    final: FinalText | None
-    reason: Reason | None
-    error: OpenmicError | None
 
 
 class Session:
@@ -82,27 +63,22 @@ class Session:
         self.detached_at: float | None = time.monotonic()
         self._limits = limits
         self._engine = engine
-        self._audio_format = audio_format
         self._lock = threading.RLock()
         self._state = State.RECEIVING
         self._reason: Reason | None = None
         self._error: OpenmicError | None = None
         self._transcript = Transcript()
         self._subscriber: Subscriber | None = None
-        self._flush_at: int | None = None
         self._abandoned = False
-        self._max_samples = int(limits.max_seconds * SAMPLE_RATE)
         self._files = SessionFiles(identity.folder)
         self._journal = self._files.journal
         self.recording = self._files.recording
-        self._reader = self._journal.reader(self._caught_up)
         try:
             self._stream = engine.open(self.recording, options, self._on_speech)
         except BaseException:
             self._files.delete()
             raise
-        self._thread = threading.Thread(target=self._decode, name=f"openmic-decode-{self.id[:8]}", daemon=True)
-        self._thread.start()
+        self._hearing = Hearing(self, self._journal, self.recording, audio_format, limits)
         logger.info("session %s: opened (%s)", self.id, audio_format.encoding)
 
     # --- what a client does
@@ -150,9 +126,8 @@ class Session:
         """
         with self._lock:
             self._expect_receiving()
-            self._flush_at = len(self._journal)
-        if self._reader.waiting:  # else it will catch up by itself
-            self._caught_up()
+            received_bytes = len(self._journal)
+        self._hearing.flush_at(received_bytes)
 
     def stop(self, reason: Reason = "stopped", error: OpenmicError | None = None) -> None:
         """Take no more audio and send the final; ``error``, if given, is told after it, instead of an ordinary end.
@@ -225,7 +200,7 @@ class Session:
 
     def join(self, seconds: float) -> None:
         """Wait up to ``seconds`` for the decode thread to end."""
-        self._thread.join(seconds)
+        self._hearing.join(seconds)
 
     def release(self) -> None:
         """Close the files and leave them on the disk; the session must have ended."""
@@ -235,31 +210,24 @@ class Session:
         """Remove everything of this session from the disk; it must have ended."""
         self._files.delete()
 
-    # --- bytes to samples, in the decode thread
+    # --- sound, from the decode thread
 
-    def _decode(self) -> None:
-        error: OpenmicError | None = None
-        try:
-            self._hear_all(VoiceActivity(self._limits.endpoint_silence_seconds))
-        except OpenmicError as audio_error:
-            error = audio_error
-        except OSError as disk_error:
-            error = disk_full(disk_error)
-        except Exception as fault:
-            logger.exception("session %s: decoding failed", self.id)
-            error = PROBLEMS.error("session_failed", detail=type(fault).__name__)
-        self._finish_hearing(error)
+    def heard(self, boundaries: Sequence[SpeechBoundary]) -> None:
+        """The recording has grown; speech started or ended there, or neither."""
+        with self._lock:
+            for boundary in boundaries:
+                self._emit(Heard(boundary))
+        self._stream.heard(boundaries)
 
-    def _hear_all(self, voice: VoiceActivity) -> None:
-        try:
-            for boundaries in hear(self._reader, self._audio_format, self.recording, self._max_samples, voice):
-                self._tell(boundaries)
-        except RecordingFull:
-            self._reach_limit(PROBLEMS.error("session_too_long", max_seconds=self._limits.max_seconds))
-        finally:
-            self._tell(voice.flush())
+    def heard_up_to_flush(self) -> None:
+        """All that had arrived before the last ``flush`` is in the recording."""
+        self._stream.flush()
 
-    def _finish_hearing(self, error: OpenmicError | None) -> None:
+    def heard_too_much(self) -> None:
+        """The recording is as long as it may be."""
+        self._reach_limit(PROBLEMS.error("session_too_long", max_seconds=self._limits.max_seconds))
+
+    def heard_all(self, error: OpenmicError | None) -> None:
         """All bytes are decoded, or as many as could be: have the rest transcribed."""
         with self._lock:
             if self._abandoned or self._state is State.ENDED:
@@ -277,20 +245,6 @@ class Session:
             self._fail(self._error)
             return
         self._on_speech(FinalText("", self.options.language or "", 0.0, (), self._engine.info.name))
-
-    def _tell(self, boundaries: Sequence[SpeechBoundary]) -> None:
-        with self._lock:
-            for boundary in boundaries:
-                self._emit(Heard(boundary))
-        self._stream.heard(boundaries)
-
-    def _caught_up(self) -> None:
-        with self._lock:
-            due = self._flush_at is not None and self._reader.tell() >= self._flush_at
-            if due:
-                self._flush_at = None
-        if due:
-            self._stream.flush()
 
     # --- words, from the engine's thread
 
