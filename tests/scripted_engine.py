@@ -216,6 +216,11 @@ class ScriptedServer:
         return self.url.replace("http:", "ws:") + "/v1/stream"
 
     @property
+    def link(self) -> str:
+        """What a person is given."""
+        return f"{self.url}/#token={self.token}"
+
+    @property
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
 
