@@ -33,19 +33,24 @@ VERSION = 1  # of this file's method; part of the cache's key
 
 
 def word_ends(clip: Clip) -> list[SpokenWord]:
-    """The reference's words with their ends, in seconds from the clip's beginning."""
+    """The reference's words with their ends, in seconds from its beginning; from the cache after the first time."""
     key = hashlib.sha256(f"{VERSION} {MODEL}\n{clip.text}\n".encode() + clip.samples.tobytes()).hexdigest()
     kept = Settings().cache_dir / "benchmarks" / "alignments" / f"{key}.json"
     if kept.is_file():
         return [SpokenWord(text, end) for text, end in json.loads(kept.read_text(encoding="utf-8"))]
-    found = [
-        SpokenWord(word.text, round(float(word.end + offset), 3))
-        for piece, offset in _pieces(clip)
-        for word in _aligned(piece)
-    ]
+    found = aligned(clip)
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps([[word.text, word.end] for word in found]), encoding="utf-8")
     return found
+
+
+def aligned(clip: Clip) -> list[SpokenWord]:
+    """What ``word_ends`` keeps, worked out anew."""
+    return [
+        SpokenWord(word.text, round(float(word.end + offset), 3))
+        for piece, offset in _pieces(clip)
+        for word in _aligned_piece(piece)
+    ]
 
 
 @lru_cache(maxsize=1)
@@ -55,7 +60,7 @@ def _model() -> Any:
     return model
 
 
-def _aligned(clip: Clip) -> list[SpokenWord]:
+def _aligned_piece(clip: Clip) -> list[SpokenWord]:
     """Align one clip that fits into the model's window."""
     model = _model()
     tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages, language="en")

@@ -49,7 +49,9 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.live", description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, help="only about so much of the reading")
-    parser.add_argument("--sessions", default="1,2,4,8", help="how many at once, one round each; ends at a refusal")
+    parser.add_argument(
+        "--sessions", default="1,2,4,8,16,32", help="how many at once, one round each; ends at a refusal"
+    )
     parser.add_argument("--peers", default="", help=f"any of {','.join(PEERS)}")
     parser.add_argument("--skip-batch", action="store_true", help="no batch transcriptions, so no cost ratio")
     parser.add_argument("--model", default="base")

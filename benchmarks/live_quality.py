@@ -10,6 +10,7 @@ seconds of this machine.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import time
@@ -96,7 +97,7 @@ class VirtualEngine:
 
     def __init__(self, engine: WhisperEngine, settings: Settings, cost: float, language: str | None) -> None:
         self.work = Work()
-        self._live: HypothesisDecoder = engine._live
+        self._live: HypothesisDecoder = copy.copy(engine._live)  # the engine's own keeps its encoder
         self._live._encoder = TimedEncoder(self._live._encoder, self.work)  # type: ignore[assignment]
         self._final = engine._final
         self._settings = settings

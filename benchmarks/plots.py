@@ -63,6 +63,7 @@ def _figure(across: str, up: str) -> tuple[Figure, Axes]:
 def _save(figure: Figure, axes: Axes, path: Path) -> None:
     if axes.lines:
         axes.legend(frameon=False)
-    axes.set_ylim(bottom=0 if axes.get_yscale() == "linear" else None)
+    if axes.get_yscale() == "linear":
+        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     figure.savefig(path, dpi=130)
     plt.close(figure)

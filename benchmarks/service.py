@@ -27,7 +27,7 @@ from openmic.audio.types import SAMPLE_RATE
 
 START_SECONDS = 180.0
 STOP_SECONDS = 40.0
-FINAL_SECONDS = 600.0
+FINAL_SECONDS = 3600.0  # an hour sent many times faster than speech takes a while
 
 
 @dataclass(frozen=True, slots=True)

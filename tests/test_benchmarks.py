@@ -8,13 +8,16 @@ import sys
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import whisper
 
 from benchmarks import faster_whisper_files
+from benchmarks.alignment import aligned
 from benchmarks.feed import Exchange, pieces_of
+from benchmarks.live_quality import VirtualEngine, row
 from benchmarks.measures import (
     Delay,
     Display,
@@ -34,6 +37,7 @@ from benchmarks.rounds import run_round
 from benchmarks.service import Stream, seen
 from benchmarks.words import SpokenWord, spans, words
 from openmic.audio.types import SAMPLE_RATE
+from openmic.settings import Settings
 
 
 def spoken(*texts: str) -> list[SpokenWord]:
@@ -256,3 +260,31 @@ def test_faster_whispers_tokenizer_says_what_openai_whispers_says() -> None:
     merges = {tuple(merge.split(" ")) for merge in theirs["model"]["merges"]}
     assert {left + right for left, right in merges} == {token for token in tokens[: ours.eot] if len(token) > 1}
     assert len(theirs["added_tokens"]) == 51865 - len(theirs["model"]["vocab"])
+
+
+def test_the_aligner_hears_the_pauses_of_our_own_recording() -> None:
+    clip = next(clip for clip in sample_clips() if clip.name == "quickstart")
+    found = aligned(clip)
+    assert [word.text for word in found] == words(clip.text)
+    ends = [word.end for word in found]
+    assert ends == sorted(ends)
+    assert 0 < ends[0] < ends[-1] < clip.seconds
+    six = next(place for place, word in enumerate(found) if word.text == "six")
+    assert ends[six + 1] - ends[six] > 0.9  # the pause that its script makes there
+    assert max(after - before for before, after in pairwise(ends[:six])) < 1.5
+
+
+def test_virtual_time_is_the_speed_of_speech_plus_the_pretended_cost(engine: Any) -> None:
+    clip = next(clip for clip in sample_clips() if clip.name == "quickstart")
+    shorter = Clip("greeting", clip.samples[: 4 * SAMPLE_RATE], clip.text.split(".")[0])
+    reading = Reading(shorter.name, shorter.samples, shorter.text, tuple(aligned(shorter)))
+    found = VirtualEngine(engine, Settings(), 0.25, "en").run(reading)
+    assert found.measured.missing == 0
+    assert found.measured.live_wer == 0.0
+    assert found.measured.stable is not None
+    assert -0.5 < found.measured.stable.median < 2.0
+    times = [at for at, _, _ in found.events]
+    assert times == sorted(times)
+    assert all(abs(at * 20 - round(at * 20)) < 1e-6 for at in times)  # ticks of 0.1 s and steps of 0.25 s
+    assert times[-1] < 4.0 + 3 * 0.25 + 0.2
+    assert row(found).startswith("| greeting | 4 | 11 |")
