@@ -23,7 +23,7 @@ from openmic.sessions.problems import PROBLEMS as SESSIONS
 from openmic.speech.problems import PROBLEMS as SPEECH
 from openmic.speech.weight_problems import WEIGHT_PROBLEMS as WEIGHTS
 from openmic.tunnels.problems import PROBLEMS as TUNNELS
-from openmic_setup.problems import PIP_FAILURES
+from openmic_setup.problems import PROBLEMS as SETUP
 
 HEAD = """# Troubleshooting
 
@@ -37,8 +37,11 @@ This page is written by `python docs/make_troubleshooting.py`.
 """
 
 SETUP_NOTE = (
-    "When `python colab_bootstrap.py` or the notebook's set-up cell installs packages; pip's own lines stand above."
+    "When `python colab_bootstrap.py` or the notebook's set-up cell makes this machine ready; what pip and the other "
+    "programs said stands above. The code is that of an `openmic_setup.problems.SetupError`."
 )
+
+COLUMNS = "code | what happened | why | what to do"
 
 TABLES: tuple[tuple[str, ProblemTable], ...] = (
     ("Launching", LAUNCH),
@@ -55,10 +58,10 @@ TABLES: tuple[tuple[str, ProblemTable], ...] = (
 def page() -> str:
     """The whole page."""
     lines = [HEAD, "## Setting up", "", SETUP_NOTE, ""]
-    lines += _table("what happened | why | what to do", (parts for _, *parts in PIP_FAILURES))
+    lines += _table(COLUMNS, ((f"`{code}`", *parts) for code, parts in SETUP.items()))
     for title, table in TABLES:
         rows = ((_code(code), problem.what, problem.why, problem.hint) for code, problem in table.items())
-        lines += ["", f"## {title}", "", *_table("code | what happened | why | what to do", rows)]
+        lines += ["", f"## {title}", "", *_table(COLUMNS, rows)]
     return "\n".join(lines) + "\n"
 
 

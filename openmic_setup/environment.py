@@ -72,18 +72,10 @@ def _make() -> None:
         follow([sys.executable, "-m", "venv", str(VENV)], "Making .venv")
     except subprocess.CalledProcessError as failure:
         print(failure.output, flush=True)
-        version = "{}.{}".format(*sys.version_info[:2])
-        raise SetupError(
-            "The environment .venv could not be made.",
-            "This Python's venv module failed with the lines above; on Debian and Ubuntu it is a package of its own.",
-            f"Install it (sudo apt-get install python{version}-venv) or run this with another Python.",
-        ) from None
+        raise SetupError("venv_failed", version="{}.{}".format(*sys.version_info[:2])) from None
     except OSError as failure:
-        raise SetupError(
-            "The environment .venv could not be made.",
-            f"The system refused to write {failure.filename or VENV}: {failure.strerror}.",
-            "Free some space or make the project's folder writable, and run this again.",
-        ) from failure
+        path, detail = failure.filename or VENV, failure.strerror
+        raise SetupError("venv_not_writable", path=path, detail=detail) from failure
 
 
 def _lock() -> int | None:
@@ -104,9 +96,5 @@ def _lock() -> int | None:
                 print("Another set-up is running in this folder; waiting for it.", flush=True)
                 told = True
             if time.monotonic() > deadline:
-                raise SetupError(
-                    "Another set-up in this folder does not come to its end.",
-                    f"It has been running for more than {LOCK_SECONDS / 60:.0f} minutes.",
-                    "End it, then run this again.",
-                ) from None
+                raise SetupError("setup_busy", minutes=LOCK_SECONDS / 60) from None
             time.sleep(1)

@@ -73,14 +73,8 @@ def held_versions(lacking: list[str]) -> list[str]:
 
 def pip_failure(output: str) -> SetupError:
     """What pip's output means to a person."""
-    for pattern, what, why, hint in PIP_FAILURES:
-        if re.search(pattern, output):
-            return SetupError(what, why, hint)
-    return SetupError(
-        "The packages could not be installed.",
-        "pip stopped with the lines above.",
-        "Run this again; if it repeats, search for pip's last line or report it with those lines.",
-    )
+    found = (code for pattern, code in PIP_FAILURES if re.search(pattern, output))
+    return SetupError(next(found, "pip_failed"))
 
 
 def _run(command: list[str], title: str) -> None:
@@ -91,9 +85,7 @@ def _run(command: list[str], title: str) -> None:
         print("\n".join(f"    {line}" for line in lines[-TAIL_LINES:]), flush=True)
         raise pip_failure(failure.output) from None
     except OSError as failure:
-        raise SetupError(
-            "pip could not be started.", f"The system said: {os.strerror(failure.errno or 0)}.", "Run this again."
-        ) from failure
+        raise SetupError("pip_not_started", detail=os.strerror(failure.errno or 0)) from failure
 
 
 def _look_for_change(line: str) -> None:

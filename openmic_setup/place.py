@@ -22,12 +22,9 @@ def python_problem(version: tuple[int, int]) -> SetupError | None:
     if version in PYTHONS:
         return None
     others = [name for name in (f"python{major}.{minor}" for major, minor in PYTHONS[::-1]) if _starts(name)]
-    do = f"run it with {others[0]}, which this machine has" if others else "install one of them and run this with it"
-    return SetupError(
-        f"This Python is {version[0]}.{version[1]}.",
-        "openmic and the packages it stands on run on Python 3.11, 3.12 and 3.13.",
-        f"Please {do}: {others[0] if others else 'python3.12'} colab_bootstrap.py.",
-    )
+    found = f"this machine has {others[0]}" if others else "none is installed here yet"
+    python = others[0] if others else "python3.12"
+    return SetupError("other_python", version=f"{version[0]}.{version[1]}", found=found, python=python)
 
 
 def _starts(program: str) -> bool:

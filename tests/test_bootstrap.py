@@ -260,6 +260,7 @@ def test_another_python_is_refused_with_what_to_do(version: tuple[int, int], mon
     monkeypatch.setattr(place, "_starts", lambda name: name == "python3.12")
     problem = place.python_problem(version)
     assert problem is not None
+    assert problem.code == "other_python"
     assert "3.11, 3.12 and 3.13" in problem.parts[1]
     assert "python3.12 colab_bootstrap.py" in problem.parts[2]
 

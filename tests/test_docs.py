@@ -30,6 +30,7 @@ from openmic.errors import ProblemTable
 from openmic.server.messages import ServerMessage
 from openmic.settings import Settings, settings_page
 from openmic.tunnels import terms
+from openmic_setup.problems import PROBLEMS as SETUP_PROBLEMS
 from tests.browser import browser
 from tests.scripted_engine import ScriptedServer, scripted_server
 
@@ -98,6 +99,11 @@ def test_troubleshooting_has_every_problem_of_every_room() -> None:
         for code in table:
             assert re.search(rf"^\| `{code}`(?: \(\d+\))? \| \S", page, re.M), code
     assert not re.search(r"\{\w+(?:[:!][^}]*)?\}", page), "a template's field was left as it is"
+
+
+def test_troubleshooting_has_every_problem_of_the_set_up() -> None:
+    page = section((ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8"), "Setting up")
+    assert re.findall(r"^\| `(\w+)` \| \S", page, re.M) == list(SETUP_PROBLEMS)
 
 
 # --- links, files, commands

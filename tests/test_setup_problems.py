@@ -1,0 +1,86 @@
+"""Every problem of the set-up stands in its one table, and those of the .venv are met for real."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from openmic_setup import environment
+from openmic_setup.problems import PIP_FAILURES, PROBLEMS, SetupError
+
+SETUP = Path(__file__).resolve().parents[1] / "openmic_setup"
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder whose .venv is to be made."""
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    monkeypatch.setattr(environment, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(environment, "PYTHON", tmp_path / ".venv" / "bin" / "python")
+    monkeypatch.setattr(environment, "UNFINISHED", tmp_path / ".venv" / "openmic-unfinished")
+    return tmp_path
+
+
+def test_the_table_has_what_the_code_raises_and_nothing_else() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in SETUP.glob("*.py"))
+    raised = (
+        set(re.findall(r'SetupError\(\s*"(\w+)"', code)) | {failure for _, failure in PIP_FAILURES} | {"pip_failed"}
+    )
+    assert raised == set(PROBLEMS)
+
+
+@pytest.mark.parametrize("code", PROBLEMS)
+def test_each_problem_has_three_sentences(code: str) -> None:
+    details = {
+        "version": "3.10",
+        "what_to_do": "do",
+        "python": "python3.12",
+        "path": "/x",
+        "detail": "no",
+        "minutes": 1.0,
+    }
+    problem = SetupError(code, **details)
+    assert (problem.code, len(problem.parts)) == (code, 3)
+    assert all(re.fullmatch(r"\S.*\.", part) for part in problem.parts)
+    assert "{" not in str(problem)
+
+
+def test_a_python_without_venv_is_told(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    python = tmp_path / "python-without-venv"
+    python.write_text("#!/bin/sh\necho No module named venv\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(environment.sys, "executable", str(python))
+    with pytest.raises(SetupError, match=r"python3\.\d+-venv") as caught:
+        environment.enter(["demo"])
+    assert caught.value.code == "venv_failed"
+    assert "No module named venv" in capsys.readouterr().out
+    assert not environment.is_whole()
+
+
+def test_a_folder_that_takes_no_venv_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "file").write_text("in the way")
+    monkeypatch.setattr(environment, "VENV", root / "file" / ".venv")
+    with pytest.raises(SetupError, match="Not a directory") as caught:
+        environment.enter(["demo"])
+    assert caught.value.code == "venv_not_writable"
+
+
+def test_a_set_up_that_never_ends_is_told(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(environment, "LOCK_SECONDS", 0.0)
+    other = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(SetupError) as caught:
+            environment.enter(["demo"])
+    finally:
+        os.close(other)
+    assert caught.value.code == "setup_busy"
+    assert "waiting for it" in capsys.readouterr().out
