@@ -287,4 +287,4 @@ def test_virtual_time_is_the_speed_of_speech_plus_the_pretended_cost(engine: Any
     assert times == sorted(times)
     assert all(abs(at * 20 - round(at * 20)) < 1e-6 for at in times)  # ticks of 0.1 s and steps of 0.25 s
     assert times[-1] < 4.0 + 3 * 0.25 + 0.2
-    assert row(found).startswith("| greeting | 4 | 11 |")
+    assert row(found).startswith("| greeting | 4 | 10 |")
