@@ -26,3 +26,7 @@ def test_after_a_difference_two_tokens_in_a_row_find_the_place() -> None:
 
 def test_nothing_expected_offers_nothing() -> None:
     assert said(Draft([]), 1, 2).next(5) == []
+
+
+def test_tokens_that_are_nowhere_in_it_do_not_matter() -> None:
+    assert said(Draft([1, 2, 3, 4, 5, 6]), 1, 900, 9, 4, 901, 5).next(5) == [6]

@@ -24,7 +24,8 @@ WORD_FIELDS = ("word", "start", "end")
 
 @pytest.fixture(scope="module")
 def parts(base_model: Any) -> FinalModel:
-    return FinalModel("base", base_model, Decoder(base_model, "float32"), Vocabulary(base_model))
+    exact, quick = Decoder(base_model, "float32"), Decoder(base_model, "int8")
+    return FinalModel("base", base_model, exact, Vocabulary(base_model), quick)
 
 
 def walk(

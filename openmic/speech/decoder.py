@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from whisper.model import ResidualAttentionBlock, Whisper
 
-from openmic.speech.precision import Precision, linear, vocabulary
+from openmic.speech.precision import Precision, linear, threads_for
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ class Decoder:
         self.embedding = model.decoder.token_embedding.weight.detach().to(self.dtype)
         self.positions = model.decoder.positional_embedding.detach().to(self.dtype)
         self.norm = model.decoder.ln
-        self.vocabulary = vocabulary(self.embedding, precision)
+        self.vocabulary = linear(self.embedding, None, precision)
         self.alignment_heads: dict[int, list[int]] = {}
         for layer, head in model.alignment_heads.indices().T.tolist():
             self.alignment_heads.setdefault(layer, []).append(head)
@@ -128,6 +128,13 @@ class Decoder:
         for row, start, count in spans:
             if start + count > row.keys[0].shape[1]:
                 raise ValueError(f"{start} + {count} tokens do not fit into {row.keys[0].shape[1]}")
+        with threads_for(sum(counts)):
+            x = self._layers_of(spans, tokens)
+        for row, start, count in spans:
+            row.length = start + count
+        return list(torch.split(x, counts))
+
+    def _layers_of(self, spans: Sequence[tuple[Row, int, int]], tokens: Sequence[Sequence[int]]) -> Tensor:
         flat = torch.tensor([token for row_tokens in tokens for token in row_tokens], device=self.device)
         places = torch.cat([torch.arange(start, start + count) for _, start, count in spans]).to(self.device)
         x = F.embedding(flat, self.embedding) + self.positions[places]
@@ -136,9 +143,8 @@ class Decoder:
             queries = layer.cross_query(layer.cross_ln(x))
             x = x + layer.cross_out(self._cross_attention(queries, index, spans))
             x = x + layer.down(F.gelu(layer.up(layer.mlp_ln(x))))
-        for row, start, count in spans:
-            row.length = start + count
-        return list(self.norm(x).split(counts))
+        normed: Tensor = self.norm(x)
+        return normed
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores over the vocabulary for hidden states of shape (n, n_text_state); float32, shape (n, n_vocab)."""

@@ -16,11 +16,13 @@ class Draft:
     """A place in the text that is expected, moved along by what is really said.
 
     Args:
-        source: the text tokens that are expected.
+        source: the tokens that are expected. Tokens that are not in it do not move the place, so that timestamps may be
+            said between the words of a text without them.
     """
 
     def __init__(self, source: Sequence[int]) -> None:
         self._source = list(source)
+        self._known = frozenset(source)
         self._place = 0
         self._last: int | None = None
 
@@ -29,7 +31,9 @@ class Draft:
         return self._source[self._place : self._place + count]
 
     def follow(self, token: int) -> None:
-        """A text token was said: move to behind it, if it can be found ahead."""
+        """A token was said: move to behind it, if it can be found ahead."""
+        if token not in self._known:
+            return
         source, place = self._source, self._place
         if source[place : place + 1] == [token]:
             self._place = place + 1

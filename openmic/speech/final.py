@@ -9,7 +9,7 @@ loudness maximum, which a progressive pass knows only so far.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -48,12 +48,23 @@ Walk = Generator[Pause, None, None]
 
 @dataclass(frozen=True, slots=True)
 class FinalModel:
-    """What a final pass works with."""
+    """What a final pass works with.
+
+    Attributes:
+        name: of the model.
+        model: the loaded model.
+        decoder: its decoder, at the precision that the result has.
+        vocabulary: its tokenizers.
+        sketcher: its decoder at a lower precision, if that is quicker. It writes each window's text first; ``decoder``
+            then checks many tokens in one pass and corrects what it would have said otherwise.
+        beam_size: 1 is greedy with temperature fallback.
+    """
 
     name: str
     model: Whisper
     decoder: Decoder
     vocabulary: Vocabulary
+    sketcher: Decoder | None = None
     beam_size: int = 1
 
 
@@ -152,12 +163,19 @@ class FinalPass:
         parts = self.parts
         prompt = self._tokens[self._prompt_from :]
         cross = parts.decoder.cross_keys(states)
+        expected: Sequence[int] = self._heard()
+        if parts.sketcher is not None and parts.beam_size == 1:
+            quick = parts.sketcher
+            sketch = yield from _working(
+                decode(quick, parts.vocabulary, quick.cross_keys(states), tokenizer, prompt, 0.0, expected)
+            )
+            expected = sketch.tokens
         for temperature in TEMPERATURES:
             if temperature == 0 and parts.beam_size > 1:
                 result = self._beam(states, tokenizer, prompt)
             else:
                 result = yield from _working(
-                    decode(parts.decoder, parts.vocabulary, cross, tokenizer, prompt, temperature, self._expected())
+                    decode(parts.decoder, parts.vocabulary, cross, tokenizer, prompt, temperature, expected)
                 )
             repetitive = result.compression_ratio > COMPRESSION_RATIO_THRESHOLD
             unsure = result.avg_logprob < LOGPROB_THRESHOLD
@@ -166,7 +184,7 @@ class FinalPass:
                 break
         return result
 
-    def _expected(self) -> list[int]:
+    def _heard(self) -> list[int]:
         """What the live pass has heard from here on; older words are forgotten."""
         begin = self.seek * HOP_LENGTH / SAMPLE_RATE - HEARD_MARGIN_SECONDS
         self.heard = [item for item in self.heard if item[0] >= begin]

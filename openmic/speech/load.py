@@ -18,7 +18,7 @@ from openmic.speech.encoder import WindowEncoder, tail_clip
 from openmic.speech.engine import WhisperEngine
 from openmic.speech.final import FinalModel, FinalPass
 from openmic.speech.hypothesis import HypothesisDecoder, Request
-from openmic.speech.precision import live_precision
+from openmic.speech.precision import decoder_precision, encoder_precision, exact_precision
 from openmic.speech.types import ModelInfo, SpeechOptions
 from openmic.speech.vocabulary import Vocabulary
 
@@ -59,11 +59,12 @@ def load_engine(settings: Settings, progress: ProgressCallback = silent) -> Whis
     if heads is not None:
         model.set_alignment_heads(heads)
     vocabulary = Vocabulary(model)
-    live = live_precision(device)
-    exact = Decoder(model, "float16" if device.type == "cuda" else "float32")
-    quick = exact if live in ("float32", "float16") else Decoder(model, live)
-    hypotheses = HypothesisDecoder(WindowEncoder(model, quick, live), quick, vocabulary)
-    final = FinalModel(name, model, exact, vocabulary, settings.final_beam_size)
+    exact = Decoder(model, exact_precision(device))
+    same = decoder_precision(device) == exact_precision(device)
+    quick = exact if same else Decoder(model, decoder_precision(device))
+    hypotheses = HypothesisDecoder(WindowEncoder(model, quick, encoder_precision(device)), quick, vocabulary)
+    sketcher = None if quick is exact else quick
+    final = FinalModel(name, model, exact, vocabulary, sketcher, settings.final_beam_size)
     progress(loading, 1.0)
     _warm_up(hypotheses, final, progress)
     info = ModelInfo(name, str(device), str(exact.dtype).removeprefix("torch."), vocabulary.multilingual)

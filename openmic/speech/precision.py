@@ -1,15 +1,17 @@
 """Weights at the precision that the processor is quickest at.
 
-Whisper's weights are float16; float32 loses nothing and is what openai-whisper uses on a CPU. For live text the
-same matrices are also kept as bfloat16 (processors with the instruction read half the bytes and multiply twice as
-fast) and, for the projection onto the vocabulary, as int8 (a quarter of the bytes, per-row scales).
-Activations between layers stay float32 on a CPU and float16 on a GPU.
+Whisper's weights are float16; float32 loses nothing and is what openai-whisper uses on a CPU. For live text the same
+matrices are also kept smaller: as bfloat16 where the processor multiplies it, and the decoder's, which are read again
+for every token, as int8 with a scale per row as well. int8 rounds the activations too, which costs words; so it serves
+only the steps of a token or a few, and what they say is checked by the larger products of the next pass
+(``hypothesis.py``, ``final.py``). Activations between layers stay float32, on a GPU float16.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, cast
 
@@ -17,42 +19,71 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Precision = Literal["float32", "bfloat16", "float16"]
+Precision = Literal["float32", "bfloat16", "float16", "int8"]
 LinearFunction = Callable[[Tensor], Tensor]
 """``y = x @ W.T + b`` for x of shape (rows, n_in); y has x's dtype."""
 
+FEW_ROWS = 8  # products of fewer rows are over before a second thread has woken up
 
-def live_precision(device: torch.device) -> Precision:
-    """The precision for live text on ``device``: float16 on a GPU, bfloat16 where a CPU multiplies it, else float32."""
+
+def encoder_precision(device: torch.device) -> Precision:
+    """The live encoder's precision on ``device``."""
     if device.type == "cuda":
         return "float16"
     return "bfloat16" if "avx512_bf16" in _cpu_flags() else "float32"
 
 
+def decoder_precision(device: torch.device) -> Precision:
+    """The live decoder's precision on ``device``."""
+    if device.type == "cuda":
+        return "float16"
+    return "int8" if torch.backends.quantized.engine in ("x86", "fbgemm", "onednn") else "float32"
+
+
+def exact_precision(device: torch.device) -> Precision:
+    """The precision of final texts on ``device``: openai-whisper's own."""
+    return "float16" if device.type == "cuda" else "float32"
+
+
 def linear(weight: Tensor, bias: Tensor | None, precision: Precision) -> LinearFunction:
-    """A linear layer with its weights packed once, shape of ``weight`` (n_out, n_in)."""
+    """A linear layer with its weights packed once, shape of ``weight`` (n_out, n_in); int8 is for few rows alone."""
+    if precision == "int8":
+        few = _int8(weight.detach().float(), None if bias is None else bias.detach().float())
+        many = linear(weight, bias, encoder_precision(weight.device))
+        return lambda x: few(x) if len(x) < FEW_ROWS else many(x)
+    dtype: torch.dtype = getattr(torch, precision)
+    packed = weight.detach().to(dtype).contiguous()
+    offset = None if bias is None else bias.detach().to(dtype)
     if precision != "bfloat16":
-        dtype = torch.float32 if precision == "float32" else torch.float16
-        packed = weight.detach().to(dtype)
-        offset = None if bias is None else bias.detach().to(dtype)
         return lambda x: F.linear(x, packed, offset)
-    packed = weight.detach().to(torch.bfloat16).contiguous()
-    offset = None if bias is None else bias.detach().to(torch.bfloat16)
     return lambda x: F.linear(x.to(torch.bfloat16), packed, offset).to(x.dtype)
 
 
-def vocabulary(weight: Tensor, precision: Precision) -> LinearFunction:
-    """The projection onto the vocabulary: int8 on a CPU whose live precision is reduced, else as ``linear``."""
-    if precision != "bfloat16":
-        return linear(weight, None, precision)
-    floats = weight.detach().float()
-    scales = floats.abs().amax(dim=1).clamp(min=1e-8) / 127.0
+@contextmanager
+def threads_for(rows: int) -> Iterator[None]:
+    """One thread for products of few rows, as many as before for others.
+
+    A token's pass through the decoder is some fifty small products. Where they are shared out, each waits for its
+    slowest part, and on a machine that does other work as well that is a time slice of the scheduler, not microseconds.
+    """
+    before = torch.get_num_threads()
+    if rows >= FEW_ROWS or before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _int8(weight: Tensor, bias: Tensor | None) -> LinearFunction:
+    scales = weight.abs().amax(dim=1).clamp(min=1e-8) / 127.0
+    zeros = torch.zeros(len(scales), dtype=torch.int64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # quantized tensors will go; releases after 2.13 are not allowed
-        quantized = torch.quantize_per_channel(
-            floats, scales.double(), torch.zeros(len(scales), dtype=torch.int64), 0, torch.qint8
-        )
-    packed = torch.ops.quantized.linear_prepack(quantized, None)
+        quantized = torch.quantize_per_channel(weight, scales.double(), zeros, 0, torch.qint8)
+    packed = torch.ops.quantized.linear_prepack(quantized, bias)
     return lambda x: cast(Tensor, torch.ops.quantized.linear_dynamic(x, packed, False))
 
 

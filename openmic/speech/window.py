@@ -22,7 +22,7 @@ from openmic.speech.draft import Draft
 from openmic.speech.vocabulary import Vocabulary
 
 Steps = Generator[None, None, None]
-DRAFT_TOKENS = 10  # expected tokens that are checked in one pass
+DRAFT_TOKENS = 32  # expected tokens that are checked in one pass
 MAX_INITIAL_TIMESTAMP = 50  # a window's first timestamp is at most 1.0 s in, in units of 0.02 s
 
 
@@ -108,7 +108,7 @@ def decode(
         tokenizer: of the window's language and task.
         prompt: text tokens before the window; the newest 223 are used.
         temperature: 0 takes the likeliest token, more samples.
-        expected: text tokens that are likely to be said; they save passes and change nothing.
+        expected: tokens that are likely to be said, with or without timestamps; they save passes and change nothing.
     """
     rules = TimestampRules(tokenizer, vocabulary)
     draft = Draft(expected if temperature == 0 else ())
@@ -119,14 +119,14 @@ def decode(
     sampled: list[int] = []
     total, no_speech = 0.0, 0.0
     most = min(context // 2, context + 1 - len(feed))  # tokens, as openai-whisper's sample_len and context allow
-    first, guesses = True, list[int]()
+    first, guesses = True, draft.next(min(DRAFT_TOKENS, most - 1))
     while len(sampled) < most:
         fed = row.length + len(feed)
         hidden = decoder.forward([row], [[*feed, *guesses]])[0]
-        scores = decoder.logits(hidden[[len(before), -1]] if first else hidden[len(feed) - 1 :])
         if first:
-            no_speech = float(scores[0].softmax(dim=-1)[tokenizer.no_speech])
-            scores, first = scores[1:], False
+            no_speech = float(decoder.logits(hidden[[len(before)]])[0].softmax(dim=-1)[tokenizer.no_speech])
+            first = False
+        scores = decoder.logits(hidden[len(feed) - 1 :])
         for place, logits in enumerate(scores):
             rules.apply(logits, sampled)
             if temperature == 0:
@@ -138,8 +138,7 @@ def decode(
                 most = 0
                 break
             sampled.append(token)
-            if token < rules.eot:
-                draft.follow(token)
+            draft.follow(token)
             row.length = fed + place
             if len(sampled) >= most or guesses[place : place + 1] != [token]:
                 break
