@@ -74,6 +74,12 @@ class Settings(BaseSettings):
         60.0, gt=0, description="Time without any message after which a session is closed (4408)."
     )
     first_message_seconds: float = Field(5.0, gt=0, description="Time a new connection has for its first message.")
+    max_unauthenticated: int = Field(
+        32,
+        ge=1,
+        description="Connections that may be open at once before they have shown the token (in their first message); "
+        "one more is closed (1013). A token in the handshake needs no such place.",
+    )
     max_message_bytes: int = Field(
         1_048_576, ge=1024, description="Largest WebSocket message accepted (1009 above it)."
     )

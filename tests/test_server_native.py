@@ -215,6 +215,41 @@ def test_the_first_message_must_come_in_time(tmp_path: Path) -> None:
             assert known.messages[-1]["code"] == "first_message_late"
 
 
+def test_only_so_many_may_wait_without_a_token(tmp_path: Path) -> None:
+    with (
+        scripted_server(tmp_path, max_unauthenticated=2, first_message_seconds=WAIT) as server,
+        client(server, token=None) as first,
+        client(server, token=None) as second,
+    ):
+        with client(server, token=None) as third:
+            assert third.hear_out() == 1013
+        error = third.messages[-1]
+        assert (error["code"], error["fatal"]) == ("too_many_unauthenticated", True)
+        assert "2 may wait" in error["message"]
+        with client(server, token="wrong") as known_wrong:
+            assert known_wrong.hear_out() == 4401
+        with started(server) as known:  # a token in the handshake needs no place
+            known.say(type="stop")
+            assert known.hear_out() == 1000
+        first.say(**PCM, token="secret")
+        first.hear_until("ready")  # shown: its place is free for another, while the stream goes on
+        with client(server, token=None) as fourth:
+            fourth.say(**PCM, token="secret")
+            fourth.hear_until("ready")
+            with client(server, token=None) as fifth:
+                fifth.say(**PCM, token="wrong")
+                assert fifth.hear_out() == 4401
+        second.connection.close()  # one that goes away frees its place too, soon
+        deadline = time.monotonic() + WAIT
+        with client(server, token=None):
+            while True:
+                with client(server, token=None) as other:
+                    other.say(**PCM, token="wrong")
+                    if other.hear_out() == 4401:
+                        break
+                assert time.monotonic() < deadline
+
+
 # --- messages that make no sense
 
 

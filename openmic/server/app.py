@@ -14,6 +14,7 @@ from openmic.server import http, page_files, uploads
 from openmic.server.metrics import Metrics
 from openmic.server.native import NativeConnection
 from openmic.server.problems import PROBLEMS
+from openmic.server.strangers import Strangers
 from openmic.sessions.registry import Sessions
 from openmic.settings import Settings
 
@@ -34,10 +35,11 @@ def create_app(settings: Settings, sessions: Sessions, token: str) -> FastAPI:
     app.state.token = token
     app.state.metrics = Metrics(sessions)
     app.state.connections = set[asyncio.Task[None] | None]()
+    strangers = Strangers(settings)
 
     @app.websocket("/v1/stream")
     async def stream(websocket: WebSocket) -> None:
-        connection = NativeConnection(websocket, settings, sessions, token)
+        connection = NativeConnection(websocket, settings, sessions, token, strangers)
         task = asyncio.current_task()
         app.state.connections.add(task)
         try:

@@ -32,6 +32,7 @@ from openmic.server.messages import (
 from openmic.server.outbox import Outbox
 from openmic.server.problems import PROBLEMS, close_code
 from openmic.server.socket_protocol import abort
+from openmic.server.strangers import Strangers
 from openmic.server.wire import notice, parse, to_message, to_text
 from openmic.sessions.events import Ended, Failed, Finalised, Live, Replaced, SessionEvent
 from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
@@ -72,11 +73,14 @@ class Closing(Exception):
 class NativeConnection:
     """One client on ``/v1/stream``."""
 
-    def __init__(self, websocket: WebSocket, settings: Settings, sessions: Sessions, token: str) -> None:
+    def __init__(
+        self, websocket: WebSocket, settings: Settings, sessions: Sessions, token: str, strangers: Strangers
+    ) -> None:
         self._websocket = websocket
         self._settings = settings
         self._sessions = sessions
         self._token = token
+        self._strangers = strangers
         self._outbox: Outbox[SessionEvent | Message] = Outbox()
         self._words = False
 
@@ -98,6 +102,7 @@ class NativeConnection:
         except Gone:
             logger.info("a client has gone")
         finally:
+            self._strangers.leave(self)
             self._outbox.close()
         return None
 
@@ -106,8 +111,13 @@ class NativeConnection:
     async def _begin(self) -> Session:
         """Authenticate, open or find the session, and say ``ready``."""
         shown = handshake_token(self._websocket)
-        if shown is not None:
-            self._check(shown)
+        try:
+            if shown is not None:
+                check_token(shown, self._token)
+            else:
+                self._strangers.admit(self)
+        except OpenmicError as error:
+            raise Refused(error) from error
         try:
             async with asyncio.timeout(self._settings.first_message_seconds):
                 first = await self._receive()
@@ -122,6 +132,7 @@ class NativeConnection:
                 raise PROBLEMS.error("not_started", got=f"the message {message.type}")
             if shown is None:
                 check_token(message.token, self._token)
+                self._strangers.leave(self)
             return await self._open(message)
         except OpenmicError as error:
             raise Refused(error) from error
@@ -152,12 +163,6 @@ class NativeConnection:
         self._outbox.put(ready)
         await asyncio.to_thread(session.attach, self._hear, after_seq)
         return session
-
-    def _check(self, shown: str) -> None:
-        try:
-            check_token(shown, self._token)
-        except OpenmicError as error:
-            raise Refused(error) from error
 
     def _hear(self, event: SessionEvent) -> None:
         self._outbox.put(event, kind="live" if isinstance(event, Live) else None)

@@ -21,6 +21,12 @@ PROBLEMS = ProblemTable(
             "A connection has {seconds:g} seconds to send start or resume.",
             "Connect again and send start at once.",
         ),
+        "too_many_unauthenticated": Problem(
+            "Too many connections have not shown their token yet.",
+            "At most {most} may wait here at once with a token that is to come in the first message.",
+            "Send the token with the handshake (`Authorization: Bearer TOKEN`, or the subprotocol token.TOKEN), or try "
+            "again in {seconds:g} seconds.",
+        ),
         "not_started": Problem(
             "The first message was not start or resume.",
             "The server got {got} before it knew what to do with it.",
@@ -101,6 +107,7 @@ CLOSE_CODES = {
     "message_too_large": 1009,
     "server_full": 1013,
     "disk_full": 1013,
+    "too_many_unauthenticated": 1013,
     "token_missing": 4401,
     "token_wrong": 4401,
     "unknown_session": 4404,
