@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks import faster_whisper_files
 from benchmarks.environments import environment
+from benchmarks.processes import Others
 from benchmarks.recordings import ROOT
 from openmic.settings import Settings
 from openmic.speech.weights import locate
@@ -31,12 +32,14 @@ class BatchResult:
         seconds: from start to text.
         cpu_seconds: of the processor.
         peak_bytes: resident memory of its process, model included.
+        note: that others used the machine too, if they did.
     """
 
     text: str
     seconds: float
     cpu_seconds: float
     peak_bytes: int
+    note: str = ""
 
 
 def openai_whisper(file: Path, model: str, language: str) -> BatchResult:
@@ -58,7 +61,8 @@ def faster_whisper(file: Path, language: str) -> BatchResult:
 
 
 def _run(command: Sequence[str]) -> BatchResult:
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONGEST_SECONDS)
+    with Others() as others:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONGEST_SECONDS)
     if done.returncode != 0:
         raise NotRun(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit status {done.returncode}")
-    return BatchResult(**json.loads(done.stdout.splitlines()[-1]))
+    return BatchResult(**json.loads(done.stdout.splitlines()[-1]), note=others.note)

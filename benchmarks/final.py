@@ -20,7 +20,7 @@ from benchmarks import batch, plots
 from benchmarks.environments import NotInstalled
 from benchmarks.live import DEFAULT_OUTPUT
 from benchmarks.measures import word_error_rate
-from benchmarks.processes import ProcessTree
+from benchmarks.processes import Others, ProcessTree
 from benchmarks.reading import Reading, long_reading
 from benchmarks.report import machine
 from benchmarks.service import service, stream
@@ -53,6 +53,7 @@ class Length:
         cpu_per_second: processor seconds of the server per second of audio.
         plain_seconds, plain_wer: of one greedy ``whisper.transcribe`` of the file.
         quick_seconds, quick_wer: of faster-whisper, int8, greedy.
+        note: that others used the machine too, if they did.
     """
 
     minutes: float
@@ -66,11 +67,12 @@ class Length:
     plain_wer: float | None = None
     quick_seconds: float | None = None
     quick_wer: float | None = None
+    note: str = ""
 
     def markdown(self) -> str:
         """One line of the table."""
         cells = [
-            f"{self.minutes:.1f}",
+            f"{self.minutes:.1f}" + (f" ({self.note})" if self.note else ""),
             _number(self.time_to_final),
             _number(self.plain_seconds),
             _number(self.quick_seconds),
@@ -113,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def streamed(reading: Reading, model: str, language: str, speed: float, after: dict[str, float]) -> Length:
     """Stream a reading to a fresh server."""
-    with service(model) as running, ProcessTree(running.pid) as tree:
+    with service(model) as running, ProcessTree(running.pid) as tree, Others() as others:
         before_bytes, cpu_before = tree.memory_bytes(), tree.cpu_seconds()
         seen = asyncio.run(stream(running, reading.pcm(), language, speed))
         spent = tree.cpu_seconds() - cpu_before
@@ -126,6 +128,7 @@ def streamed(reading: Reading, model: str, language: str, speed: float, after: d
         before_bytes=before_bytes,
         peak_bytes=tree.peak_bytes,
         cpu_per_second=spent / reading.seconds,
+        note=others.note,
         **after,
     )
 

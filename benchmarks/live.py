@@ -110,6 +110,7 @@ def batch_row(name: str, reading: Reading, result: batch.BatchResult, plain_cost
         cpu_per_second=cost,
         cost_ratio=cost / plain_cost,
         peak_bytes=result.peak_bytes,
+        note=result.note,
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from types import TracebackType
 
 import psutil
 
 SAMPLE_SECONDS = 0.5
+NOTED_CORES = 0.15  # more than this used by others is told beside the figures
 
 
 class ProcessTree:
@@ -70,3 +72,36 @@ class ProcessTree:
             self.peak_bytes = max(self.peak_bytes, self.memory_bytes())
             if self._over.wait(SAMPLE_SECONDS):
                 return
+
+
+class Others:
+    """What everything else on this machine used while this was entered: figures from a busy machine are not figures.
+
+    Attributes:
+        cores: processor seconds per second that were not ours or our children's.
+    """
+
+    def __init__(self) -> None:
+        self._own = ProcessTree(psutil.Process().pid)
+        self.cores = 0.0
+
+    def __enter__(self) -> Others:
+        self._began, self._busy, self._ours = time.monotonic(), _busy_seconds(), self._own.cpu_seconds()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        theirs = _busy_seconds() - self._busy - (self._own.cpu_seconds() - self._ours)
+        self.cores = max(0.0, theirs / (time.monotonic() - self._began))
+
+    @property
+    def note(self) -> str:
+        """A warning in a few words, empty on a machine that is ours alone."""
+        return "" if self.cores < NOTED_CORES else f"others used {self.cores:.1f} cores"
+
+
+def _busy_seconds() -> float:
+    """Processor seconds of the whole machine since it started."""
+    times = psutil.cpu_times()
+    return float(sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq")))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from benchmarks.measures import Delay, Measured, measure, word_error_rate
-from benchmarks.processes import ProcessTree
+from benchmarks.processes import Others, ProcessTree
 from benchmarks.reading import Reading
 from benchmarks.report import Row
 from benchmarks.service import Stream
@@ -29,7 +29,7 @@ def run_round(
         server_pid: whose processor seconds and memory count.
         plain_cost: processor seconds per second of audio of plain ``whisper.transcribe``, where it is known.
     """
-    with ProcessTree(server_pid) as tree:
+    with ProcessTree(server_pid) as tree, Others() as others:
         before = tree.cpu_seconds()
         streams = asyncio.run(_all_at_once(client, sessions))
         spent = tree.cpu_seconds() - before
@@ -40,6 +40,8 @@ def run_round(
     if len(served) < sessions:
         reasons = sorted({stream.refused for stream in streams if stream.refused is not None})
         notes.append(f"{sessions - len(served)} refused: {'; '.join(reasons)}")
+    if others.note:
+        notes.append(others.note)
     without_final = sum(stream.final is None for stream in served)
     if without_final:
         notes.append(f"{without_final} without a final")
