@@ -96,10 +96,10 @@ class WindowEncoder:
         """
         padded = np.pad(samples, (0, int(PAD_SECONDS * SAMPLE_RATE)))
         padded = np.pad(padded, (0, -len(padded) % (2 * HOP_LENGTH)))
-        new = self.decoder.cross_keys(self._states(padded))
-        frames = new.frames
+        frames = len(padded) // (2 * HOP_LENGTH)
         if frames > self.context:
             raise ValueError(f"a window of {frames} states does not fit into {self.context}")
+        new = self.decoder.cross_keys(self._states(padded))
         return Window(
             CrossKeys(self._spliced(new.keys, self._tail.keys), self._spliced(new.values, self._tail.values)), frames
         )

@@ -1,0 +1,113 @@
+"""One live step with real weights: short windows, drafts, prefixes, languages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from openmic.audio.types import SAMPLE_RATE, Samples
+from openmic.speech.decoder import Decoder
+from openmic.speech.encoder import WindowEncoder, tail_clip
+from openmic.speech.hypothesis import Hypothesis, HypothesisDecoder, Request
+from openmic.speech.live import LivePolicy
+from openmic.speech.vocabulary import Vocabulary
+
+
+@pytest.fixture(scope="module")
+def live(base_model: Any) -> HypothesisDecoder:
+    decoder = Decoder(base_model, "float32")
+    return HypothesisDecoder(WindowEncoder(base_model, decoder, "float32"), decoder, Vocabulary(base_model))
+
+
+@pytest.fixture(scope="module")
+def samples(sample_audio: Path, load_audio: Callable[[Path], Samples]) -> Samples:
+    return load_audio(sample_audio / "quickstart.wav")
+
+
+def cut(samples: Samples, start: float, end: float, **fields: Any) -> Request:
+    window = samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+    return Request(window, start, fields.pop("language", "en"), "transcribe", **fields)
+
+
+def text_of(hypothesis: Hypothesis) -> str:
+    return "".join(word.text for word in hypothesis.words)
+
+
+def tokens_of(hypothesis: Hypothesis) -> tuple[int, ...]:
+    return tuple(token for word in hypothesis.words for token in word.tokens)
+
+
+def test_a_short_window_says_what_was_said_and_no_more(
+    live: HypothesisDecoder, samples: Samples, word_error_rate: Callable[[str, str], float]
+) -> None:
+    """Without the silent tail, windows this short make the decoder loop; with its words in it, they leak."""
+    first, second = live.step([cut(samples, 0.3, 4.0), cut(samples, 4.2, 9.6)])
+    assert word_error_rate("Good morning and thank you for calling the garden library.", text_of(first)) == 0
+    reading = "Our reading room is open from Tuesday to Saturday and closes at half past six."
+    assert word_error_rate(reading, text_of(second)) < 0.1
+    assert not first.looped
+    assert not second.looped
+
+
+@pytest.mark.parametrize("end", [0.9, 1.1, 1.3, 1.6, 2.0])
+def test_the_tails_own_words_never_show(live: HypothesisDecoder, samples: Samples, end: float) -> None:
+    said = text_of(live.step([cut(samples, 0.4, end)])[0]).lower()
+    assert "today" not in said
+    assert "that is all" not in said
+    assert len(said.split()) <= 5
+
+
+def test_the_tail_ends_within_two_seconds() -> None:
+    assert 0.5 < len(tail_clip()) / SAMPLE_RATE < 2.0
+
+
+def test_words_have_times_inside_the_window_and_in_order(live: HypothesisDecoder, samples: Samples) -> None:
+    words = live.step([cut(samples, 4.2, 9.6)])[0].words
+    assert all(4.2 <= word.start <= word.end <= 10.2 for word in words)
+    assert all(before.end <= after.start for before, after in pairwise(words))
+    saturday = next(word for word in words if "Saturday" in word.text)
+    assert 6.4 < saturday.start < 7.6
+    assert 0 < saturday.probability <= 1
+
+
+def test_a_draft_changes_nothing(live: HypothesisDecoder, samples: Samples) -> None:
+    plain = live.step([cut(samples, 0.3, 4.0)])[0]
+    right = tokens_of(plain)
+    half = (*right[:4], 1234, *right[5:])
+    for draft in (right, half, right[:2], right + right):
+        assert tokens_of(live.step([cut(samples, 0.3, 4.0, draft=draft)])[0]) == right
+
+
+def test_a_prefix_is_not_said_again(live: HypothesisDecoder, samples: Samples) -> None:
+    plain = live.step([cut(samples, 0.3, 4.0)])[0]
+    prefix = tuple(token for word in plain.words[:3] for token in word.tokens)
+    rest = live.step([cut(samples, 0.3, 4.0, prefix=prefix)])[0]
+    assert text_of(rest).split() == text_of(plain).split()[3:]
+
+
+def test_rows_of_a_batch_do_not_touch_each_other(live: HypothesisDecoder, samples: Samples) -> None:
+    one, other = cut(samples, 0.3, 4.0), cut(samples, 4.2, 9.6, language=None)
+    together = live.step([one, other, one])
+    assert tokens_of(together[0]) == tokens_of(together[2]) == tokens_of(live.step([one])[0])
+    assert tokens_of(together[1]) == tokens_of(live.step([other])[0])
+    assert together[1].language == "en"
+
+
+@pytest.mark.parametrize("loudness", [0.005, 0.1])
+def test_what_is_heard_in_noise_is_not_believed(live: HypothesisDecoder, loudness: float) -> None:
+    """Should voice activity ever take noise for speech."""
+    noise = np.random.default_rng(0).normal(0, loudness, 3 * SAMPLE_RATE).astype(np.float32)
+    hypothesis = live.step([Request(noise, 0.0, "en", "transcribe")])[0]
+    assert LivePolicy().update(hypothesis, len(noise), True).committed == ()
+
+
+def test_a_window_beyond_the_models_context_is_an_error(base_model: Any) -> None:
+    decoder = Decoder(base_model, "float32")
+    encoder = WindowEncoder(base_model, decoder, "float32")
+    with pytest.raises(ValueError, match="does not fit"):
+        encoder.window(np.zeros(30 * SAMPLE_RATE, np.float32))
