@@ -52,7 +52,10 @@ class _Reader:
 
     def text(self) -> str:
         (size,) = struct.unpack("<H", self.take(2))  # counts the closing zero byte
-        return bytes(self.take(size)).removesuffix(b"\0").decode()
+        try:
+            return bytes(self.take(size)).removesuffix(b"\0").decode()
+        except UnicodeDecodeError as error:
+            raise FormatError(f"the name before byte {self._offset} is no text") from error
 
     def finished(self) -> bool:
         return self._offset == len(self._data)
@@ -86,13 +89,19 @@ def read(data: bytes) -> dict[str, NDArray[np.generic]]:
         kind = reader.uint8()
         if kind >= len(TYPES):
             raise FormatError(f"{name} has the unknown type {kind}")
-        values = np.frombuffer(reader.take(reader.uint32()), dtype=TYPES[kind])
+        stored = reader.take(reader.uint32())
+        if len(stored) % np.dtype(TYPES[kind]).itemsize:
+            raise FormatError(f"{name} has half a number in its {len(stored)} bytes")
+        values = np.frombuffer(stored, dtype=TYPES[kind])
         if values.size != int(np.prod(shape, dtype=np.int64)):
             raise FormatError(f"{name} has {values.size} values for the shape {shape}")
         tensors[name] = values.reshape(shape)
     for _ in range(reader.uint32()):
         alias = reader.text()
-        tensors[alias] = tensors[reader.text()]
+        name = reader.text()
+        if name not in tensors:
+            raise FormatError(f"{alias} stands for {name}, which is not in the file")
+        tensors[alias] = tensors[name]
     if not reader.finished():
         raise FormatError("bytes are left over after the last field")
     return tensors
@@ -109,12 +118,14 @@ def checkpoint(tensors: Tensors) -> dict[str, object]:
         weights keep their dtype (float16 in the files known; the model that is loaded from them is float32).
 
     Raises:
-        FormatError: a tensor that a Whisper model needs is not there.
+        FormatError: a tensor that a Whisper model needs is not there, or has a shape that none has.
     """
     try:
         return _checkpoint(tensors)
     except KeyError as missing:
         raise FormatError(f"the tensor {missing} is not in the file") from missing
+    except (IndexError, TypeError, ValueError) as error:
+        raise FormatError(f"a tensor has a shape that no Whisper model has ({error})") from error
 
 
 def _checkpoint(tensors: Tensors) -> dict[str, object]:
