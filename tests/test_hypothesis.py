@@ -111,3 +111,11 @@ def test_a_window_beyond_the_models_context_is_an_error(base_model: Any) -> None
     encoder = WindowEncoder(base_model, decoder, "float32")
     with pytest.raises(ValueError, match="does not fit"):
         encoder.window(np.zeros(30 * SAMPLE_RATE, np.float32))
+
+
+def test_half_precision_hears_the_same(base_model: Any, samples: Samples) -> None:
+    """What a GPU runs, on the processor: every product and state in float16."""
+    decoder = Decoder(base_model, "float16")
+    half = HypothesisDecoder(WindowEncoder(base_model, decoder, "float16"), decoder, Vocabulary(base_model))
+    said = text_of(half.step([cut(samples, 0.3, 4.0, language=None)])[0])
+    assert said.strip().rstrip(".").lower() == "good morning and thank you for calling the garden library"

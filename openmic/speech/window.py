@@ -22,7 +22,10 @@ from openmic.speech.draft import Draft
 from openmic.speech.vocabulary import Vocabulary
 
 Steps = Generator[None, None, None]
-DRAFT_TOKENS = 32  # expected tokens that are checked in one pass
+MOST_DRAFT, LEAST_DRAFT = (
+    32,
+    3,
+)  # expected tokens checked in one pass: more after one that was right, fewer after others
 MAX_INITIAL_TIMESTAMP = 50  # a window's first timestamp is at most 1.0 s in, in units of 0.02 s
 
 
@@ -119,7 +122,8 @@ def decode(
     sampled: list[int] = []
     total, no_speech = 0.0, 0.0
     most = min(context // 2, context + 1 - len(feed))  # tokens, as openai-whisper's sample_len and context allow
-    first, guesses = True, draft.next(min(DRAFT_TOKENS, most - 1))
+    span = MOST_DRAFT
+    first, guesses = True, draft.next(min(span, most - 1))
     while len(sampled) < most:
         fed = row.length + len(feed)
         hidden = decoder.forward([row], [[*feed, *guesses]])[0]
@@ -142,8 +146,10 @@ def decode(
             row.length = fed + place
             if len(sampled) >= most or guesses[place : place + 1] != [token]:
                 break
+        if guesses:
+            span = min(2 * span, MOST_DRAFT) if place == len(guesses) else max(place, LEAST_DRAFT)
         feed = sampled[-1:]
-        guesses = draft.next(min(DRAFT_TOKENS, most - len(sampled), context - row.length - 1)) if most else []
+        guesses = draft.next(min(span, most - len(sampled), context - row.length - 1)) if most else []
         yield
     text = tokenizer.decode(sampled).strip()
     return WindowResult(
