@@ -57,9 +57,9 @@ def base_model() -> Any:
     return model
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def engine() -> Iterator[Any]:
-    """A running engine with the real ``base`` weights."""
+    """A running engine with the real ``base`` weights; it stops with the module, whose threads others count."""
     from openmic.speech.load import load_engine
 
     engine = load_engine(Settings(model="base"))

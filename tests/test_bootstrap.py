@@ -271,14 +271,14 @@ def test_supported_pythons(version: tuple[int, int]) -> None:
 
 
 def test_an_old_python_gets_a_sentence_not_a_traceback(project: Path) -> None:
-    for name in ("python3.10", "python3.9", "python3.8"):
-        path = shutil.which(name)
-        if path and subprocess.run([path, "--version"], capture_output=True).returncode == 0:
-            refused = bootstrap(project, "demo", python=path)
-            assert refused.returncode == 2
-            assert refused.stderr.strip().startswith(f"This Python is {name.removeprefix('python')}.")
-            return
-    pytest.skip("this machine has no Python older than 3.11")
+    """The interpreter says that it is an older one; the rest of the way is the real one."""
+    code = (
+        "import runpy, sys; sys.version_info = (3, 9, 18, 'final', 0); sys.argv = ['colab_bootstrap.py', 'demo']; "
+        "runpy.run_path('colab_bootstrap.py', run_name='__main__')"
+    )
+    refused = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 2
+    assert refused.stderr.strip().startswith("This Python is 3.9.")
 
 
 def test_requirements_are_read_without_comments_and_with_markers(tmp_path: Path) -> None:

@@ -80,6 +80,45 @@ def test_words_that_never_agree_are_committed_in_the_end() -> None:
     assert text_of(update.committed) == "won too tree"
 
 
+def full_stop(word: TimedWord) -> TimedWord:
+    return TimedWord(word.text + ".", (*word.tokens, 13), word.start, word.end, word.probability, ".", 1)
+
+
+def test_a_full_stop_after_the_last_word_is_not_promised_before_speech_has_ended() -> None:
+    """Fed back as committed, it would tell the decoder that nothing follows, and live text would stand still."""
+    policy = LivePolicy()
+    said = Hypothesis((*words("it was"), full_stop(words("therefore", 0.8)[0])), "en", 0.0, -0.2, False)
+    policy.update(said, 2 * SAMPLE_RATE, False)
+    update = policy.update(said, 2 * SAMPLE_RATE, False)
+    assert text_of(update.committed) == "it was therefore"
+    assert text_of(update.live) == "."
+    mark = Hypothesis(policy.previous, "en", 0.0, -0.2, False)
+    for _ in range(2):
+        assert policy.update(mark, 2 * SAMPLE_RATE, False).committed == ()
+    assert text_of(policy.update(mark, 2 * SAMPLE_RATE, True).committed) == "."
+
+
+def test_a_full_stop_inside_is_promised_with_its_word() -> None:
+    policy = LivePolicy()
+    said = Hypothesis((full_stop(words("well")[0]), *words("then now", 0.5)), "en", 0.0, -0.2, False)
+    policy.update(said, round(1.3 * SAMPLE_RATE), False)
+    update = policy.update(said, round(1.3 * SAMPLE_RATE), False)
+    assert text_of(update.committed) == "well. then"
+
+
+def test_committed_words_that_block_the_decoder_leave_the_window() -> None:
+    policy = LivePolicy()
+    for _ in range(2):
+        step(policy, "ask not", 1.5)
+    nothing = Hypothesis((), "en", 0.0, -0.2, False)
+    policy.update(nothing, 2 * SAMPLE_RATE, False)
+    assert policy.prefix
+    policy.update(nothing, 3 * SAMPLE_RATE, False)
+    assert policy.prefix == []
+    assert policy.window_start == round(0.8 * SAMPLE_RATE)
+    assert len(policy.context) == 2
+
+
 def test_far_behind_one_hypothesis_is_enough() -> None:
     update = step(LivePolicy(), "one two three", 1.9, behind=True)
     assert text_of(update.committed) == "one two"

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
+import numba
 import torch
 
 from openmic.audio.types import SAMPLE_RATE
@@ -124,6 +125,7 @@ class WhisperEngine:
             self._condition.notify()
 
     def _run(self) -> None:
+        numba.set_num_threads(1)  # for whisper's time warping: it is too small to be shared out
         with torch.inference_mode():
             while not self._closing:
                 with self._condition:

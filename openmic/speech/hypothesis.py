@@ -31,13 +31,33 @@ MEDIAN_FILTER_FRAMES = 7  # as openai-whisper's find_alignment
 
 @dataclass(frozen=True, slots=True)
 class TimedWord:
-    """A word of a hypothesis, its tokens, its times in seconds on the stream's clock, and its probability."""
+    """A word of a hypothesis with the punctuation behind it.
+
+    Attributes:
+        text: as it is shown, with its leading space and its ``mark``.
+        tokens: of ``text``; the last ``mark_tokens`` of them are the mark's.
+        start, end: seconds on the stream's clock.
+        probability: 0..1.
+        mark: punctuation behind the word, often none.
+        mark_tokens: how many tokens it has.
+    """
 
     text: str
     tokens: tuple[int, ...]
     start: float
     end: float
     probability: float
+    mark: str = ""
+    mark_tokens: int = 0
+
+    def parted(self) -> tuple[TimedWord, TimedWord]:
+        """The word alone, and its mark as a word of its own at its end."""
+        stem = self.text[: len(self.text) - len(self.mark)]
+        place = len(self.tokens) - self.mark_tokens
+        return (
+            TimedWord(stem, self.tokens[:place], self.start, self.end, self.probability),
+            TimedWord(self.mark, self.tokens[place:], self.end, self.end, self.probability),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,11 +227,18 @@ class HypothesisDecoder:
         jumps = np.pad(np.diff(text_places), (1, 0), constant_values=1).astype(bool)
         times = frame_places[jumps] * FRAME_SECONDS + request.start
         words, place = [], known
-        for text, group in self._vocabulary.words(tokens[known:], language):
-            last = place + len(group)
-            logprobs = state.logprobs[place - known : last - known]
+        for stem, stem_tokens, mark, mark_tokens in self._vocabulary.words(tokens[known:], language):
+            last = place + len(stem_tokens) + len(mark_tokens)
             words.append(
-                TimedWord(text, tuple(group), float(times[place]), float(times[last]), float(np.exp(logprobs).mean()))
+                TimedWord(
+                    text=stem + mark,
+                    tokens=(*stem_tokens, *mark_tokens),
+                    start=float(times[place]),
+                    end=float(times[last]),
+                    probability=float(np.exp(state.logprobs[place - known : last - known]).mean()),
+                    mark=mark,
+                    mark_tokens=len(mark_tokens),
+                )
             )
             place = last
         return tuple(words)

@@ -23,6 +23,7 @@ KEEP_SECONDS = 2.0  # committed audio kept in front of the unstable words when t
 SLIDE_SECONDS = 8.0  # a window longer than this slides as soon as it can
 NO_SPEECH = 0.6  # with LOW_LOGPROB: the window holds no speech (openai-whisper's thresholds)
 LOW_LOGPROB = -1.0
+STALL_SECONDS = 2.0  # of speech after which nothing is heard: the committed words in the window are in the way
 PATIENCE_SECONDS = 5.0  # words that are older than this are committed even if hypotheses never agree on them
 
 
@@ -77,7 +78,12 @@ class LivePolicy:
             committed = tuple(word for word in words if word.end < end - 1.0) or words[:-1]
         else:
             committed = self._stable(words, end)
-        self.previous = words[len(committed) :]
+        words = words[len(committed) :]
+        if committed and committed[-1].mark and not words and not endpoint:
+            *before, last = committed
+            word, mark = last.parted()  # a committed full stop would tell the decoder that nothing follows
+            committed, words = (*before, word), (mark,)
+        self.previous = words
         self.prefix.extend(committed)
         if endpoint:
             self._restart(audio_end)
@@ -106,7 +112,8 @@ class LivePolicy:
         count = 0
         for place, word in enumerate(words):
             old_enough = word.end < end - PATIENCE_SECONDS
-            if word.end > end - GUARD_SECONDS or not (place < agreed or old_enough):
+            certain = place < agreed or old_enough
+            if word.end > end - GUARD_SECONDS or not certain or not _spelled(word):
                 break
             count += 1
         return tuple(words[:count])
@@ -118,7 +125,15 @@ class LivePolicy:
         self.window_start = audio_end
 
     def _slide(self, audio_end: int) -> None:
-        """Move the window's start to a pause between committed words, once it is long."""
+        """Move a long window to a pause between committed words, or behind them if nothing is heard after them."""
+        last = self.prefix[-1].end if self.prefix else 0.0
+        if (
+            last
+            and not any(_spelled(word) for word in self.previous)
+            and audio_end / SAMPLE_RATE - last > STALL_SECONDS
+        ):
+            self._restart(round(last * SAMPLE_RATE))
+            return
         if audio_end - self.window_start <= SLIDE_SECONDS * SAMPLE_RATE:
             return
         latest = (self.previous[0].start if self.previous else audio_end / SAMPLE_RATE) - KEEP_SECONDS

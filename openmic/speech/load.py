@@ -67,6 +67,8 @@ def load_engine(settings: Settings, progress: ProgressCallback = silent) -> Whis
     final = FinalModel(name, model, exact, vocabulary, sketcher, settings.final_beam_size)
     progress(loading, 1.0)
     _warm_up(hypotheses, final, progress)
+    if device.type == "cpu":
+        torch.set_num_threads(settings.cpu_threads or os.cpu_count() or 1)  # numba has set its own number meanwhile
     info = ModelInfo(name, str(device), str(exact.dtype).removeprefix("torch."), vocabulary.multilingual)
     return WhisperEngine(info, hypotheses, final, settings.live_step_seconds, settings.live_window_seconds)
 

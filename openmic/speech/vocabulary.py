@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 from whisper.model import Whisper
 from whisper.tokenizer import Tokenizer, get_tokenizer
 
 from openmic.speech.problems import PROBLEMS
 from openmic.speech.types import SpeechOptions, Task
+
+
+class WordTokens(NamedTuple):
+    """A word and the punctuation behind it: texts and tokens of both."""
+
+    stem: str
+    tokens: list[int]
+    mark: str = ""
+    mark_tokens: list[int] = []  # noqa: RUF012  (never changed)
 
 
 class Vocabulary:
@@ -66,15 +76,21 @@ class Vocabulary:
         """What a window may not begin with: a lone space."""
         return list(self.any.encode(" "))
 
-    def words(self, tokens: Sequence[int], language: str | None) -> list[tuple[str, list[int]]]:
-        """Split text tokens into words with their tokens; punctuation stays with the word before it."""
+    def words(self, tokens: Sequence[int], language: str | None) -> list[WordTokens]:
+        """Split text tokens into words; punctuation stays with the word before it, or at the start the one after it."""
         tokenizer = self.tokenizer(language, "transcribe")
         texts, groups = tokenizer.split_to_word_tokens(list(tokens))
-        words: list[tuple[str, list[int]]] = []
+        words: list[WordTokens] = []
         for text, group in zip(texts, groups, strict=True):
-            glued = words and not text.startswith(" ") and not any(c.isalnum() for c in text)
-            if glued or (words and not any(c.isalnum() for c in words[-1][0])):
-                words[-1] = (words[-1][0] + text, words[-1][1] + group)
+            last = words[-1] if words else None
+            if last and not text.startswith(" ") and not _is_spoken(text):
+                words[-1] = WordTokens(last.stem, last.tokens, last.mark + text, [*last.mark_tokens, *group])
+            elif last and not _is_spoken(last.stem):
+                words[-1] = WordTokens(last.stem + last.mark + text, [*last.tokens, *last.mark_tokens, *group])
             else:
-                words.append((text, group))
+                words.append(WordTokens(text, group))
         return words
+
+
+def _is_spoken(text: str) -> bool:
+    return any(c.isalnum() for c in text)
