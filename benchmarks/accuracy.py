@@ -11,15 +11,15 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
-from dataclasses import dataclass
 
 import torch
 import whisper
 
+from benchmarks.live_quality import GrowingRecording
 from benchmarks.measures import word_error_rate
 from benchmarks.reading import joined_samples
 from benchmarks.recordings import Clip, jfk_clip, reading_clips, sample_clips, shared_folder
-from openmic.audio.types import SAMPLE_RATE, Samples
+from openmic.audio.types import SAMPLE_RATE
 from openmic.settings import Settings
 from openmic.speech.engine import WhisperEngine
 from openmic.speech.final import FinalPass
@@ -27,24 +27,9 @@ from openmic.speech.load import load_engine
 from openmic.speech.types import FinalText, SpeechOptions
 
 
-@dataclass(slots=True)
-class Heard:
-    """A recording of which the first ``length`` samples have been said."""
-
-    samples: Samples
-    length: int = 0
-
-    def __len__(self) -> int:
-        return self.length
-
-    def read(self, start: int, stop: int) -> Samples:
-        """See ``openmic.speech.types.Recording``."""
-        return self.samples[max(0, start) : max(0, min(stop, self.length))]
-
-
 def progressive(engine: WhisperEngine, clip: Clip) -> FinalText:
     """Walk a recording while it grows by a second at a time."""
-    heard = Heard(clip.samples)
+    heard = GrowingRecording(clip.samples)
     final = FinalPass(engine._final, heard, SpeechOptions())
     walk = final.walk()
     with torch.inference_mode():

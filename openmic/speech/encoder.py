@@ -27,7 +27,7 @@ from openmic.speech.precision import Precision, linear
 
 FRAME_SECONDS = 2 * HOP_LENGTH / SAMPLE_RATE  # 0.02 s: one encoder state stands for two mel frames
 PAD_SECONDS = 0.5  # silence encoded with the window, so that its last word ends inside it
-TAIL_STATES = 200  # of the tail behind the window; more change nothing, none makes the decoder loop
+TAIL_STATES = 200  # of the tail behind the window; without it the decoder loops, more hardly change anything
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from openmic.speech.draft import Draft
 from openmic.speech.vocabulary import Vocabulary
 
 Steps = Generator[None, None, None]
-MOST_DRAFT, LEAST_DRAFT = (
+MOST_DRAFT = 32  # expected tokens that are checked in one pass: more after a pass that was right,
+LEAST_DRAFT = 3  # fewer after one that was not
     32,
     3,
 )  # expected tokens checked in one pass: more after one that was right, fewer after others
