@@ -24,9 +24,6 @@ from openmic.speech.vocabulary import Vocabulary
 Steps = Generator[None, None, None]
 MOST_DRAFT = 32  # expected tokens that are checked in one pass: more after a pass that was right,
 LEAST_DRAFT = 3  # fewer after one that was not
-    32,
-    3,
-)  # expected tokens checked in one pass: more after one that was right, fewer after others
 MAX_INITIAL_TIMESTAMP = 50  # a window's first timestamp is at most 1.0 s in, in units of 0.02 s
 
 
