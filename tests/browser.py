@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-import pytest
 from playwright.sync_api import Browser, Playwright
 
 # Runs as root in a container, draws without a GPU, and looks for nothing outside this machine.
@@ -25,11 +24,11 @@ FLAGS = (
 
 
 def chromium() -> str:
-    """Path of the Chromium on this machine; skips the test where there is none."""
+    """Path of the Chromium on this machine; `python colab_bootstrap.py test` installs one."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if path := shutil.which(name):
             return path
-    pytest.skip("no Chromium on PATH")
+    raise FileNotFoundError("no Chromium on PATH: `python colab_bootstrap.py test` installs one")
 
 
 @contextmanager
