@@ -13,7 +13,6 @@ from typing import NoReturn
 
 from starlette.websockets import WebSocket
 
-from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
 from openmic.server.auth import check_token, handshake_token
 from openmic.server.messages import (
@@ -39,8 +38,8 @@ from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
 from openmic.sessions.registry import Sessions
 from openmic.sessions.session import Session
 from openmic.sessions.state import State
+from openmic.sessions.types import AudioFormat, SpeechOptions
 from openmic.settings import Settings
-from openmic.speech.types import SpeechOptions
 
 logger = logging.getLogger(__name__)
 

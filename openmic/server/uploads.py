@@ -15,8 +15,6 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from openmic.audio.decoder import AudioFormat
-from openmic.audio.problems import PROBLEMS as AUDIO_PROBLEMS
 from openmic.errors import OpenmicError
 from openmic.server.http import require_token
 from openmic.server.problems import PROBLEMS
@@ -25,7 +23,7 @@ from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
 from openmic.sessions.registry import Sessions
 from openmic.sessions.session import Session
 from openmic.sessions.subtitles import Cue, to_subtitles
-from openmic.speech.types import FinalText, SpeechOptions, Task
+from openmic.sessions.types import AUDIO_PROBLEMS, AudioFormat, FinalText, SpeechOptions, Task
 
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 CHUNK_BYTES = 65_536

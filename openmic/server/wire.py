@@ -30,7 +30,7 @@ from openmic.server.problems import PROBLEMS
 from openmic.sessions.events import Committed, Ended, Failed, Finalised, Heard, Live, Replaced, SessionEvent, Warned
 from openmic.sessions.problems import ServerFull
 from openmic.sessions.snapshot import SessionSnapshot
-from openmic.speech.types import CommittedText, FinalText, Segment, Word
+from openmic.sessions.types import CommittedText, FinalText, Segment, Word
 
 CLIENT_MESSAGE: TypeAdapter[ClientMessage] = TypeAdapter(ClientMessage)
 SHOWN_CHARACTERS = 40  # of a client's own text in an error

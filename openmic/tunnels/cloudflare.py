@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import re
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ import psutil
 
 from openmic.errors import OpenmicError
 from openmic.progress import ProgressCallback, silent
+from openmic.tunnels.agent_tunnel import AgentTunnel
 from openmic.tunnels.agents import KILL_SECONDS, AgentFolder, end_process
 from openmic.tunnels.problems import PROBLEMS
 from openmic.tunnels.redaction import quote
@@ -32,36 +32,18 @@ _NO_NETWORK = re.compile(
 _TIMESTAMP = re.compile(r"^\S+Z (?:INF|WRN|ERR) ")
 
 
-class CloudflareTunnel:
+class CloudflareTunnel(AgentTunnel):
     """An open quick tunnel and the program that serves it; see ``Tunnel``."""
 
     name = "Cloudflare quick tunnel"
     expires: str | None = CLOUDFLARE_EXPIRES
 
     def __init__(self, public_url: str, output: _Output, folder: AgentFolder) -> None:
-        self.public_url = public_url
+        super().__init__(public_url, output.proc, folder)
         self._output = output
-        self._folder = folder
-        self._closing = threading.Lock()
-        self._closed = False
-        atexit.register(self.close)
 
-    def __repr__(self) -> str:
-        return f"<CloudflareTunnel {self.public_url}>"
-
-    def alive(self) -> bool:
-        """Whether cloudflared still runs."""
-        return self._output.proc.poll() is None
-
-    def close(self) -> None:
-        """End cloudflared and remove its folder; again: nothing."""
-        with self._closing:
-            if self._closed:
-                return
-            self._closed = True
-            atexit.unregister(self.close)
-            self._output.end()
-            self._folder.remove()
+    def _end(self) -> None:
+        self._output.end()
 
 
 def cloudflared_program(path: Path | None) -> Path:

@@ -8,7 +8,6 @@ configuration, never in the command line, which everybody on the machine can rea
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import json
 import shlex
@@ -23,6 +22,7 @@ from pyngrok.log import NgrokLog
 
 from openmic.errors import OpenmicError
 from openmic.progress import ProgressCallback, silent
+from openmic.tunnels.agent_tunnel import AgentTunnel
 from openmic.tunnels.agents import KILL_SECONDS, TERMINATE_SECONDS, AgentFolder, end_process
 from openmic.tunnels.ngrok_errors import explain
 from openmic.tunnels.problems import PROBLEMS
@@ -37,7 +37,7 @@ ENDPOINT = "openmic"
 _STDERR = "stderr.log"
 
 
-class NgrokTunnel:
+class NgrokTunnel(AgentTunnel):
     """An open ngrok endpoint and the agent that serves it; see ``Tunnel``."""
 
     name = "ngrok"
@@ -46,35 +46,18 @@ class NgrokTunnel:
     def __init__(
         self, public_url: str, agent: process.NgrokProcess, log_reader: threading.Thread, folder: AgentFolder
     ) -> None:
-        self.public_url = public_url.rstrip("/")
+        super().__init__(public_url.rstrip("/"), agent.proc, folder)
         self._agent = agent
-        self._folder = folder
-        self._closing = threading.Lock()
-        self._closed = False
         self._log_reader = log_reader
-        atexit.register(self.close)
 
-    def __repr__(self) -> str:
-        return f"<NgrokTunnel {self.public_url}>"
-
-    def alive(self) -> bool:
-        """Whether the agent still runs."""
-        return self._agent.proc.poll() is None
-
-    def close(self) -> None:
-        """Sign off at ngrok, end the agent, and remove its folder; again: nothing."""
-        with self._closing:
-            if self._closed:
-                return
-            self._closed = True
-            atexit.unregister(self.close)
-            config = self._agent.pyngrok_config
-            config.request_timeout = SIGN_OFF_SECONDS
-            with contextlib.suppress(Exception):  # ending the agent closes the endpoint too, only later
-                ngrok.disconnect(self.public_url, config)
-            _end(self._agent)
-            self._log_reader.join(KILL_SECONDS)
-            self._folder.remove()
+    def _end(self) -> None:
+        """Sign off at ngrok, then end the agent."""
+        config = self._agent.pyngrok_config
+        config.request_timeout = SIGN_OFF_SECONDS
+        with contextlib.suppress(Exception):  # ending the agent closes the endpoint too, only later
+            ngrok.disconnect(self.public_url, config)
+        _end(self._agent)
+        self._log_reader.join(KILL_SECONDS)
 
 
 def open_ngrok(
