@@ -216,3 +216,7 @@ def _check(arguments: argparse.Namespace) -> int:
         raise PROBLEMS.error("no_bootstrap")
     bootstrap = importlib.import_module("colab_bootstrap")
     return int(bootstrap.main(["check"]) or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
