@@ -207,7 +207,9 @@ class WhisperEngine:
         deadline = time.monotonic() + SLICE_SECONDS
         try:
             for pause in stream.walk:
-                if pause == "waiting" or time.monotonic() > deadline:
+                now = time.monotonic()
+                if pause == "waiting" or now > deadline:
+                    stream.tell_progress(now)
                     return
             result = stream.final.result()
         except Exception as error:

@@ -6,13 +6,17 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from whisper.audio import HOP_LENGTH
+
 from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.errors import OpenmicError
+from openmic.speech.encoder import Settled
 from openmic.speech.final import FinalPass, Walk
 from openmic.speech.hypothesis import Hypothesis, Request, TimedWord
 from openmic.speech.live import LivePolicy, Update
 from openmic.speech.types import (
     CommittedText,
+    FinalProgress,
     LiveText,
     OnEvent,
     Recording,
@@ -24,6 +28,8 @@ from openmic.speech.types import (
 
 LANGUAGE_SECONDS = 3.0  # a detected language is kept once it was heard for this long
 SKIP_BACKLOG_SECONDS = 30.0  # live text this far behind is given up once the client has stopped: the final is next
+PROGRESS_SECONDS = 1.0  # between two words about how far the final pass is
+FAR_BEHIND_SECONDS = 60.0  # a final pass this far behind says so while audio still comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,8 @@ class EngineStream:
     step_samples: int
     window_samples: int
     policy: LivePolicy = field(default_factory=LivePolicy)
+    settled: Settled = field(default_factory=Settled)
+    _settled_from: int = 0
     finished: bool = False
     abandoned: bool = False
     over: bool = False
@@ -78,6 +86,7 @@ class EngineStream:
     _flush_at: int | None = None
     _stepped_to: int = 0
     _showing: bool = False
+    _told_progress_at: float | None = None
 
     def heard(self, boundaries: Sequence[SpeechBoundary]) -> None:
         """See ``SpeechStream.heard``."""
@@ -125,6 +134,9 @@ class EngineStream:
     def request(self, plan: Plan) -> Request:
         """What the decoder needs for ``plan``."""
         policy = self.policy
+        if plan.start != self._settled_from:
+            self._settled_from = plan.start
+            self.settled.clear()
         return Request(
             samples=self.recording.read(plan.start, plan.end),
             start=plan.start / SAMPLE_RATE,
@@ -133,6 +145,7 @@ class EngineStream:
             context=tuple(policy.context),
             prefix=policy.prefix_tokens(),
             draft=policy.draft_tokens(),
+            settled=self.settled,
         )
 
     def needs_decoding(self, plan: Plan) -> bool:
@@ -159,9 +172,24 @@ class EngineStream:
         if not self.abandoned:
             self.on_event(event)
 
+    def tell_progress(self, now: float) -> None:
+        """Say how far the final pass is, once it is waited for or far behind; ``now`` is monotonic, in seconds."""
+        total = len(self.recording) / SAMPLE_RATE
+        walked = min(total, self.final.seek * HOP_LENGTH / SAMPLE_RATE)
+        wanted = self.finished or total - walked > FAR_BEHIND_SECONDS
+        if not wanted or self._told_progress_at is None:  # what is over within a second needs no word
+            self._told_progress_at = now
+        elif now - self._told_progress_at >= PROGRESS_SECONDS:
+            self._told_progress_at = now
+            self.send(FinalProgress(walked, total))
+
     def waiting_seconds(self) -> float:
         """Speech that no live step has seen yet."""
         return max(0, len(self.recording) - self._stepped_to) / SAMPLE_RATE if self.speaking else 0.0
+
+    @property
+    def _language(self) -> str | None:
+        return self.options.language or self.policy.language
 
     def _begin_utterance(self) -> bool:
         while self._boundaries:
@@ -186,7 +214,7 @@ class EngineStream:
             self.final.heard.extend((word.start, word.tokens) for word in update.committed)
             words = tuple(Word(w.text, w.start, w.end, w.probability) for w in update.committed)
             text = "".join(word.word for word in words)
-            self.send(CommittedText(text, words[0].start, words[-1].end, words))
+            self.send(CommittedText(text, words[0].start, words[-1].end, words, self._language))
         self._show(update.live, plan.end)
         if plan.endpoint:
             self._end_utterance(plan.end)
@@ -214,6 +242,7 @@ class EngineStream:
                 end=words[-1].end if words else seconds,
                 audio_seconds=seconds,
                 lag=max(0.0, len(self.recording) / SAMPLE_RATE - seconds),
+                language=self._language,
             )
         )
 

@@ -71,6 +71,7 @@ class LiveText:
         start, end: seconds on the stream's clock.
         audio_seconds: how much audio had been heard when this step began.
         lag: seconds of audio that arrived since, and are not in this text.
+        language: ISO 639-1, asked for or detected; None until enough speech was heard to tell.
     """
 
     text: str
@@ -78,16 +79,34 @@ class LiveText:
     end: float
     audio_seconds: float
     lag: float
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CommittedText:
-    """Words that are never taken back; ``text`` is exactly what ``words`` spell, to append to the transcript."""
+    """Words that are never taken back; ``text`` is exactly what ``words`` spell, to append to the transcript.
+
+    ``language`` is that of ``LiveText``.
+    """
 
     text: str
     start: float
     end: float
     words: tuple[Word, ...]
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FinalProgress:
+    """How far the final pass is, about once a second while it has much to do or its text is waited for.
+
+    Attributes:
+        walked_seconds: audio that it has done with.
+        total_seconds: audio that there is; it may still grow.
+    """
+
+    walked_seconds: float
+    total_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +127,7 @@ class SpeechFailed:
     error: OpenmicError
 
 
-SpeechEvent = LiveText | CommittedText | FinalText | SpeechFailed
+SpeechEvent = LiveText | CommittedText | FinalProgress | FinalText | SpeechFailed
 OnEvent = Callable[[SpeechEvent], None]
 """Called from the engine's thread; must return at once and raise nothing."""
 
