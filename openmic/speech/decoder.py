@@ -10,7 +10,8 @@ Equal to openai-whisper's ``TextDecoder`` up to rounding (``tests/test_decoder.p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -35,20 +36,31 @@ class CrossKeys:
 
 @dataclass(slots=True)
 class Row:
-    """One row's decoder state: what it attends to, and the keys and values of the tokens fed so far.
+    """One row's decoder state, as its user sees it.
+
+    Attributes:
+        capacity: how many tokens it holds.
+        length: tokens fed so far; set it back to forget the last ones.
+    """
+
+    capacity: int
+    length: int = 0
+
+
+@dataclass(slots=True)
+class OwnRow(Row):
+    """A row with tensors of its own: what it attends to, and the keys and values of the tokens fed so far.
 
     Attributes:
         cross: its cross-attention keys and values.
-        length: tokens fed so far; set it back to forget the last ones.
         keys, values: per layer, shape (heads, capacity, head_width).
         queries: the alignment layers' cross-attention queries of each token fed, shape (heads, capacity, head_width).
     """
 
-    cross: CrossKeys
-    keys: list[Tensor]
-    values: list[Tensor]
-    queries: dict[int, Tensor]
-    length: int = 0
+    cross: CrossKeys = field(kw_only=True)
+    keys: list[Tensor] = field(kw_only=True)
+    values: list[Tensor] = field(kw_only=True)
+    queries: dict[int, Tensor] = field(kw_only=True)
 
 
 class _Layer:
@@ -105,16 +117,17 @@ class Decoder:
 
     def row(self, cross: CrossKeys, capacity: int | None = None) -> Row:
         """An empty row that attends to ``cross`` and holds up to ``capacity`` tokens (default: the text context)."""
-        shape = (self.heads, capacity or self.context, self.head_width)
+        places = capacity or self.context
 
         def empty() -> Tensor:
-            return torch.empty(shape, device=self.device, dtype=self.dtype)
+            return torch.empty((self.heads, places, self.head_width), device=self.device, dtype=self.dtype)
 
-        return Row(
-            cross,
-            [empty() for _ in self.layers],
-            [empty() for _ in self.layers],
-            {layer: empty() for layer in self.alignment_heads},
+        return OwnRow(
+            places,
+            cross=cross,
+            keys=[empty() for _ in self.layers],
+            values=[empty() for _ in self.layers],
+            queries={layer: empty() for layer in self.alignment_heads},
         )
 
     def forward(self, rows: Sequence[Row], tokens: Sequence[Sequence[int]]) -> list[Tensor]:
@@ -124,17 +137,15 @@ class Decoder:
             ValueError: a row has no room for its tokens.
         """
         counts = [len(row_tokens) for row_tokens in tokens]
-        spans = [(row, row.length, count) for row, count in zip(rows, counts, strict=True)]
-        for row, start, count in spans:
-            if start + count > row.keys[0].shape[1]:
-                raise ValueError(f"{start} + {count} tokens do not fit into {row.keys[0].shape[1]}")
+        spans = [(row, row.length, count) for row, count in zip(cast(Sequence[OwnRow], rows), counts, strict=True)]
+        check_room(rows, counts)
         with threads_for(sum(counts)):
             x = self._layers_of(spans, tokens)
         for row, start, count in spans:
             row.length = start + count
         return list(torch.split(x, counts))
 
-    def _layers_of(self, spans: Sequence[tuple[Row, int, int]], tokens: Sequence[Sequence[int]]) -> Tensor:
+    def _layers_of(self, spans: Sequence[tuple[OwnRow, int, int]], tokens: Sequence[Sequence[int]]) -> Tensor:
         flat = torch.tensor([token for row_tokens in tokens for token in row_tokens], device=self.device)
         places = torch.cat([torch.arange(start, start + count) for _, start, count in spans]).to(self.device)
         x = F.embedding(flat, self.embedding) + self.positions[places]
@@ -150,6 +161,25 @@ class Decoder:
         """Scores over the vocabulary for hidden states of shape (n, n_text_state); float32, shape (n, n_vocab)."""
         return self.vocabulary(hidden).float()
 
+    def choose(self, rows: Sequence[Row], tokens: Sequence[int], never: Tensor) -> tuple[list[int], list[float]]:
+        """Feed each row one token and take the likeliest next one.
+
+        Args:
+            rows: of the batch.
+            tokens: the one each row is fed.
+            never: tokens that are not taken, shape (n,), int64.
+
+        Returns:
+            For each row the token, and its log-probability among those that may be taken.
+
+        Raises:
+            ValueError: a row has no room for its token.
+        """
+        scores = self.logits(torch.cat(self.forward(rows, [[token] for token in tokens])))
+        scores[:, never] = -torch.inf
+        best, chosen = scores.max(dim=-1)
+        return chosen.tolist(), (best - scores.logsumexp(dim=-1)).tolist()
+
     def attention(self, row: Row, first: int, frames: int) -> Tensor:
         """How tokens from ``first`` on attended to the first ``frames`` states, by the alignment heads.
 
@@ -158,12 +188,17 @@ class Decoder:
         """
         weights = []
         for layer, heads in self.alignment_heads.items():
-            queries = row.queries[layer][heads, first : row.length]
-            keys = row.cross.keys[layer][heads, :frames]
+            queries, keys = self._aligned(row, layer)
+            queries, keys = queries[heads, first : row.length], keys[heads, :frames]
             weights.append(queries.float() @ keys.float().transpose(-1, -2) * self.head_width**-0.5)
         return torch.cat(weights).softmax(dim=-1)
 
-    def _self_attention(self, qkv: Tensor, index: int, spans: Sequence[tuple[Row, int, int]]) -> Tensor:
+    def _aligned(self, row: Row, layer: int) -> tuple[Tensor, Tensor]:
+        """An alignment layer's queries and cross-attention keys, shapes (heads, places, head_width)."""
+        own = cast(OwnRow, row)
+        return own.queries[layer], own.cross.keys[layer]
+
+    def _self_attention(self, qkv: Tensor, index: int, spans: Sequence[tuple[OwnRow, int, int]]) -> Tensor:
         outputs, offset = [], 0
         for row, start, count in spans:
             part = qkv[offset : offset + count].view(count, 3, self.heads, self.head_width).permute(1, 2, 0, 3)
@@ -178,7 +213,7 @@ class Decoder:
             offset += count
         return torch.cat(outputs)
 
-    def _cross_attention(self, queries: Tensor, index: int, spans: Sequence[tuple[Row, int, int]]) -> Tensor:
+    def _cross_attention(self, queries: Tensor, index: int, spans: Sequence[tuple[OwnRow, int, int]]) -> Tensor:
         outputs, offset = [], 0
         for row, start, count in spans:
             part = self._split(queries[offset : offset + count])
@@ -194,3 +229,10 @@ class Decoder:
 
     def _join(self, x: Tensor) -> Tensor:
         return x.transpose(0, 1).reshape(x.shape[1], self.heads * self.head_width)
+
+
+def check_room(rows: Sequence[Row], counts: Sequence[int]) -> None:
+    """Raise ``ValueError`` if a row has no room for its tokens."""
+    for row, count in zip(rows, counts, strict=True):
+        if row.length + count > row.capacity:
+            raise ValueError(f"{row.length} + {count} tokens do not fit into {row.capacity}")
