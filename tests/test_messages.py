@@ -16,21 +16,36 @@ from openmic.errors import OpenmicError
 from openmic.server.messages import CLIENT_TYPES, Ping, Resume, Start, schema
 from openmic.server.problems import CLOSE_CODES, PROBLEMS
 from openmic.server.wire import notice, parse, to_message, to_text
-from openmic.sessions.events import Committed, Ended, Failed, Finalised, Heard, Live, Replaced, SessionEvent, Warned
+from openmic.sessions.events import (
+    Committed,
+    Ended,
+    Failed,
+    Finalised,
+    Heard,
+    Live,
+    Progressed,
+    Replaced,
+    SessionEvent,
+    Warned,
+)
 from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
 from openmic.sessions.problems import ServerFull
+from openmic.sessions.revised import revise
 from openmic.speech.problems import PROBLEMS as SPEECH_PROBLEMS
-from openmic.speech.types import CommittedText, FinalText, LiveText, Segment, Word
+from openmic.speech.types import CommittedText, FinalProgress, FinalText, LiveText, Segment, Word
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 WORD = Word(" hi", 0.0, 0.5, 0.9)
 SEGMENT = Segment(0, 0, 0.0, 1.0, " Hi.", (1, 2), 0.0, -0.2, 1.1, 0.01, (WORD,))
+FINAL = FinalText(" Hi.", "en", 1.0, (SEGMENT,), "base")
 ERROR = PROBLEMS.error("bad_json")
 EVENTS: list[SessionEvent] = [
     Heard(SpeechBoundary("started", 0.5)),
+    Live(0, LiveText(" hi", 0.0, 0.5, 1.0, 0.2, "en")),
     Live(0, LiveText(" hi", 0.0, 0.5, 1.0, 0.2)),
-    Committed(1, CommittedText(" hi", 0.0, 0.5, (WORD,))),
-    Finalised(2, FinalText(" Hi.", "en", 1.0, (SEGMENT,), "base"), "hi"),
+    Committed(1, CommittedText(" hi", 0.0, 0.5, (WORD,), "en")),
+    Progressed(FinalProgress(30.0, 45.5), finishing=True),
+    Finalised(2, FINAL, "hi", revise([CommittedText(" hi", 0.0, 0.5, (WORD,))], FINAL)),
     Warned(ERROR),
     Ended(3, "stopped", 1.0),
     Failed(ERROR),
@@ -56,6 +71,37 @@ def test_every_event_becomes_a_message_of_the_schema(event: SessionEvent, words:
     text = to_text(to_message(event, words=words))
     valid(json.loads(text), "ServerMessage")
     assert ("probability" in text) == (words and isinstance(event, Committed | Finalised))
+
+
+def test_the_language_is_left_out_until_it_is_known() -> None:
+    known, unknown = (json.loads(to_text(to_message(event, words=False))) for event in EVENTS[1:3])
+    assert known["language"] == "en"
+    assert "language" not in unknown
+
+
+def test_the_final_says_what_it_changed() -> None:
+    event = next(event for event in EVENTS if isinstance(event, Finalised))
+    final = json.loads(to_text(to_message(event, words=False)))
+    (change,) = final["revised"]
+    assert change == {
+        "kind": "form",
+        "old": "hi",
+        "old_start": 0,
+        "old_end": 2,
+        "new": "Hi.",
+        "new_start": 1,
+        "new_end": 4,
+        "start": 0.0,
+        "end": 1.0,
+    }
+    assert final["live_text"][change["old_start"] : change["old_end"]] == change["old"]
+    assert final["text"][change["new_start"] : change["new_end"]] == change["new"]
+
+
+def test_progress_says_whether_its_total_still_grows() -> None:
+    for finishing, stage in ((True, "finishing"), (False, "receiving")):
+        message = json.loads(to_text(to_message(Progressed(FinalProgress(1.23456, 2.0), finishing), words=False)))
+        assert message == {"type": "progress", "stage": stage, "done_seconds": 1.235, "total_seconds": 2.0}
 
 
 def test_only_a_full_server_says_when_to_retry() -> None:

@@ -17,6 +17,8 @@ def test_counted_events_are_numbered_without_gaps_and_told_again() -> None:
     assert transcript.commit(CommittedText(" two", 1, 2, ())).seq == 2
     final = transcript.finalise(FinalText(" One two.", "en", 2.0, (), "base"))
     assert (final.seq, final.live_text) == (3, "one two")
+    assert [(one.kind, one.old, one.new) for one in final.revised] == [("form", "one", "One"), ("form", "", ".")]
+    assert transcript.revised == final.revised
     assert transcript.end("stopped", 2.0) == Ended(4, "stopped", 2.0)
     assert [event.seq for event in transcript.after(0)] == [1, 2, 3, 4]
     assert [type(event) for event in transcript.after(1)] == [Committed, Finalised, Ended]

@@ -9,26 +9,21 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter
+from pydantic import Field, TypeAdapter
+
+from openmic.server.parts import (
+    CommitJson,
+    FinalJson,
+    Language,
+    Message,
+    Milli,
+    RevisionJson,
+    Seconds,
+    SegmentJson,
+    WordJson,
+)
 
 SUBPROTOCOL = "openmic.v1"
-
-Milli = Annotated[float, PlainSerializer(lambda value: round(value, 3), return_type=float)]
-"""A number that is sent with three digits behind the point: milliseconds, of what is in seconds."""
-Seconds = Annotated[Milli, Field(description="seconds on the stream's audio clock, 0 is the first sample")]
-
-
-def _require_type(schema: dict[str, Any]) -> None:
-    """A message without its ``type`` is none, though its model fills it in."""
-    if "type" in schema["properties"]:
-        schema["required"] = ["type", *schema.get("required", [])]
-
-
-class Message(BaseModel):
-    """What all messages have in common: unknown fields are ignored."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=(), json_schema_extra=_require_type)
-
 
 # --- client to server
 
@@ -126,15 +121,16 @@ class LiveMessage(Message):
     end: Seconds
     audio_seconds: Milli = Field(description="how much audio the server had heard when it worked this out")
     lag: Milli = Field(description="seconds of audio that had arrived since then")
+    language: Language = None
 
 
-class WordJson(Message):
-    """One word, with the space before it."""
+class Progress(Message):
+    """How far the final pass is, about once a second while its text is waited for, or while it is far behind."""
 
-    word: str
-    start: Seconds
-    end: Seconds
-    probability: Milli
+    type: Literal["progress"] = "progress"
+    stage: Literal["receiving", "finishing"] = Field(description="`finishing`: no more audio is taken")
+    done_seconds: Milli = Field(description="audio that the final pass has done with")
+    total_seconds: Milli = Field(description="audio that there is; while `receiving` it grows")
 
 
 class Commit(Message):
@@ -145,22 +141,7 @@ class Commit(Message):
     text: str
     start: Seconds
     end: Seconds
-    words: list[WordJson] | None = Field(None, description="only if `start` asked for words")
-
-
-class SegmentJson(Message):
-    """One segment of the final text; fields as in openai-whisper's result."""
-
-    id: int
-    seek: int
-    start: Seconds
-    end: Seconds
-    text: str
-    tokens: list[int]
-    temperature: float
-    avg_logprob: float
-    compression_ratio: float
-    no_speech_prob: float
+    language: Language = None
     words: list[WordJson] | None = Field(None, description="only if `start` asked for words")
 
 
@@ -175,6 +156,9 @@ class Final(Message):
     segments: list[SegmentJson]
     model: str
     live_text: str = Field(description="what all commits together said")
+    revised: list[RevisionJson] = Field(
+        default_factory=list, description="what `text` changed of `live_text`, in order; empty where nothing"
+    )
 
 
 class Notice(Message):
@@ -185,7 +169,12 @@ class Notice(Message):
     message: str = Field(description="what happened and why")
     hint: str = Field(description="what to do")
     fatal: bool = Field(description="whether the connection closes after this message")
-    retry_after: float | None = Field(None, description="with `server_full`: seconds until another try makes sense")
+    retry_after: float | None = Field(
+        None, description="with `server_full` and `too_many_wrong_tokens`: seconds until another try makes sense"
+    )
+    url: str | None = Field(
+        None, description="with `public_url_changed`: where the service is found now, no token in it"
+    )
 
 
 class Warning(Notice):
@@ -216,29 +205,11 @@ class Done(Message):
 
 
 ServerMessage = Annotated[
-    Ready | Ack | Speech | LiveMessage | Commit | Final | Warning | Error | Pong | Done, Field(discriminator="type")
+    Ready | Ack | Speech | LiveMessage | Commit | Progress | Final | Warning | Error | Pong | Done,
+    Field(discriminator="type"),
 ]
 
 # --- HTTP
-
-
-class CommitJson(Message):
-    """A committed stretch in the JSON of a session."""
-
-    text: str
-    start: Seconds
-    end: Seconds
-    words: list[WordJson]
-
-
-class FinalJson(Message):
-    """The final text in the JSON of a session; always with words where the model gave them."""
-
-    text: str
-    language: str
-    duration: Milli
-    segments: list[SegmentJson]
-    model: str
 
 
 class SessionSummary(Message):

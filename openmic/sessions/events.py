@@ -11,7 +11,8 @@ from typing import Literal
 
 from openmic.audio.types import SpeechBoundary
 from openmic.errors import OpenmicError
-from openmic.speech.types import CommittedText, FinalText, LiveText
+from openmic.sessions.revised import Revision
+from openmic.speech.types import CommittedText, FinalProgress, FinalText, LiveText
 
 Reason = Literal["stopped", "timeout", "shutdown"]
 
@@ -40,12 +41,21 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
+class Progressed:
+    """How far the final pass is; ``finishing``: no more audio is taken, so that its total hardly grows any more."""
+
+    progress: FinalProgress
+    finishing: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Finalised:
-    """The whole recording's text, and beside it what the live pass had promised; counted."""
+    """The whole recording's text, what the live pass had promised, and where the two differ; counted."""
 
     seq: int
     final: FinalText
     live_text: str
+    revised: tuple[Revision, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +87,6 @@ class Replaced:
 
 
 CountedEvent = Committed | Finalised | Ended
-SessionEvent = Heard | Live | Committed | Finalised | Warned | Ended | Failed | Replaced
+SessionEvent = Heard | Live | Committed | Progressed | Finalised | Warned | Ended | Failed | Replaced
 Subscriber = Callable[[SessionEvent], None]
 """Called from the session's threads with its lock held; must return at once, raise nothing and not call back."""

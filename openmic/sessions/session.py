@@ -4,6 +4,9 @@
 
 A dropped connection only detaches; the session goes on. One decode thread per session takes the bytes from the
 journal, so a fast sender grows a file and never memory. What was decoded before an error is transcribed all the same.
+
+What a client sent, and what it is told for good, is in the journal before anybody hears of it; so a session whose server
+died goes on from its journal (``taken_up``): its bytes are decoded again, its promises are repeated as they were.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from collections.abc import Sequence
 from openmic.audio.decoder import AudioFormat
 from openmic.audio.types import SpeechBoundary
 from openmic.errors import OpenmicError
-from openmic.sessions.events import Failed, Heard, Reason, Replaced, SessionEvent, Subscriber, Warned
+from openmic.sessions.events import Failed, Heard, Progressed, Reason, Replaced, SessionEvent, Subscriber, Warned
 from openmic.sessions.files import SessionFiles, disk_full
 from openmic.sessions.hearing import Hearing
 from openmic.sessions.problems import PROBLEMS
@@ -26,6 +29,7 @@ from openmic.sessions.transcript import Transcript
 from openmic.speech.types import (
     CommittedText,
     Engine,
+    FinalProgress,
     FinalText,
     LiveText,
     SpeechEvent,
@@ -38,6 +42,15 @@ logger = logging.getLogger(__name__)
 
 class Session:
     """One stream; all methods may be called from any thread.
+
+    Args:
+        identity: its name, its secret, its folder.
+        limits: what it may use.
+        engine: what turns its audio into words.
+        audio_format, options: what its client said.
+        words: whether its client asked for word times.
+        taken_up: the files and the story of a session that another server began, to go on from there.
+        on_record: called when something is in the journal that should not wait long for the disk.
 
     Raises:
         OpenmicError: ``unknown_language``, ``engine_closed`` (from the engine), or ``disk_full``.
@@ -52,11 +65,14 @@ class Session:
         options: SpeechOptions,
         *,
         words: bool,
+        taken_up: tuple[SessionFiles, Story] | None = None,
+        on_record: OnRecord = lambda: None,
     ) -> None:
         self.id = identity.id
         self.resume_token = identity.resume_token
+        self.token_hash = hash_token(identity.resume_token)
         self.options = options
-        self.words = words  # whether its client asked for word times
+        self.words = words
         self.created = time.time()
         self.ended = threading.Event()
         self.ended_at: float | None = None  # monotonic
@@ -70,16 +86,28 @@ class Session:
         self._transcript = Transcript()
         self._subscriber: Subscriber | None = None
         self._abandoned = False
-        self._files = SessionFiles(identity.folder)
+        opened = Opened(self.id, self.token_hash, self.created, words, options, audio_format)
+        if taken_up is not None:
+            self._files, story = taken_up
+        else:
+            self._files, story = SessionFiles.create(identity.folder, opened), Story(opened)
+        self.token_hash, self.created = story.opened.token_hash, story.opened.created
         self._journal = self._files.journal
         self.recording = self._files.recording
+        self._diary = Diary(self._files, story.opened, on_record)
+        self._old_bytes = story.received_bytes  # heard by another server: its boundaries were told then
+        self._transcript.remember(story.counted)
         try:
-            self._stream = engine.open(self.recording, options, self._on_speech)
+            self._stream = engine.open(self.recording, options, self._on_speech, self._transcript.commits)
         except BaseException:
-            self._files.delete()
+            self._files.release() if taken_up is not None else self._files.delete()
             raise
+        if taken_up is not None:
+            self._go_on(story)
         self._hearing = Hearing(self, self._journal, self.recording, audio_format, limits)
-        logger.info("session %s: opened (%s)", self.id, audio_format.encoding)
+        if story.flush_at is not None:
+            self._hearing.flush_at(story.flush_at)
+        logger.info("session %s: %s (%s)", self.id, "taken up" if taken_up else "opened", audio_format.encoding)
 
     # --- what a client does
 
@@ -97,6 +125,11 @@ class Session:
     def received_bytes(self) -> int:
         """How many bytes are in the journal."""
         return len(self._journal)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """How many of them wait to be decoded."""
+        return self._hearing.backlog_bytes
 
     def write(self, data: bytes) -> int:
         """Journal a client's next bytes; returns how many are there in all, safe on disk.
@@ -127,6 +160,7 @@ class Session:
         with self._lock:
             self._expect_receiving()
             received_bytes = len(self._journal)
+            self._try_to_write(self._diary.flush)
         self._hearing.flush_at(received_bytes)
 
     def stop(self, reason: Reason = "stopped", error: OpenmicError | None = None) -> None:
@@ -189,6 +223,7 @@ class Session:
                 committed_text=self._transcript.committed_text,
                 live_text=live.text.strip() if live is not None else "",
                 final=self._transcript.final,
+                revised=self._transcript.revised,
                 reason=self._reason,
                 error=self._error if self._state is State.ENDED else None,
             )
@@ -215,7 +250,7 @@ class Session:
     def heard(self, boundaries: Sequence[SpeechBoundary]) -> None:
         """The recording has grown; speech started or ended there, or neither."""
         with self._lock:
-            for boundary in boundaries:
+            for boundary in boundaries if self._hearing_is_new() else ():
                 self._emit(Heard(boundary))
         self._stream.heard(boundaries)
 
@@ -256,9 +291,15 @@ class Session:
                 case LiveText():
                     self._emit(self._transcript.show(event))
                 case CommittedText():
-                    self._emit(self._transcript.commit(event))
+                    committed = self._transcript.commit(event)
+                    self._try_to_write(partial(self._diary.tell, committed))
+                    self._emit(committed)
+                case FinalProgress():
+                    self._emit(Progressed(event, self._state is State.FINISHING))
                 case FinalText():
-                    self._emit(self._transcript.finalise(event))
+                    finalised = self._transcript.finalise(event)
+                    self._try_to_write(partial(self._diary.tell, finalised))
+                    self._emit(finalised)
                     self._end()
                 case SpeechFailed():
                     self._fail(event.error)
@@ -285,6 +326,7 @@ class Session:
             self._reason = reason
             self._error = error
             self._journal.end()
+            self._try_to_write(partial(self._diary.stop, reason, error))
         logger.info("session %s: %s after %d bytes", self.id, error.code if error else reason, len(self._journal))
 
     def _end(self) -> None:

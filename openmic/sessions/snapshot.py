@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from openmic.errors import OpenmicError
 from openmic.sessions.events import Reason
+from openmic.sessions.revised import Revision
 from openmic.sessions.state import State
 from openmic.speech.types import FinalText
 
@@ -24,5 +25,6 @@ class SessionSnapshot:
     committed_text: str
     live_text: str
     final: FinalText | None
+    revised: tuple[Revision, ...]  # what the final changed of the committed words
     reason: Reason | None
     error: OpenmicError | None

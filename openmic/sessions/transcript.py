@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from openmic.sessions.events import Committed, CountedEvent, Ended, Finalised, Live, Reason
+from openmic.sessions.revised import Revision, revise
 from openmic.speech.types import CommittedText, FinalText, LiveText
 
 
@@ -12,6 +13,7 @@ class Transcript:
     def __init__(self) -> None:
         self.live: LiveText | None = None
         self.final: FinalText | None = None
+        self.revised: tuple[Revision, ...] = ()  # what the final changed of the commits
         self._counted: list[CountedEvent] = []
 
     @property
@@ -42,10 +44,11 @@ class Transcript:
         return event
 
     def finalise(self, final: FinalText) -> Finalised:
-        """Take the whole recording's text."""
+        """Take the whole recording's text, and compare it with what was promised."""
         self.live = None
         self.final = final
-        event = Finalised(self.seq + 1, final, self.committed_text)
+        self.revised = revise(self.commits, final)
+        event = Finalised(self.seq + 1, final, self.committed_text, self.revised)
         self._counted.append(event)
         return event
 
