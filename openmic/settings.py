@@ -63,7 +63,33 @@ class Settings(BaseSettings):
     # --- server
     host: str = Field("127.0.0.1", description="Address the server listens on.")
     port: int = Field(0, ge=0, le=65535, description="Port the server listens on; 0: any free one.")
-    token: SecretStr | None = Field(None, description="What clients must show; empty: a new random one at each start.")
+    token: SecretStr | None = Field(
+        None, description="The testers' token, which the card's link carries; empty: a new random one at each start."
+    )
+    owner_token: SecretStr | None = Field(
+        None,
+        description="The owner's token, for others' sessions, their list and the metrics; empty: a new random one at "
+        "each start (`mic.owner_token`).",
+    )
+    link_seconds: float = Field(
+        0.0, ge=0, description="How long the link's token is good for; 0: as long as the service runs."
+    )
+    max_wrong_tokens: int = Field(
+        20,
+        ge=1,
+        description="Wrong tokens in a row after which an address is not looked at any more (1013, HTTP 429).",
+    )
+    wrong_token_seconds: float = Field(
+        300.0, gt=0, description="Time in which an address's wrong tokens are forgiven, one after the other."
+    )
+    allowed_origins: str = Field(
+        "",
+        description="Web pages of others that may use the server, by origin (`https://example.org`), separated by "
+        "spaces; `*`: all. Its own page and pages of this machine always may; programs send no origin.",
+    )
+    max_connections: int = Field(
+        256, ge=1, description="WebSocket connections that may be open at once; one more is closed (1013)."
+    )
     max_sessions: int = Field(8, ge=1, description="Sessions that may be open at once; one more is refused (1013).")
     max_seconds: float = Field(
         3600.0,
@@ -79,6 +105,20 @@ class Settings(BaseSettings):
         ge=1,
         description="Connections that may be open at once before they have shown the token (in their first message); "
         "one more is closed (1013). A token in the handshake needs no such place.",
+    )
+    ping_seconds: float = Field(
+        20.0, gt=0, description="How often a WebSocket is pinged, and the time it has to answer before it is dropped."
+    )
+    max_message_rate: float = Field(
+        200.0,
+        gt=0,
+        description="Messages a second that are read from one connection; a faster client is slowed by its socket.",
+    )
+    max_backlog_bytes: int = Field(
+        4_194_304,
+        ge=1024,
+        description="Bytes of a session that may wait to be decoded; its client is slowed by its socket until they "
+        "are fewer.",
     )
     max_message_bytes: int = Field(
         1_048_576, ge=1024, description="Largest WebSocket message accepted (1009 above it)."
@@ -106,6 +146,14 @@ class Settings(BaseSettings):
         ge=0,
         description="How long an ended session can be downloaded before it is deleted; 0: deleted at once.",
     )
+
+    # --- log
+    log_to: Literal["file", "stderr", "none"] = Field(
+        "file",
+        description="Where the log goes, one JSON line per event: `file` (`log/openmic.jsonl` in `data_dir`, begun "
+        "anew at 2 MB, five older ones kept), `stderr` or `none`.",
+    )
+    log_words: bool = Field(False, description="Whether the log may hold what people said (their final texts).")
 
     # --- public URL
     tunnel: Literal["auto", "ngrok", "cloudflare", "none"] = Field(

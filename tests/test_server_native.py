@@ -17,7 +17,6 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 import openmic.server.native
-import openmic.server.thread
 from tests.scripted_engine import ScriptedEngine, ScriptedServer, scripted_server
 
 WAIT = 20  # seconds; a generous deadline for everything that should happen at once
@@ -557,11 +556,8 @@ def wait_until_detached(server: ScriptedServer, seconds_of_audio: float) -> None
         time.sleep(0.05)
 
 
-def test_a_client_that_answers_no_ping_is_dropped_and_its_session_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(openmic.server.thread, "PING_SECONDS", 0.3)
-    with scripted_server(tmp_path) as server, shake_hands(server, receive_buffer=65_536) as raw:
+def test_a_client_that_answers_no_ping_is_dropped_and_its_session_kept(tmp_path: Path) -> None:
+    with scripted_server(tmp_path, ping_seconds=0.3) as server, shake_hands(server, receive_buffer=65_536) as raw:
         raw.sendall(frame(0x2, tone(1.0)))
         wait_until_detached(server, 1.0)
         assert server.sessions.list()[0].committed_text == "one"

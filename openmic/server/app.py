@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import cast
 
 from fastapi import FastAPI, Request, WebSocket
@@ -10,42 +11,43 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from openmic.errors import OpenmicError
+from openmic.log import tell as log_event
 from openmic.server import http, page_files, uploads
+from openmic.server.connections import Connections
+from openmic.server.entry import Entry
+from openmic.server.keys import Keys
 from openmic.server.metrics import Metrics
 from openmic.server.native import NativeConnection
 from openmic.server.problems import PROBLEMS
-from openmic.server.strangers import Strangers
 from openmic.sessions.registry import Sessions
 from openmic.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 LEAVE_SECONDS = 5.0  # how long connections have to send their last messages once all sessions have ended
 
 
-def create_app(settings: Settings, sessions: Sessions, token: str) -> FastAPI:
+def create_app(settings: Settings, sessions: Sessions, keys: Keys | str) -> FastAPI:
     """Build the app over running sessions.
 
     Args:
         settings: the limits that clients are told and held to.
         sessions: where streams live; ``drain`` closes them.
-        token: what clients must show.
+        keys: the tokens that open; a text is the owner's only one.
     """
     app = FastAPI(title="openmic", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.settings = settings
     app.state.sessions = sessions
-    app.state.token = token
-    app.state.metrics = Metrics(sessions)
-    app.state.connections = set[asyncio.Task[None] | None]()
-    strangers = Strangers(settings)
+    if isinstance(keys, str):
+        token, keys = keys, Keys()
+        keys.make("owner", secret=token)
+    entry = app.state.entry = Entry(settings, keys)
+    connections = app.state.connections = Connections(settings.max_connections)
+    app.state.metrics = Metrics(sessions, entry, connections)
 
     @app.websocket("/v1/stream")
     async def stream(websocket: WebSocket) -> None:
-        connection = NativeConnection(websocket, settings, sessions, token, strangers)
-        task = asyncio.current_task()
-        app.state.connections.add(task)
-        try:
-            error_code = await connection.serve()
-        finally:
-            app.state.connections.discard(task)
+        error_code = await NativeConnection(websocket, settings, sessions, entry, connections).serve()
         if error_code is not None:
             app.state.metrics.count_error(error_code)
 
@@ -53,6 +55,7 @@ def create_app(settings: Settings, sessions: Sessions, token: str) -> FastAPI:
     async def tell(request: Request, error: Exception) -> Response:
         problem = cast(OpenmicError, error)
         app.state.metrics.count_error(problem.code)
+        log_event(logger, "request_refused", code=problem.code, address=entry.address(request))
         return http.error_response(problem)
 
     @app.exception_handler(StarletteHTTPException)
@@ -67,6 +70,8 @@ def create_app(settings: Settings, sessions: Sessions, token: str) -> FastAPI:
 
     app.include_router(http.open_router)
     app.include_router(uploads.router)
+    app.include_router(http.owner_router)
+    app.include_router(http.reader_router)
     app.include_router(http.router)
     app.include_router(page_files.router)
     return app
@@ -75,5 +80,4 @@ def create_app(settings: Settings, sessions: Sessions, token: str) -> FastAPI:
 async def drain(app: FastAPI) -> None:
     """Finish all sessions, and let their connections send the finals and close; bounded by the settings."""
     await asyncio.to_thread(app.state.sessions.close)
-    if app.state.connections:
-        await asyncio.wait(app.state.connections, timeout=LEAVE_SECONDS)
+    await app.state.connections.ended(LEAVE_SECONDS)

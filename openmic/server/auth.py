@@ -1,30 +1,14 @@
-"""Who may use this server: whoever knows its token, shown in a header, a subprotocol or the first message.
+"""Where a client shows its token: in a header, a subprotocol or the first message (that one is read elsewhere).
 
-Never in a query string: addresses end up in logs. All comparisons take the same time whatever is compared.
+Never in a query string: addresses end up in logs.
 """
 
 from __future__ import annotations
 
-import hmac
-
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
-from openmic.server.problems import PROBLEMS
-
 TOKEN_PREFIX = "token."
-
-
-def check_token(shown: str | None, token: str) -> None:
-    """Let pass only ``token``.
-
-    Raises:
-        OpenmicError: ``token_missing``, ``token_wrong``.
-    """
-    if shown is None:
-        raise PROBLEMS.error("token_missing")
-    if not hmac.compare_digest(shown.encode(errors="replace"), token.encode(errors="replace")):
-        raise PROBLEMS.error("token_wrong")
 
 
 def bearer_token(connection: HTTPConnection) -> str | None:

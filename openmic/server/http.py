@@ -1,4 +1,7 @@
-"""Sessions over plain HTTP: health, metrics, lists, transcripts and downloads."""
+"""Sessions over plain HTTP: health, metrics, lists, transcripts and downloads.
+
+The list and the metrics are the owner's; a session is the owner's and that of whoever knows its resume token.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,12 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from openmic.errors import OpenmicError
-from openmic.server.auth import bearer_token, check_token
+from openmic.server.auth import bearer_token
+from openmic.server.entry import Entry
+from openmic.server.keys import Key
 from openmic.server.messages import SessionJson, SessionList
 from openmic.server.metrics import Metrics
-from openmic.server.problems import PROBLEMS
+from openmic.server.problems import PROBLEMS, TooManyWrongTokens
 from openmic.server.wire import to_session, to_summary
 from openmic.sessions.problems import ServerFull
 from openmic.sessions.recording import wav_header
@@ -24,6 +29,11 @@ WAV_CHUNK = 65_536  # samples read at once for a download
 STATUS = {
     "token_missing": 401,
     "token_wrong": 401,
+    "token_expired": 401,
+    "token_revoked": 401,
+    "owner_only": 403,
+    "origin_not_allowed": 403,
+    "too_many_wrong_tokens": 429,
     "unknown_session": 404,
     "not_found": 404,
     "wrong_method": 405,
@@ -39,13 +49,41 @@ STATUS = {
 """Problems by HTTP status; every other one is the request's fault (400)."""
 
 
-def require_token(request: Request) -> None:
-    """Let pass only requests with the server's token.
+def require_token(request: Request) -> Key:
+    """Let pass only requests with a token of this server, from a page that may use it.
 
     Raises:
-        OpenmicError: ``token_missing``, ``token_wrong``.
+        OpenmicError: see ``Entry.check`` and ``Entry.check_origin``; ``token_expired``.
     """
-    check_token(bearer_token(request), request.app.state.token)
+    entry: Entry = request.app.state.entry
+    entry.check_origin(request)
+    key = entry.check(bearer_token(request), request)
+    key.check_alive()
+    return key
+
+
+def require_owner(request: Request) -> None:
+    """Let pass only the owner.
+
+    Raises:
+        OpenmicError: ``owner_only``, or as ``require_token``.
+    """
+    if require_token(request).use != "owner":
+        raise PROBLEMS.error("owner_only")
+
+
+def require_reader(request: Request, name: str) -> None:
+    """Let pass the owner, and whoever shows the resume token of the session ``name`` in place of a server's token.
+
+    Raises:
+        OpenmicError: as ``require_owner``.
+    """
+    request.app.state.entry.check_origin(request)
+    sessions: Sessions = request.app.state.sessions
+    try:
+        sessions.resume(name.partition(".")[0], bearer_token(request) or "")
+    except OpenmicError:
+        require_owner(request)
 
 
 def sessions_of(request: Request) -> Sessions:
@@ -56,6 +94,8 @@ def sessions_of(request: Request) -> Sessions:
 
 AllSessions = Annotated[Sessions, Depends(sessions_of)]
 open_router = APIRouter()
+owner_router = APIRouter(dependencies=[Depends(require_owner)])
+reader_router = APIRouter(dependencies=[Depends(require_reader)])
 router = APIRouter(dependencies=[Depends(require_token)])
 
 
@@ -65,7 +105,7 @@ def error_response(error: OpenmicError) -> JSONResponse:
     headers = {"Cache-Control": "no-store"}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, ServerFull):
+    if isinstance(error, ServerFull | TooManyWrongTokens):
         headers["Retry-After"] = str(round(error.retry_after))
     body = {
         "message": f"{error.message} {error.hint}",
@@ -83,21 +123,21 @@ def health(request: Request) -> dict[str, str | float]:
     return {"status": "ok", "keep_seconds": request.app.state.settings.keep_seconds}
 
 
-@router.get("/metrics")
+@owner_router.get("/metrics")
 def metrics(request: Request) -> Response:
     """Prometheus' text format."""
     collected: Metrics = request.app.state.metrics
     return Response(collected.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-@router.get("/v1/sessions")
+@owner_router.get("/v1/sessions")
 def list_sessions(sessions: AllSessions, response: Response) -> SessionList:
     """All sessions that are open or kept."""
     response.headers["Cache-Control"] = "no-store"
     return SessionList(sessions=[to_summary(snapshot) for snapshot in sessions.list()])
 
 
-@router.get("/v1/sessions/{name}", response_model=SessionJson)
+@reader_router.get("/v1/sessions/{name}", response_model=SessionJson)
 def get_session(name: str, sessions: AllSessions) -> Response:
     """A session's transcript as it is now, or its recording, in the form that the name's ending asks for.
 

@@ -1,6 +1,7 @@
 """What a Prometheus server may know about this one: counts and seconds, never a word.
 
-Each app has its own registry, so that several can live in one process. Values are read when they are asked for.
+Each app has its own registry, so that several can live in one process. Values are read when they are asked for;
+docs/operations.md says what each means.
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from openmic.server.connections import Connections
+from openmic.server.entry import Entry
 from openmic.sessions.registry import Sessions
 from openmic.sessions.state import State
 
 
 class Metrics(Collector):
-    """Reads sessions and engine at each scrape, and counts errors by their code."""
+    """Reads sessions, engine and door at each scrape, and counts errors by their code."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, entry: Entry, connections: Connections) -> None:
         self._sessions = sessions
+        self._entry = entry
+        self._connections = connections
         self._errors: Counter[str] = Counter()
         self._lock = Lock()
         self._registry = CollectorRegistry()
@@ -38,20 +43,46 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The metrics now; called by the registry."""
-        states = Counter(snapshot.state for snapshot in self._sessions.list())
+        yield from self._of_sessions()
+        yield from self._of_connections()
+        yield from self._of_engine()
+
+    def _of_sessions(self) -> Iterator[Metric]:
+        snapshots = self._sessions.list()
+        states = Counter(snapshot.state for snapshot in snapshots)
         by_state = GaugeMetricFamily("openmic_sessions", "Sessions that are open or kept.", labels=["state"])
         for state in State:
             by_state.add_metric([state.value], states[state])
         yield by_state
+        away = sum(1 for one in snapshots if one.state is State.RECEIVING and not one.attached)
+        yield GaugeMetricFamily("openmic_sessions_away", "Sessions whose connection is lost.", away)
+        lag = max((one.lag for one in snapshots if one.state is State.RECEIVING), default=0.0)
+        yield GaugeMetricFamily("openmic_session_lag_seconds", "Most audio behind any session's live text.", lag)
+        backlog = self._sessions.backlog_bytes()
+        yield GaugeMetricFamily("openmic_backlog_bytes", "Bytes received and not yet decoded.", backlog)
+        waiting = states[State.FINISHING]
+        yield GaugeMetricFamily("openmic_finals_waiting", "Sessions that wait for their final.", waiting)
         yield CounterMetricFamily("openmic_sessions_opened", "Sessions opened.", self._sessions.opened_total)
         yield CounterMetricFamily("openmic_received_bytes", "Bytes received.", self._sessions.received_bytes_total())
         yield CounterMetricFamily("openmic_audio_seconds", "Audio decoded.", self._sessions.audio_seconds_total())
+
+    def _of_connections(self) -> Iterator[Metric]:
+        entry = self._entry
+        yield GaugeMetricFamily("openmic_connections", "WebSocket connections open.", len(self._connections))
+        strangers = len(entry.strangers)
+        yield GaugeMetricFamily("openmic_unauthenticated_connections", "Those without a token so far.", strangers)
+        waiting = self._connections.waiting_messages()
+        yield GaugeMetricFamily("openmic_outbox_messages", "Messages waiting for their clients.", waiting)
+        yield CounterMetricFamily("openmic_wrong_tokens", "Wrong tokens shown.", entry.wrong_tokens.total)
+        yield GaugeMetricFamily("openmic_blocked_addresses", "Addresses refused now.", entry.wrong_tokens.blocked())
         errors = CounterMetricFamily("openmic_errors", "Errors told to clients.", labels=["code"])
         with self._lock:
             counted = dict(self._errors)
         for code, count in counted.items():
             errors.add_metric([code], count)
         yield errors
+
+    def _of_engine(self) -> Iterator[Metric]:
         stats = self._sessions.engine.stats()
         yield GaugeMetricFamily("openmic_engine_streams", "Streams open in the engine.", stats.streams)
         yield GaugeMetricFamily("openmic_engine_busy_ratio", "Part of the last seconds it worked.", stats.busy)

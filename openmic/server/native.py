@@ -14,12 +14,14 @@ from typing import NoReturn
 from starlette.websockets import WebSocket
 
 from openmic.errors import OpenmicError
-from openmic.server.auth import check_token, handshake_token
+from openmic.log import tell
+from openmic.server.auth import handshake_token
+from openmic.server.connections import Connections
+from openmic.server.entry import Entry
 from openmic.server.messages import (
     SUBPROTOCOL,
     Ack,
     Flush,
-    Message,
     Ping,
     Pong,
     Ready,
@@ -29,11 +31,12 @@ from openmic.server.messages import (
     StreamLimits,
 )
 from openmic.server.outbox import Outbox
+from openmic.server.pace import Pace
+from openmic.server.parts import Message
 from openmic.server.problems import PROBLEMS, close_code
 from openmic.server.socket_protocol import abort
-from openmic.server.strangers import Strangers
-from openmic.server.wire import notice, parse, to_message, to_text
-from openmic.sessions.events import Ended, Failed, Finalised, Live, Replaced, SessionEvent
+from openmic.server.wire import notice, parse, to_message, to_text, warned
+from openmic.sessions.events import Ended, Failed, Finalised, Live, Progressed, Replaced, SessionEvent
 from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
 from openmic.sessions.registry import Sessions
 from openmic.sessions.session import Session
@@ -44,6 +47,7 @@ from openmic.settings import Settings
 logger = logging.getLogger(__name__)
 
 SEND_SECONDS = 20.0  # how long one message may take to leave before a client counts as not reading
+BACKLOG_LOOK_SECONDS = 0.05  # how often a full backlog is looked at
 DONE = 1000
 GOING_AWAY = 1001
 
@@ -73,13 +77,15 @@ class NativeConnection:
     """One client on ``/v1/stream``."""
 
     def __init__(
-        self, websocket: WebSocket, settings: Settings, sessions: Sessions, token: str, strangers: Strangers
+        self, websocket: WebSocket, settings: Settings, sessions: Sessions, entry: Entry, connections: Connections
     ) -> None:
         self._websocket = websocket
         self._settings = settings
         self._sessions = sessions
-        self._token = token
-        self._strangers = strangers
+        self._entry = entry
+        self._connections = connections
+        self._pace = Pace(settings.max_message_rate)
+        self._session: Session | None = None
         self._outbox: Outbox[SessionEvent | Message] = Outbox()
         self._words = False
 
@@ -94,47 +100,60 @@ class NativeConnection:
             except Refused as refused:
                 await self._send(to_text(notice(refused.error, fatal=True)))
                 await self._close(close_code(refused.error.code), refused.error.code)
+                address = self._entry.address(self._websocket)
+                tell(logger, "connection_refused", code=refused.error.code, address=address)
                 return refused.error.code
             except Closing as closing:
                 await self._close(closing.code, closing.error_code or "")
                 return closing.error_code
-        except Gone:
-            logger.info("a client has gone")
+        except Gone:  # there is nobody to tell
+            pass
         finally:
-            self._strangers.leave(self)
+            self._entry.strangers.leave(self)
+            self._entry.keys.unwatch(self)
+            self._connections.leave(self)
             self._outbox.close()
         return None
 
     # --- the first message
 
     async def _begin(self) -> Session:
-        """Authenticate, open or find the session, and say ``ready``."""
-        shown = handshake_token(self._websocket)
+        """Let the client in, open or find the session, and say ``ready``."""
         try:
-            if shown is not None:
-                check_token(shown, self._token)
-            else:
-                self._strangers.admit(self)
+            self._entry.check_origin(self._websocket)
+            self._connections.enter(self)
+            shown = handshake_token(self._websocket)
+            key = self._entry.check(shown, self._websocket) if shown is not None else None
+            if key is None or key.expired:  # one whose life is over may only resume: a stranger until then
+                self._entry.strangers.admit(self)
+            message = await self._first_message(late="token_missing" if key is None else "first_message_late")
+            if key is None:
+                key = self._entry.check(message.token, self._websocket)
+            if isinstance(message, Start):
+                key.check_alive()
+            self._entry.keys.watch(self, key, self._revoked)
+            session = await self._open(message)
+            self._entry.strangers.leave(self)
         except OpenmicError as error:
             raise Refused(error) from error
+        resumed = isinstance(message, Resume)
+        tell(logger, "stream_attached", session=session.id, resumed=resumed, token_id=key.id)
+        return session
+
+    async def _first_message(self, late: str) -> Start | Resume:
+        """The first message, if it comes in time and is one that may be first; ``late``: the problem if it is late."""
+        seconds = self._settings.first_message_seconds
         try:
-            async with asyncio.timeout(self._settings.first_message_seconds):
+            async with asyncio.timeout(seconds):
                 first = await self._receive()
         except TimeoutError:
-            late = PROBLEMS.error("first_message_late", seconds=self._settings.first_message_seconds)
-            raise Refused(late if shown is not None else PROBLEMS.error("token_missing")) from None
-        try:
-            if isinstance(first, bytes):
-                raise PROBLEMS.error("not_started", got="a binary message")
-            message = parse(first)
-            if not isinstance(message, Start | Resume):
-                raise PROBLEMS.error("not_started", got=f"the message {message.type}")
-            if shown is None:
-                check_token(message.token, self._token)
-                self._strangers.leave(self)
-            return await self._open(message)
-        except OpenmicError as error:
-            raise Refused(error) from error
+            raise PROBLEMS.error(late, seconds=seconds) from None
+        if isinstance(first, bytes):
+            raise PROBLEMS.error("not_started", got="a binary message")
+        message = parse(first)
+        if not isinstance(message, Start | Resume):
+            raise PROBLEMS.error("not_started", got=f"the message {message.type}")
+        return message
 
     async def _open(self, message: Start | Resume) -> Session:
         if isinstance(message, Start):
@@ -161,10 +180,30 @@ class NativeConnection:
         )
         self._outbox.put(ready)
         await asyncio.to_thread(session.attach, self._hear, after_seq)
+        self._session = session
         return session
 
     def _hear(self, event: SessionEvent) -> None:
-        self._outbox.put(event, kind="live" if isinstance(event, Live) else None)
+        newest_only = {Live: "live", Progressed: "progress"}
+        self._outbox.put(event, kind=newest_only.get(type(event)))
+
+    # --- said to this connection from elsewhere, from any thread
+
+    def warn(self, warning: OpenmicError, url: str | None = None) -> None:
+        """Tell the client something to know about, once its stream has begun."""
+        if self._session is not None:
+            self._outbox.put(warned(warning, url), kind=("warning", warning.code))
+
+    def waiting_messages(self) -> int:
+        """How many messages are on their way to the client."""
+        return len(self._outbox)
+
+    def _revoked(self) -> None:
+        """Its token was taken back: the client is told so and closed (4401), what it said is finished."""
+        self._outbox.put(Failed(PROBLEMS.error("token_revoked")))
+        if self._session is not None:
+            with contextlib.suppress(OpenmicError):  # it was stopped before
+                self._session.stop()
 
     # --- both directions
 
@@ -182,6 +221,7 @@ class NativeConnection:
                     raise outcome
         finally:
             session.detach(self._hear)
+            tell(logger, "stream_detached", session=session.id, state=session.state.value)
 
     async def _read(self, session: Session) -> NoReturn:
         while True:
@@ -194,19 +234,31 @@ class NativeConnection:
             try:
                 if isinstance(received, bytes):
                     self._outbox.put(Ack(received_bytes=await asyncio.to_thread(session.write, received)), kind="ack")
+                    await self._wait_for_decoding(session)
                 else:
                     await self._control(session, received)
             except OpenmicError as error:
                 if error.code in ("bad_json", "bad_message", "message_too_large"):
                     raise Refused(error) from error
                 if error.code != "already_stopped" or session.reason == "stopped":
-                    self._outbox.put(notice(error, fatal=False))
+                    self._outbox.put(notice(error, fatal=False), kind=("error", error.code))
+            await self._pace.keep()
+
+    async def _wait_for_decoding(self, session: Session) -> None:
+        """Read no further while too much waits to be decoded: the socket then slows the client down.
+
+        Not for longer than pings can wait for their answer, which comes in through the same socket.
+        """
+        for _ in range(round(self._settings.ping_seconds / 2 / BACKLOG_LOOK_SECONDS)):
+            if session.backlog_bytes <= self._settings.max_backlog_bytes or session.state is not State.RECEIVING:
+                return
+            await asyncio.sleep(BACKLOG_LOOK_SECONDS)
 
     async def _control(self, session: Session, text: str) -> None:
         message = parse(text)
         match message:
             case Ping():
-                self._outbox.put(Pong())
+                self._outbox.put(Pong(), kind="pong")
             case Flush():
                 await asyncio.to_thread(session.flush)
             case Stop():

@@ -1,13 +1,14 @@
 """Messages on their way to one client, from any thread to the event loop.
 
-Of what is replaced by something newer of its kind (``live``, ``ack``) only the newest waits; nothing else is ever
-dropped. So what a slow reader makes us keep is bounded by what was said.
+Of what is replaced by something newer of its kind (``live``, ``ack``, ``pong``, an error told once more) only the
+newest waits; nothing else is ever dropped. So what a slow reader makes us keep is bounded by what was said.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -23,7 +24,7 @@ class Outbox(Generic[Item]):
         self._items: dict[object, Item] = {}  # in order; a replaceable item's key is its kind
         self._closed = False
 
-    def put(self, item: Item, kind: str | None = None) -> None:
+    def put(self, item: Item, kind: Hashable | None = None) -> None:
         """Add ``item`` at the end; with a ``kind``, an older one of that kind that still waits is dropped."""
         with self._lock:
             if self._closed:
@@ -35,6 +36,11 @@ class Outbox(Generic[Item]):
                 self._loop.call_soon_threadsafe(self._filled.set)
             except RuntimeError:  # the loop has ended without a word; so has the connection
                 self._closed = True
+
+    def __len__(self) -> int:
+        """How many items wait."""
+        with self._lock:
+            return len(self._items)
 
     async def get(self) -> Item:
         """The oldest item; waits for one."""

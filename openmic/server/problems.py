@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from openmic.errors import Problem, ProblemTable
+from openmic.errors import OpenmicError, Problem, ProblemTable
 
 PROBLEMS = ProblemTable(
     {
@@ -15,6 +15,52 @@ PROBLEMS = ProblemTable(
             "The token is not the one of this server.",
             "It was mistyped, or the server was started anew and has a new token.",
             "Ask the owner of the server for the present link.",
+        ),
+        "token_expired": Problem(
+            "The token has expired.",
+            "It was made for {seconds:g} seconds, and they are over. Streams that had begun may go on.",
+            "Ask the owner of the server for a new link.",
+        ),
+        "token_revoked": Problem(
+            "The token was taken back.",
+            "The owner of the server revoked it; what was said until then is transcribed and stays with the owner.",
+            "Ask the owner of the server for a new link.",
+        ),
+        "owner_only": Problem(
+            "This is for the owner of the server.",
+            "The token is a tester's; it opens no sessions but those that are read with their own resume token, and "
+            "neither the list of sessions nor the metrics.",
+            "Show the owner's token (`mic.owner_token`, or the setting owner_token), or the session's resume token.",
+        ),
+        "too_many_wrong_tokens": Problem(
+            "Too many wrong tokens came from this address.",
+            "An address that shows one wrong token after the other is not looked at for a while.",
+            "Try again in {retry_after:.0f} seconds, with the present link of the server.",
+        ),
+        "origin_not_allowed": Problem(
+            "This page may not use the server.",
+            "It comes from another origin than the server's own page, this machine, or those that the owner allowed.",
+            "Open the server's own page, or ask its owner to add the origin to the setting allowed_origins.",
+        ),
+        "too_many_connections": Problem(
+            "The server has too many open connections.",
+            "It takes at most {most} at once.",
+            "Close those that are not needed, and try again a little later.",
+        ),
+        "public_url_changed": Problem(
+            "The public link of this service has changed.",
+            "Its tunnel broke and came back at another address: {url}.",
+            "Go on here as long as this connection holds; ask the owner for the new link for the next time.",
+        ),
+        "bad_token_request": Problem(
+            "That token cannot be made.",
+            "{detail}.",
+            'Ask for one like this: mic.new_token(use="tester", seconds=3600).',
+        ),
+        "no_such_token": Problem(
+            "There is no such token to revoke.",
+            "It is neither the id nor the text of a token of this service.",
+            "See mic.tokens() for those there are.",
         ),
         "first_message_late": Problem(
             "No first message came.",
@@ -75,7 +121,8 @@ PROBLEMS = ProblemTable(
         "server_not_started": Problem(
             "The web server did not start.",
             "{detail}.",
-            "Look at the log above for the first error; start again, or restart the notebook's kernel.",
+            "Look at the log (docs/operations.md says where) for the first error; start again, or restart the "
+            "notebook's kernel.",
         ),
         "not_found": Problem(
             "There is nothing at this address.",
@@ -100,6 +147,17 @@ PROBLEMS = ProblemTable(
     }
 )
 
+
+class TooManyWrongTokens(OpenmicError):
+    """``too_many_wrong_tokens``, with the seconds after which another try makes sense."""
+
+    def __init__(self, retry_after: float) -> None:
+        retry_after = max(1.0, retry_after)
+        error = PROBLEMS.error("too_many_wrong_tokens", retry_after=retry_after)
+        super().__init__(error.code, error.what, error.why, error.hint)
+        self.retry_after = retry_after
+
+
 BAD_MESSAGE = 4400
 CLOSE_CODES = {
     "server_stopping": 1001,
@@ -110,6 +168,11 @@ CLOSE_CODES = {
     "too_many_unauthenticated": 1013,
     "token_missing": 4401,
     "token_wrong": 4401,
+    "token_expired": 4401,
+    "token_revoked": 4401,
+    "origin_not_allowed": 4403,
+    "too_many_wrong_tokens": 1013,
+    "too_many_connections": 1013,
     "unknown_session": 4404,
     "replaced": 4404,
     "first_message_late": 4408,

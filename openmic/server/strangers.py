@@ -14,6 +14,9 @@ class Strangers:
         self._seconds = settings.first_message_seconds
         self._here: set[object] = set()
 
+    def __len__(self) -> int:
+        return len(self._here)
+
     def admit(self, connection: object) -> None:
         """Give a connection one of the places, until ``leave``.
 

@@ -25,7 +25,6 @@ from openmic.settings import Settings
 logger = logging.getLogger(__name__)
 
 START_SECONDS = 30.0
-PING_SECONDS = 20.0  # WebSocket pings go out this often, and must be answered within this time
 SPARE_SECONDS = 5.0  # for uvicorn's own end, behind that of the sessions
 HARD_LIMIT_FACTOR = 4  # messages above the limit get a clear error up to this multiple of it; then just 1009
 
@@ -62,8 +61,8 @@ class ServerThread:
             app,
             ws=SocketProtocol,
             ws_max_size=settings.max_message_bytes * HARD_LIMIT_FACTOR,
-            ws_ping_interval=PING_SECONDS,
-            ws_ping_timeout=PING_SECONDS,
+            ws_ping_interval=settings.ping_seconds,
+            ws_ping_timeout=settings.ping_seconds,
             ws_per_message_deflate=False,  # audio does not get smaller
             lifespan="off",
             log_config=None,

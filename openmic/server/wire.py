@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,23 +13,32 @@ from openmic.server.messages import (
     CLIENT_TYPES,
     ClientMessage,
     Commit,
-    CommitJson,
     Done,
     Error,
     Final,
-    FinalJson,
     LiveMessage,
-    Message,
-    SegmentJson,
+    Progress,
     SessionJson,
     SessionSummary,
     Speech,
     Warning,
-    WordJson,
 )
-from openmic.server.problems import PROBLEMS
-from openmic.sessions.events import Committed, Ended, Failed, Finalised, Heard, Live, Replaced, SessionEvent, Warned
+from openmic.server.parts import CommitJson, FinalJson, Message, RevisionJson, SegmentJson, WordJson
+from openmic.server.problems import PROBLEMS, TooManyWrongTokens
+from openmic.sessions.events import (
+    Committed,
+    Ended,
+    Failed,
+    Finalised,
+    Heard,
+    Live,
+    Progressed,
+    Replaced,
+    SessionEvent,
+    Warned,
+)
 from openmic.sessions.problems import ServerFull
+from openmic.sessions.revised import Revision
 from openmic.sessions.snapshot import SessionSnapshot
 from openmic.sessions.types import CommittedText, FinalText, Segment, Word
 
@@ -66,8 +76,15 @@ def to_text(message: Message) -> str:
 
 def notice(error: OpenmicError, *, fatal: bool) -> Error:
     """A problem as an ``error`` message."""
-    retry_after = error.retry_after if isinstance(error, ServerFull) else None
-    return Error(code=error.code, message=error.message, hint=error.hint, fatal=fatal, retry_after=retry_after)
+    retry_after = error.retry_after if isinstance(error, ServerFull | TooManyWrongTokens) else None
+    return Error(
+        code=error.code, message=error.message, hint=error.hint, fatal=fatal, retry_after=retry_after, url=None
+    )
+
+
+def warned(error: OpenmicError, url: str | None = None) -> Warning:
+    """A problem as a ``warning`` message; ``url``: where to go on, if that is what it is about."""
+    return Warning(code=error.code, message=error.message, hint=error.hint, fatal=False, retry_after=None, url=url)
 
 
 def to_message(event: SessionEvent, *, words: bool) -> Message:
@@ -83,6 +100,7 @@ def to_message(event: SessionEvent, *, words: bool) -> Message:
                 end=live.end,
                 audio_seconds=live.audio_seconds,
                 lag=live.lag,
+                language=live.language,
             )
         case Committed(seq, committed):
             return Commit(
@@ -90,9 +108,16 @@ def to_message(event: SessionEvent, *, words: bool) -> Message:
                 text=committed.text,
                 start=committed.start,
                 end=committed.end,
+                language=committed.language,
                 words=_words(committed.words) if words else None,
             )
-        case Finalised(seq, final, live_text):
+        case Progressed(progress, finishing):
+            return Progress(
+                stage="finishing" if finishing else "receiving",
+                done_seconds=progress.walked_seconds,
+                total_seconds=progress.total_seconds,
+            )
+        case Finalised(seq, final, live_text, revised):
             return Final(
                 seq=seq,
                 text=final.text,
@@ -101,9 +126,10 @@ def to_message(event: SessionEvent, *, words: bool) -> Message:
                 segments=[_segment(segment, words=words) for segment in final.segments],
                 model=final.model,
                 live_text=live_text,
+                revised=_revised(revised),
             )
         case Warned(error):
-            return Warning(code=error.code, message=error.message, hint=error.hint, fatal=False, retry_after=None)
+            return warned(error)
         case Ended(seq, reason, audio_seconds):
             return Done(seq=seq, reason=reason, audio_seconds=audio_seconds)
         case Failed(error):
@@ -133,21 +159,33 @@ def to_session(snapshot: SessionSnapshot, commits: list[CommittedText]) -> Sessi
         text=final.text if final is not None else f"{snapshot.committed_text} {snapshot.live_text}".strip(),
         live_text=snapshot.live_text,
         commits=[
-            CommitJson(text=commit.text, start=commit.start, end=commit.end, words=_words(commit.words))
+            CommitJson(
+                text=commit.text,
+                start=commit.start,
+                end=commit.end,
+                language=commit.language,
+                words=_words(commit.words),
+            )
             for commit in commits
         ],
-        final=_final(final) if final is not None else None,
+        final=_final(final, snapshot) if final is not None else None,
     )
 
 
-def _final(final: FinalText) -> FinalJson:
+def _final(final: FinalText, snapshot: SessionSnapshot) -> FinalJson:
     return FinalJson(
         text=final.text,
         language=final.language,
         duration=final.duration,
         segments=[_segment(segment, words=True) for segment in final.segments],
         model=final.model,
+        live_text=snapshot.committed_text,
+        revised=_revised(snapshot.revised),
     )
+
+
+def _revised(revised: tuple[Revision, ...]) -> list[RevisionJson]:
+    return [RevisionJson(**asdict(revision)) for revision in revised]
 
 
 def _segment(segment: Segment, *, words: bool) -> SegmentJson:

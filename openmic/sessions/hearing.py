@@ -45,6 +45,7 @@ class Hearing:
         self, hearer: Hearer, journal: Journal, recording: DiskRecording, audio_format: AudioFormat, limits: Limits
     ) -> None:
         self._hearer = hearer
+        self._journal = journal
         self._recording = recording
         self._audio_format = audio_format
         self._max_samples = int(limits.max_seconds * SAMPLE_RATE)
@@ -54,6 +55,11 @@ class Hearing:
         self._reader = journal.reader(self._caught_up)
         self._thread = threading.Thread(target=self._run, name=f"openmic-decode-{hearer.id[:8]}", daemon=True)
         self._thread.start()
+
+    @property
+    def backlog_bytes(self) -> int:
+        """How much of the journal waits to be decoded."""
+        return max(0, len(self._journal) - self._reader.tell())
 
     def flush_at(self, offset: int) -> None:
         """Tell the hearer when the first ``offset`` bytes are heard, in place of an earlier such wish."""

@@ -110,6 +110,11 @@ class Sessions:
         with self._lock:
             return self._gone_bytes + sum(session.received_bytes for session in self._sessions.values())
 
+    def backlog_bytes(self) -> int:
+        """Bytes of all sessions that wait to be decoded."""
+        with self._lock:
+            return sum(one.backlog_bytes for one in self._sessions.values() if one.state is not State.ENDED)
+
     def audio_seconds_total(self) -> float:
         """Seconds of audio heard by all sessions since the start."""
         with self._lock:
