@@ -34,7 +34,8 @@ VERSION = 1  # of this file's method; part of the cache's key
 
 def word_ends(clip: Clip) -> list[SpokenWord]:
     """The reference's words with their ends, in seconds from its beginning; from the cache after the first time."""
-    key = hashlib.sha256(f"{VERSION} {MODEL}\n{clip.text}\n".encode() + clip.samples.tobytes()).hexdigest()
+    method = f"{VERSION} {MODEL}" + ("" if clip.language == "en" else f" {clip.language}")
+    key = hashlib.sha256(f"{method}\n{clip.text}\n".encode() + clip.samples.tobytes()).hexdigest()
     kept = Settings().cache_dir / "benchmarks" / "alignments" / f"{key}.json"
     if kept.is_file():
         return [SpokenWord(text, end) for text, end in json.loads(kept.read_text(encoding="utf-8"))]
@@ -63,7 +64,7 @@ def _model() -> Any:
 def _aligned_piece(clip: Clip) -> list[SpokenWord]:
     """Align one clip that fits into the model's window."""
     model = _model()
-    tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages, language="en")
+    tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages, language=clip.language)
     tokens = tokenizer.encode(" " + clip.text)
     mel = log_mel_spectrogram(clip.samples, model.dims.n_mels, padding=N_SAMPLES)[:, : N_SAMPLES // HOP_LENGTH]
     with torch.inference_mode():
@@ -79,7 +80,9 @@ def _pieces(clip: Clip) -> list[tuple[Clip, float]]:
     reference = spans(clip.text)
     heard = [
         (word["start"], word["end"], words(word["word"]))
-        for segment in _model().transcribe(clip.samples, language="en", fp16=False, word_timestamps=True)["segments"]
+        for segment in _model().transcribe(clip.samples, language=clip.language, fp16=False, word_timestamps=True)[
+            "segments"
+        ]
         for word in segment["words"]
     ]
     heard = [word for word in heard if len(word[2]) == 1]
@@ -104,4 +107,5 @@ def _part(clip: Clip, begin: float, end: float, reference: list[tuple[str, int]]
     text_begin = reference[first - 1][1] + 1 if first else 0
     text_end = reference[stop - 1][1] + 1 if stop < len(reference) else len(clip.text)
     text = clip.text[text_begin:text_end].lstrip(" ,.;:!?\"'")
-    return Clip(f"{clip.name}@{begin:.1f}", clip.samples[round(begin * SAMPLE_RATE) : round(end * SAMPLE_RATE)], text)
+    samples = clip.samples[round(begin * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+    return Clip(f"{clip.name}@{begin:.1f}", samples, text, clip.language)

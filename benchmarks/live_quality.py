@@ -1,87 +1,57 @@
 """The live policy's quality in virtual time: the same figures on any machine, however busy it is.
 
     python -m benchmarks.live_quality [--clips] [--seconds N] [--model base] [--step 0.5] [--cost 0.3] [--show]
+    python -m benchmarks.live_quality --german --mixed
+    python -m benchmarks.live_quality --minutes 60 --step 1
 
-No thread and no server: audio grows by 0.1 s of virtual time, a live step is due when the policy wants one, and takes a
-fixed pretend time, after which its text shows. What the model says is real. Encoder and decoder seconds are processor
-seconds of this machine.
+Encoder and decoder seconds are processor seconds of this machine. For streams in which the language is detected it
+tells which language each stretch of committed text was decoded in.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import json
-import math
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numba
 import torch
 
+from benchmarks.endurance import endure
 from benchmarks.measures import Delay, Display, Measured, measure
-from benchmarks.reading import Reading, join, load_reading
-from benchmarks.recordings import jfk_clip, reading_clips, sample_clips, shared_folder
-from openmic.audio import SAMPLE_RATE, VoiceActivity
-from openmic.audio.types import Samples
+from benchmarks.reading import Reading, german_reading, join, load_reading, mixed_reading
+from benchmarks.recordings import Clip, jfk_clip, reading_clips, sample_clips, shared_folder
+from benchmarks.virtual import GrowingRecording, Told, VirtualEngine
 from openmic.settings import Settings
-from openmic.speech.encoder import Window, WindowEncoder
 from openmic.speech.engine import WhisperEngine
-from openmic.speech.final import FinalPass
-from openmic.speech.hypothesis import HypothesisDecoder
 from openmic.speech.load import load_engine
-from openmic.speech.stream import EngineStream
-from openmic.speech.types import CommittedText, LiveText, SpeechEvent, SpeechOptions
+from openmic.speech.types import CommittedText, LiveText
 
-PIECE_SAMPLES = SAMPLE_RATE // 10
-EPSILON = 1e-6
+MIXED_SECONDS = 30.0  # of English before and after the German
 
 
-@dataclass(slots=True)
-class Work:
-    """Processor seconds of live steps."""
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Committed text that was decoded in one language, and from when to when it was spoken, in seconds."""
 
-    encoder: float = 0.0
-    whole: float = 0.0
-    steps: int = 0
-
-
-class TimedEncoder:
-    """A ``WindowEncoder`` whose work is added up."""
-
-    def __init__(self, encoder: WindowEncoder, work: Work) -> None:
-        self._encoder = encoder
-        self._work = work
-
-    def window(self, samples: Samples) -> Window:
-        """See ``WindowEncoder.window``."""
-        began = time.process_time()
-        window = self._encoder.window(samples)
-        self._work.encoder += time.process_time() - began
-        return window
-
-
-@dataclass(slots=True)
-class GrowingRecording:
-    """Of which only the first ``length`` samples have been heard."""
-
-    samples: Samples
-    length: int = 0
-
-    def __len__(self) -> int:
-        return self.length
-
-    def read(self, start: int, stop: int) -> Samples:
-        """See ``openmic.speech.types.Recording``."""
-        return self.samples[max(0, start) : max(0, min(stop, self.length))]
+    language: str
+    start: float
+    end: float
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """One reading's figures, and processor seconds per second of audio."""
+    """One reading's figures, and processor seconds per second of audio.
+
+    Attributes:
+        events: (when, "live" or "commit", text).
+        stretches: the committed text by the language that it was decoded in.
+    """
 
     name: str
     seconds: float
@@ -90,88 +60,45 @@ class Quality:
     encoder_load: float
     decoder_load: float
     events: list[tuple[float, str, str]] = field(repr=False)
+    stretches: list[Stretch] = field(repr=False)
 
 
-class VirtualEngine:
-    """Runs one stream after another through a loaded engine's live parts, in virtual time."""
+def assess(virtual: VirtualEngine, reading: Reading) -> Quality:
+    """Stream a reading and measure what shows."""
+    work = virtual.work
+    work.encoder = work.whole = 0.0
+    work.steps = 0
+    told = list(virtual.play(GrowingRecording(reading.samples)))
+    display = Display()
+    events = []
+    for entry in told:
+        if isinstance(entry.event, CommittedText):
+            display.commit(entry.at, entry.event.text)
+            events.append((entry.at, "commit", entry.event.text))
+        elif isinstance(entry.event, LiveText):
+            display.live(entry.at, entry.event.text)
+            events.append((entry.at, "live", entry.event.text))
+    end = reading.seconds + virtual.cost + 0.1
+    return Quality(
+        name=reading.name,
+        seconds=reading.seconds,
+        measured=measure(display.history, reading.words, reading.text, end, reading.language),
+        steps=work.steps,
+        encoder_load=work.encoder / reading.seconds,
+        decoder_load=(work.whole - work.encoder) / reading.seconds,
+        events=events,
+        stretches=stretches(told),
+    )
 
-    def __init__(self, engine: WhisperEngine, settings: Settings, cost: float, language: str | None) -> None:
-        self.work = Work()
-        self._live: HypothesisDecoder = copy.copy(engine._live)  # the engine's own keeps its encoder
-        self._live._encoder = TimedEncoder(self._live._encoder, self.work)  # type: ignore[assignment]
-        self._final = engine._final
-        self._settings = settings
-        self._cost = cost
-        self._options = SpeechOptions(language=language)
 
-    def run(self, reading: Reading) -> Quality:
-        """Stream a reading and measure what shows."""
-        self.work.encoder = self.work.whole = 0.0
-        self.work.steps = 0
-        events: list[tuple[float, SpeechEvent]] = []
-        now = 0.0
-        recording = GrowingRecording(reading.samples)
-        final = FinalPass(self._final, recording, self._options)
-        stream = EngineStream(
-            recording=recording,
-            options=self._options,
-            final=final,
-            walk=final.walk(),
-            on_event=lambda event: events.append((now, event)),
-            wake=lambda: None,
-            step_samples=round(self._settings.live_step_seconds * SAMPLE_RATE),
-            window_samples=round(self._settings.live_window_seconds * SAMPLE_RATE),
-        )
-        activity = VoiceActivity(self._settings.endpoint_silence_seconds)
-        while not stream.live_over:
-            self._hear(stream, recording, activity, now)
-            plan = stream.plan()
-            if plan is None:
-                now = (math.floor(now * 10 + EPSILON) + 1) / 10
-            elif not stream.needs_decoding(plan):
-                stream.close_utterance(plan)
-            else:
-                began = time.process_time()
-                hypothesis = self._live.step([stream.request(plan)])[0]
-                self.work.whole += time.process_time() - began
-                self.work.steps += 1
-                now += self._cost
-                stream.take(plan, hypothesis)
-        return self._quality(reading, events)
-
-    def _hear(self, stream: EngineStream, recording: GrowingRecording, activity: VoiceActivity, now: float) -> None:
-        """Let the stream hear all pieces that are complete by now."""
-        until = min(math.floor(now * 10 + EPSILON) * PIECE_SAMPLES, len(recording.samples))
-        if now * SAMPLE_RATE >= len(recording.samples):
-            until = len(recording.samples)
-        while recording.length < until:
-            begin = recording.length
-            recording.length = min(begin + PIECE_SAMPLES, until)
-            stream.heard(activity.push(recording.samples[begin : recording.length]))
-        if until == len(recording.samples) and not stream.finished:
-            stream.heard(activity.flush())
-            stream.finish()
-
-    def _quality(self, reading: Reading, events: Sequence[tuple[float, SpeechEvent]]) -> Quality:
-        display = Display()
-        told = []
-        for at, event in events:
-            if isinstance(event, CommittedText):
-                display.commit(at, event.text)
-                told.append((at, "commit", event.text))
-            elif isinstance(event, LiveText):
-                display.live(at, event.text)
-                told.append((at, "live", event.text))
-        work = self.work
-        return Quality(
-            name=reading.name,
-            seconds=reading.seconds,
-            measured=measure(display.history, reading.words, reading.text, reading.seconds + self._cost + 0.1),
-            steps=work.steps,
-            encoder_load=work.encoder / reading.seconds,
-            decoder_load=(work.whole - work.encoder) / reading.seconds,
-            events=told,
-        )
+def stretches(told: Iterable[Told]) -> list[Stretch]:
+    """The committed text, parted where the language that it was decoded in changes."""
+    commits = [(entry.language, entry.event) for entry in told if isinstance(entry.event, CommittedText)]
+    found = []
+    for language, group in groupby(commits, key=lambda commit: commit[0]):
+        texts = [text for _, text in group]
+        found.append(Stretch(language, texts[0].start, texts[-1].end, "".join(text.text for text in texts)))
+    return found
 
 
 HEAD = (
@@ -194,46 +121,90 @@ def _text(delay: Delay | None) -> str:
     return "-" if delay is None else str(delay)
 
 
+def single_clips() -> list[Clip]:
+    """Recordings that are measured one by one: LibriVox, jfk, our own."""
+    folder = shared_folder()
+    return [*([*reading_clips(folder)[16:], jfk_clip(folder)] if folder is not None else []), *sample_clips()]
+
+
 def readings(seconds: float | None, clips: bool) -> list[Reading]:
     """The reading, and on request the single recordings."""
-    found = [load_reading(seconds)]
-    folder = shared_folder()
-    if clips:
-        single = [*reading_clips(folder)[16:], jfk_clip(folder)] if folder is not None else []
-        found += [join(clip.name, [clip]) for clip in [*single, *sample_clips()]]
-    return found
+    return [load_reading(seconds), *([join(clip.name, [clip]) for clip in single_clips()] if clips else [])]
+
+
+def quiet_engine(model: str, step_seconds: float, threads: int) -> tuple[WhisperEngine, Settings]:
+    """A loaded engine that uses so many threads and no more, and its settings."""
+    settings = Settings(model=model, live_step_seconds=step_seconds, cpu_threads=threads)
+    engine = load_engine(settings)
+    numba.set_num_threads(threads)  # its own threads, for the alignment, else change torch's number too
+    torch.set_num_threads(threads)
+    return engine, settings
+
+
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """The options of programs that run an engine in virtual time."""
+    parser.add_argument("--seconds", type=float, help="only about so much of the reading")
+    parser.add_argument("--model", default="base")
+    parser.add_argument("--step", type=float, default=0.5, help="new audio after which a step is due, in seconds")
+    parser.add_argument("--cost", type=float, default=0.3, help="pretend time of a step, in seconds")
+    parser.add_argument("--threads", type=int, default=1, help="torch threads; one is best on a busy machine")
+    parser.add_argument("--json", type=Path, help="write everything there")
 
 
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.live_quality", description=__doc__.partition("\n")[0])
+    add_engine_options(parser)
+    parser.add_argument("--language", default="en", help="of the English readings; empty: detect it")
     parser.add_argument("--clips", action="store_true", help="also each LibriVox clip, jfk and our own samples")
-    parser.add_argument("--seconds", type=float, help="only about so much of the reading")
-    parser.add_argument("--model", default="base")
-    parser.add_argument("--language", default="en", help="empty: detect it")
-    parser.add_argument("--step", type=float, default=0.5, help="new audio after which a step is due, in seconds")
-    parser.add_argument("--cost", type=float, default=0.3, help="pretend time of a step, in seconds")
-    parser.add_argument("--threads", type=int, default=1, help="torch threads; one is best on a busy machine")
+    parser.add_argument("--german", action="store_true", help="our German recording instead, told and detected")
+    parser.add_argument("--mixed", action="store_true", help="English, German, English instead, detected")
+    parser.add_argument("--minutes", type=float, help="the reading over and over for so long: does anything change?")
     parser.add_argument("--show", action="store_true", help="print every event")
-    parser.add_argument("--json", type=Path, help="write everything there")
     arguments = parser.parse_args()
-    settings = Settings(model=arguments.model, live_step_seconds=arguments.step, cpu_threads=arguments.threads)
-    engine = load_engine(settings)
-    numba.set_num_threads(arguments.threads)  # its own threads, for the alignment, else change torch's number too
-    torch.set_num_threads(arguments.threads)
-    virtual = VirtualEngine(engine, settings, arguments.cost, arguments.language or None)
-    kept: list[dict[str, Any]] = []
-    print(f"step {arguments.step} s, pretend cost {arguments.cost} s, {torch.get_num_threads()} threads\n{HEAD}")
-    for reading in readings(arguments.seconds, arguments.clips):
-        quality = virtual.run(reading)
-        print(row(quality), flush=True)
-        kept.append(asdict(quality))
-        if arguments.show:
-            for at, kind, text in quality.events:
-                print(f"{at:7.2f} {kind:6} {text}")
+    engine, settings = quiet_engine(arguments.model, arguments.step, arguments.threads)
+    print(f"step {arguments.step} s, pretend cost {arguments.cost} s, {torch.get_num_threads()} threads", flush=True)
+    if arguments.minutes:
+        virtual = VirtualEngine(engine, settings, arguments.cost, arguments.language or None)
+        kept: Any = asdict(
+            endure(virtual, load_reading(min(arguments.seconds or 900.0, 15 * arguments.minutes)), arguments.minutes)
+        )
+    else:
+        kept = [asdict(quality) for quality in _assessed(engine, settings, arguments)]
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(kept, indent=1), encoding="utf-8")
     engine.close()
+
+
+def _assessed(engine: WhisperEngine, settings: Settings, arguments: argparse.Namespace) -> list[Quality]:
+    wanted: list[tuple[Reading, str | None]] = []
+    if arguments.german:
+        wanted += [(german_reading(), "de"), (german_reading(), None)]
+    if arguments.mixed:
+        wanted.append((mixed_reading(min(arguments.seconds or MIXED_SECONDS, MIXED_SECONDS)), None))
+    if not wanted:
+        english = readings(arguments.seconds, arguments.clips)
+        wanted = [(reading, arguments.language or None) for reading in english]
+    print(HEAD)
+    found = []
+    for reading, language in wanted:
+        quality = assess(VirtualEngine(engine, settings, arguments.cost, language), reading)
+        print(row(quality), flush=True)
+        found.append(quality)
+    for quality, (_, language) in zip(found, wanted, strict=True):
+        if language is None:
+            print(f"\n{quality.name}, decoded in:")
+            show_stretches(quality.stretches)
+        if arguments.show:
+            for at, kind, text in quality.events:
+                print(f"{at:7.2f} {kind:6} {text}")
+    return found
+
+
+def show_stretches(found: Sequence[Stretch]) -> None:
+    """Print which language each stretch of the text was decoded in."""
+    for stretch in found:
+        print(f"- {stretch.language}, {stretch.start:.1f} to {stretch.end:.1f} s:{stretch.text}")
 
 
 if __name__ == "__main__":

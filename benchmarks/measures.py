@@ -24,7 +24,7 @@ from typing import Any
 
 import jiwer
 import numpy as np
-from whisper.normalizers import EnglishTextNormalizer
+from whisper.normalizers import BasicTextNormalizer, EnglishTextNormalizer
 
 from benchmarks.words import SpokenWord, words
 
@@ -119,7 +119,9 @@ class Display:
         self.history.append(Shown(at, self.text))
 
 
-def measure(history: Sequence[Shown], reference: Sequence[SpokenWord], text: str, end: float) -> Measured:
+def measure(
+    history: Sequence[Shown], reference: Sequence[SpokenWord], text: str, end: float, language: str = "en"
+) -> Measured:
     """Measure one stream.
 
     Args:
@@ -127,6 +129,7 @@ def measure(history: Sequence[Shown], reference: Sequence[SpokenWord], text: str
         reference: the words spoken, with their ends.
         text: the same as text, for the WER.
         end: when the audio ended, in seconds.
+        language: of the text (ISO 639-1), "" where it has several.
     """
     seen = settled(history)
     displays = [words(shown.text) for shown in seen]
@@ -144,7 +147,25 @@ def measure(history: Sequence[Shown], reference: Sequence[SpokenWord], text: str
         stable=Delay.of([delay for _, delay in by_word]),
         missing=len(spoken) - len(matches),
         flicker=changed_words(displays) / max(1, len(spoken)),
-        live_wer=word_error_rate(text, at_end),
+        live_wer=word_error_rate(text, at_end, language),
+        first_seen_delays=seen_delays,
+        stable_by_word=by_word,
+    )
+
+
+def pooled(measured: Sequence[Measured]) -> Measured:
+    """Several streams as one: delays over all words, flicker and WER weighed by words."""
+    words_of = [m.words for m in measured]
+    total = max(1, sum(words_of))
+    by_word = tuple(entry for m in measured for entry in m.stable_by_word)
+    seen_delays = tuple(delay for m in measured for delay in m.first_seen_delays)
+    return Measured(
+        words=sum(words_of),
+        first_seen=Delay.of(seen_delays),
+        stable=Delay.of([delay for _, delay in by_word]),
+        missing=sum(m.missing for m in measured),
+        flicker=sum(m.flicker * count for m, count in zip(measured, words_of, strict=True)) / total,
+        live_wer=sum(m.live_wer * count for m, count in zip(measured, words_of, strict=True)) / total,
         first_seen_delays=seen_delays,
         stable_by_word=by_word,
     )
@@ -253,12 +274,13 @@ class Matcher:
         return pairs[::-1]
 
 
-def word_error_rate(reference: str, text: str) -> float:
-    """WER of a text, both through Whisper's English normaliser; 0.05 is 5 %."""
-    normalize = _normalizer()
+def word_error_rate(reference: str, text: str, language: str = "en") -> float:
+    """WER of a text, both through Whisper's normaliser for its language; 0.05 is 5 %."""
+    normalize = normalizer(language)
     return float(jiwer.wer(normalize(reference), normalize(text)))
 
 
-@lru_cache(maxsize=1)
-def _normalizer() -> EnglishTextNormalizer:
-    return EnglishTextNormalizer()
+@lru_cache(maxsize=2)
+def normalizer(language: str) -> BasicTextNormalizer | EnglishTextNormalizer:
+    """Whisper's normaliser for English, or for all other languages and several."""
+    return EnglishTextNormalizer() if language == "en" else BasicTextNormalizer()

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.alignment import word_ends
-from benchmarks.recordings import SHARED_AUDIO_VARIABLE, Clip, reading_clips, sample_clips, shared_folder
+from benchmarks.recordings import (
+    SHARED_AUDIO_VARIABLE,
+    Clip,
+    german_clip,
+    reading_clips,
+    sample_clips,
+    shared_folder,
+)
 from benchmarks.words import SpokenWord
 from openmic.audio.types import SAMPLE_RATE, Samples
 
@@ -25,12 +32,14 @@ class Reading:
         samples: 16 kHz mono float32, shape (n,).
         text: what is spoken.
         words: its words and when they end.
+        language: ISO 639-1; "" where it has several.
     """
 
     name: str
     samples: Samples
     text: str
     words: tuple[SpokenWord, ...]
+    language: str = "en"
 
     @property
     def seconds(self) -> float:
@@ -64,18 +73,38 @@ def join(name: str, clips: Sequence[Clip]) -> Reading:
     for clip in clips:
         placed += [SpokenWord(word.text, begin + word.end) for word in word_ends(clip)]
         begin += clip.seconds + GAP_SECONDS
-    return Reading(name, joined_samples(clips), " ".join(clip.text for clip in clips), tuple(placed))
+    languages = {clip.language for clip in clips}
+    language = languages.pop() if len(languages) == 1 else ""
+    return Reading(name, joined_samples(clips), " ".join(clip.text for clip in clips), tuple(placed), language)
 
 
 def load_reading(seconds: float | None = None) -> Reading:
     """The reading: all clips, or only as many whole ones as ``seconds`` need."""
     name, clips = available_clips()
+    return join(name, clips if seconds is None else clips_of(clips, seconds))
+
+
+def clips_of(clips: Sequence[Clip], seconds: float) -> list[Clip]:
+    """As many of the clips, from the first on, as ``seconds`` need; at least one."""
     taken: list[Clip] = []
     for clip in clips:
-        if seconds is not None and taken and len(joined_samples(taken)) / SAMPLE_RATE >= seconds:
+        if taken and len(joined_samples(taken)) / SAMPLE_RATE >= seconds:
             break
         taken.append(clip)
-    return join(name, taken)
+    return taken
+
+
+def german_reading() -> Reading:
+    """Our own recording in another language."""
+    return join("German", [german_clip()])
+
+
+def mixed_reading(seconds: float) -> Reading:
+    """A stream whose language changes twice: the English reading for so many seconds, German, English for as many."""
+    _, clips = available_clips()
+    before = clips_of(clips, seconds)
+    after = clips_of(clips[len(before) :], seconds)
+    return join("English, German, English", [*before, german_clip(), *after])
 
 
 def long_reading(minutes: float) -> Reading:

@@ -17,11 +17,12 @@ SHARED_AUDIO_VARIABLE = "OPENMIC_SHARED_AUDIO"
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One recording: its name, its samples (16 kHz mono float32) and the text as spoken."""
+    """One recording: its name, its samples (16 kHz mono float32), the text as spoken, and the language (ISO 639-1)."""
 
     name: str
     samples: Samples
     text: str
+    language: str = "en"
 
     @property
     def seconds(self) -> float:
@@ -41,9 +42,15 @@ def reading_clips(folder: Path) -> list[Clip]:
 
 
 def sample_clips() -> list[Clip]:
-    """The project's own recordings."""
+    """The project's own recordings in English."""
     files = sorted((ROOT / "sample_audio").glob("*.wav"), reverse=True)
     return [Clip(file.stem, load(file), file.with_suffix(".txt").read_text(encoding="utf-8").strip()) for file in files]
+
+
+def german_clip() -> Clip:
+    """The project's own recording in another language."""
+    file = ROOT / "sample_audio" / "german.ogg"
+    return Clip(file.stem, load(file), file.with_suffix(".txt").read_text(encoding="utf-8").strip(), "de")
 
 
 def jfk_clip(folder: Path) -> Clip:

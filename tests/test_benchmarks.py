@@ -18,7 +18,7 @@ import whisper
 from benchmarks import faster_whisper_files
 from benchmarks.alignment import aligned
 from benchmarks.feed import Exchange, pieces_of
-from benchmarks.live_quality import VirtualEngine, row
+from benchmarks.live_quality import assess, row
 from benchmarks.measures import (
     Delay,
     Display,
@@ -36,6 +36,7 @@ from benchmarks.recordings import SHARED_AUDIO_VARIABLE, Clip, reading_clips, sa
 from benchmarks.report import Row
 from benchmarks.rounds import run_round
 from benchmarks.service import Stream, seen
+from benchmarks.virtual import VirtualEngine
 from benchmarks.words import SpokenWord, spans, words
 from openmic.audio.types import SAMPLE_RATE
 from openmic.settings import Settings
@@ -289,7 +290,7 @@ def test_virtual_time_is_the_speed_of_speech_plus_the_pretended_cost(engine: Any
     clip = next(clip for clip in sample_clips() if clip.name == "quickstart")
     shorter = Clip("greeting", clip.samples[: 4 * SAMPLE_RATE], clip.text.split(".")[0])
     reading = Reading(shorter.name, shorter.samples, shorter.text, tuple(aligned(shorter)))
-    found = VirtualEngine(engine, Settings(), 0.25, "en").run(reading)
+    found = assess(VirtualEngine(engine, Settings(), 0.25, "en"), reading)
     assert found.measured.missing == 0
     assert found.measured.live_wer == 0.0
     assert found.measured.stable is not None
