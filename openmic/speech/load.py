@@ -13,7 +13,7 @@ from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.progress import ProgressCallback, silent
 from openmic.settings import Settings
 from openmic.speech.choice import choose_device, choose_weights
-from openmic.speech.decoder import Decoder
+from openmic.speech.device_decoder import decoder_for, warm_up
 from openmic.speech.encoder import WindowEncoder, tail_clip
 from openmic.speech.engine import WhisperEngine
 from openmic.speech.final import FinalModel, FinalPass
@@ -59,9 +59,9 @@ def load_engine(settings: Settings, progress: ProgressCallback = silent) -> Whis
     if heads is not None:
         model.set_alignment_heads(heads)
     vocabulary = Vocabulary(model)
-    exact = Decoder(model, exact_precision(device))
+    exact = decoder_for(model, exact_precision(device))
     same = decoder_precision(device) == exact_precision(device)
-    quick = exact if same else Decoder(model, decoder_precision(device))
+    quick = exact if same else decoder_for(model, decoder_precision(device))
     hypotheses = HypothesisDecoder(WindowEncoder(model, quick, encoder_precision(device)), quick, vocabulary)
     sketcher = None if quick is exact else quick
     final = FinalModel(name, model, exact, vocabulary, sketcher, settings.final_beam_size)
@@ -78,6 +78,7 @@ def _warm_up(hypotheses: HypothesisDecoder, final: FinalModel, progress: Progres
     warming = "Warming up"
     progress(warming, None)
     began = time.monotonic()
+    warm_up(final.decoder)
     speech = np.pad(tail_clip(), (0, SAMPLE_RATE))
     hypotheses.step([Request(speech, 0.0, "en", "transcribe")])
     with torch.inference_mode():
