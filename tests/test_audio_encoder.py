@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import wave
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import av
@@ -11,9 +11,15 @@ import media
 import numpy as np
 import pytest
 
-from openmic.audio import SAMPLE_RATE, AudioFormat, Samples, decode, write_flac, write_wav
+from openmic.audio import SAMPLE_RATE, AudioFormat, Samples, decode, flac_stream, write_wav
 
 Write = Callable[[Path, Iterable[Samples]], None]
+
+
+def write_flac(path: Path, chunks: Iterable[Samples]) -> None:
+    """The pieces of a FLAC stream, put together."""
+    chunks = list(chunks)
+    path.write_bytes(b"".join(flac_stream(chunks, sum(map(len, chunks)))))
 
 
 @pytest.mark.parametrize(("write", "suffix"), [(write_wav, "wav"), (write_flac, "flac")])
@@ -57,3 +63,27 @@ def test_flac_is_smaller(sample_audio: Path, tmp_path: Path) -> None:
     write_flac(tmp_path / "a.flac", [samples])
     write_wav(tmp_path / "a.wav", [samples])
     assert (tmp_path / "a.flac").stat().st_size < 0.7 * (tmp_path / "a.wav").stat().st_size
+
+
+def test_flac_says_in_its_header_how_long_it_is(sample_audio: Path, tmp_path: Path) -> None:
+    samples = media.read_wav(sample_audio / "quickstart.wav").astype(np.float32) / 32768
+    write_flac(tmp_path / "a.flac", [samples])
+    with av.open(str(tmp_path / "a.flac")) as file:
+        assert file.duration == pytest.approx(len(samples) / SAMPLE_RATE * 1_000_000, abs=1)
+
+
+def test_flac_goes_out_while_it_is_written() -> None:
+    """One chunk is read at a time, and its bytes are handed on before the next is read."""
+    noise = np.random.default_rng(1).uniform(-0.5, 0.5, SAMPLE_RATE).astype(np.float32)
+    out, largest = 0, 0
+
+    def chunks() -> Iterator[Samples]:
+        nonlocal largest
+        for number in range(60):
+            largest = max(largest, 2 * SAMPLE_RATE * number - out)
+            yield noise
+
+    for piece in flac_stream(chunks(), 60 * SAMPLE_RATE):
+        out += len(piece)
+    assert out > 60 * SAMPLE_RATE
+    assert largest < 10 * SAMPLE_RATE

@@ -66,7 +66,7 @@ def test_transcription_as_verbose_json(sdk: openai.OpenAI, recording: Path) -> N
     )
     assert isinstance(answer, TranscriptionVerbose)
     TranscriptionVerbose.model_validate(answer.model_dump(), strict=True)  # the SDK itself takes any type
-    assert (answer.text, answer.language) == (SPOKEN, "tr")
+    assert (answer.text, answer.language) == (SPOKEN, "turkish")
     assert answer.duration == pytest.approx(15.25, abs=0.05)
     assert answer.segments is not None
     assert [segment.text.strip() for segment in answer.segments[:3]] == NUMBERS

@@ -7,6 +7,7 @@ import wave
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import httpx
 import numpy as np
 import pysubs2
@@ -106,6 +107,35 @@ def test_downloads(http: httpx.Client, ended: Session) -> None:
     assert int(response.headers["content-length"]) == len(response.content)
     with wave.open(io.BytesIO(response.content)) as file:
         assert file.readframes(100_000) == TONE
+
+
+def test_flac_is_the_same_sound(http: httpx.Client, ended: Session) -> None:
+    response = http.get(f"/v1/sessions/{ended.id}.flac")
+    assert (response.status_code, response.headers["content-type"]) == (200, "audio/flac")
+    assert f'filename="openmic-{ended.id[:8]}.flac"' in response.headers["content-disposition"]
+    with av.open(io.BytesIO(response.content)) as file:
+        assert file.duration == 2_500_000  # microseconds
+        heard = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
+    assert heard.astype("<i2").tobytes() == TONE
+
+
+def test_what_was_deleted_says_so_whoever_asks(tmp_path: Path) -> None:
+    with scripted_server(tmp_path, keep_seconds=0.0) as server:
+        session = server.sessions.create(PCM, SpeechOptions())
+        session.write(TONE)
+        session.stop()
+        assert session.ended.wait(20)
+        url = f"{server.url}/v1/sessions/{session.id}.txt"
+        deadline = time.monotonic() + 20
+        while not server.sessions.was_deleted(session.id):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        for token in (server.token, session.resume_token, "wrong"):
+            response = httpx.get(url, headers={"Authorization": f"Bearer {token}"})
+            error = response.json()["error"]
+            assert (response.status_code, error["code"]) == (404, "session_deleted")
+            assert error["hint"] in error["message"]
+        assert httpx.get(f"{server.url}/v1/sessions/{'0' * 32}.txt", headers=server.headers).status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_text_and_subtitles(http: httpx.Client) -> None:
 
 def test_verbose_json(http: httpx.Client) -> None:
     body = post(http, response_format="verbose_json", language="tr").json()
-    assert (body["task"], body["language"], body["duration"]) == ("transcribe", "tr", 2.5)
+    assert (body["task"], body["language"], body["duration"]) == ("transcribe", "turkish", 2.5)
     assert [segment["text"] for segment in body["segments"]] == [" one", " two", " three"]
     assert "words" not in body
     fields = {"response_format": "verbose_json", "timestamp_granularities[]": "word"}

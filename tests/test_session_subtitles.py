@@ -3,7 +3,9 @@ from __future__ import annotations
 import pysubs2
 import pytest
 
-from openmic.sessions.subtitles import Cue, to_subtitles, to_text
+from openmic.sessions.captions import Cue
+from openmic.sessions.subtitles import cues, to_subtitles, to_text
+from openmic.speech.types import CommittedText, Word
 
 CUES = [
     Cue(0.0, 1.2344, " Hello, world."),
@@ -33,6 +35,18 @@ def test_vtt_escapes_what_would_be_markup() -> None:
 def test_others_read_them(ending: str) -> None:
     read = pysubs2.SSAFile.from_string(to_subtitles(CUES, ending), ending)  # type: ignore[arg-type]
     assert [(event.start, event.end) for event in read] == [(0, 1234), (3661500, 3662250)]
+
+
+@pytest.mark.parametrize("ending", ["srt", "vtt"])
+def test_long_ones_are_broken_into_lines(ending: str) -> None:
+    words = tuple(Word(f" kelime{n},", n * 0.5, n * 0.5 + 0.4, 1.0) for n in range(20))
+    commit = CommittedText("".join(word.word for word in words), 0.0, 9.9, words)
+    read = pysubs2.SSAFile.from_string(to_subtitles(cues([commit]), ending), ending)  # type: ignore[arg-type]
+    assert len(read) > 1
+    assert all(max(map(len, event.plaintext.split("\n"))) <= 42 for event in read)
+    assert any("\n" in event.plaintext for event in read)
+    assert " ".join(event.plaintext for event in read).replace("\n", " ") == commit.text.strip()
+    assert {event.start for event in read} <= {round(word.start * 1000) for word in words}
 
 
 def test_text() -> None:

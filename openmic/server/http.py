@@ -5,27 +5,24 @@ The list and the metrics are the owner's; a session is the owner's and that of w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 
 from openmic.errors import OpenmicError
 from openmic.server.auth import bearer_token
+from openmic.server.downloads import session_file
 from openmic.server.entry import Entry
 from openmic.server.keys import Key
 from openmic.server.messages import SessionJson, SessionList
 from openmic.server.metrics import Metrics
 from openmic.server.problems import PROBLEMS, TooManyWrongTokens
-from openmic.server.wire import to_session, to_summary
+from openmic.server.wire import to_summary
+from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
 from openmic.sessions.problems import ServerFull
-from openmic.sessions.recording import wav_header
 from openmic.sessions.registry import Sessions
-from openmic.sessions.session import Session
-from openmic.sessions.subtitles import Cue, to_subtitles, to_text
 
-WAV_CHUNK = 65_536  # samples read at once for a download
 STATUS = {
     "token_missing": 401,
     "token_wrong": 401,
@@ -35,6 +32,7 @@ STATUS = {
     "origin_not_allowed": 403,
     "too_many_wrong_tokens": 429,
     "unknown_session": 404,
+    "session_deleted": 404,
     "not_found": 404,
     "wrong_method": 405,
     "upload_too_large": 413,
@@ -76,13 +74,16 @@ def require_reader(request: Request, name: str) -> None:
     """Let pass the owner, and whoever shows the resume token of the session ``name`` in place of a server's token.
 
     Raises:
-        OpenmicError: as ``require_owner``.
+        OpenmicError: ``session_deleted``, or as ``require_owner``.
     """
     request.app.state.entry.check_origin(request)
     sessions: Sessions = request.app.state.sessions
+    session_id = name.partition(".")[0]
     try:
-        sessions.resume(name.partition(".")[0], bearer_token(request) or "")
+        sessions.resume(session_id, bearer_token(request) or "")
     except OpenmicError:
+        if sessions.was_deleted(session_id):  # whatever is shown: nobody can tell tokens apart by it
+            raise SESSION_PROBLEMS.error("session_deleted") from None
         require_owner(request)
 
 
@@ -142,43 +143,10 @@ def get_session(name: str, sessions: AllSessions) -> Response:
     """A session's transcript as it is now, or its recording, in the form that the name's ending asks for.
 
     Raises:
-        OpenmicError: ``unknown_session``, ``not_found``.
+        OpenmicError: ``unknown_session``, ``session_deleted``, ``not_found``.
     """
     session_id, _, ending = name.partition(".")
-    session = sessions.get(session_id)
-    headers = {"Cache-Control": "no-store"}
-    if ending:
-        headers["Content-Disposition"] = f'attachment; filename="openmic-{session_id[:8]}.{ending}"'
-    match ending:
-        case "srt":
-            return Response(to_subtitles(cues(session), "srt"), headers=headers, media_type="application/x-subrip")
-        case "vtt":
-            return Response(to_subtitles(cues(session), "vtt"), headers=headers, media_type="text/vtt")
-        case "txt":
-            return PlainTextResponse(to_text(cues(session)), headers=headers)
-        case "wav":
-            samples = len(session.recording)
-            headers["Content-Length"] = str(len(wav_header(samples)) + 2 * samples)
-            return StreamingResponse(wav_bytes(session, samples), headers=headers, media_type="audio/wav")
-        case "" | "json":
-            body = to_session(session.snapshot(), session.commits()).model_dump_json()
-            return Response(body, headers=headers, media_type="application/json")
-        case _:
-            raise PROBLEMS.error("not_found")
-
-
-def cues(session: Session) -> list[Cue]:
-    """The final's segments, or until there is one, what was committed."""
-    final = session.snapshot().final
-    stretches = final.segments if final is not None else session.commits()
-    return [Cue(stretch.start, stretch.end, stretch.text) for stretch in stretches]
-
-
-def wav_bytes(session: Session, samples: int) -> Iterator[bytes]:
-    """The first ``samples`` samples of a recording as a WAV file, in pieces; it may go on growing."""
-    yield wav_header(samples)
-    for start in range(0, samples, WAV_CHUNK):
-        yield session.recording.read_pcm(start, min(start + WAV_CHUNK, samples))
+    return session_file(sessions.get(session_id), ending)
 
 
 @router.get("/v1/{path:path}", include_in_schema=False)

@@ -22,8 +22,8 @@ from openmic.sessions.events import Ended, Failed, Finalised, SessionEvent
 from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
 from openmic.sessions.registry import Sessions
 from openmic.sessions.session import Session
-from openmic.sessions.subtitles import Cue, to_subtitles
-from openmic.sessions.types import AUDIO_PROBLEMS, AudioFormat, FinalText, SpeechOptions, Task
+from openmic.sessions.subtitles import cues, to_subtitles
+from openmic.sessions.types import AUDIO_PROBLEMS, AudioFormat, FinalText, SpeechOptions, Task, language_name
 
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 CHUNK_BYTES = 65_536
@@ -136,14 +136,13 @@ async def _transcribe(request: Request, session: Session, upload: UploadFile) ->
 
 
 def _format(final: FinalText, response_format: object, task: Task, words: bool) -> Response:
-    cues = [Cue(segment.start, segment.end, segment.text) for segment in final.segments]
     match response_format:
         case "text":
             return PlainTextResponse(final.text.strip() + "\n")
         case "srt":
-            return PlainTextResponse(to_subtitles(cues, "srt"))
+            return PlainTextResponse(to_subtitles(cues(final.segments), "srt", final.duration))
         case "vtt":
-            return PlainTextResponse(to_subtitles(cues, "vtt"))
+            return PlainTextResponse(to_subtitles(cues(final.segments), "vtt", final.duration))
         case "verbose_json":
             return JSONResponse(_verbose(final, task, words=words))
         case _:
@@ -153,7 +152,7 @@ def _format(final: FinalText, response_format: object, task: Task, words: bool) 
 def _verbose(final: FinalText, task: Task, *, words: bool) -> dict[str, Any]:
     body: dict[str, Any] = {
         "task": task,
-        "language": final.language,
+        "language": language_name(final.language),
         "duration": final.duration,
         "text": final.text.strip(),
         "segments": [

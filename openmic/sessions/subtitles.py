@@ -1,35 +1,31 @@
-"""A transcript as subtitles (SRT, WebVTT) or as plain text, one line per segment."""
+"""A transcript as subtitles (SRT, WebVTT) with lines that can be read, or as plain text, one line per segment."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Literal
 
 import pysubs2
 
+from openmic.sessions.captions import Cue, captions
+from openmic.speech.types import CommittedText, Segment
+
 SubtitleFormat = Literal["srt", "vtt"]
 
 
-@dataclass(frozen=True, slots=True)
-class Cue:
-    """One stretch of text with its times in seconds."""
-
-    start: float
-    end: float
-    text: str
+def cues(stretches: Sequence[Segment] | Sequence[CommittedText]) -> list[Cue]:
+    """The segments of a final text, or what was committed, as cues."""
+    return [Cue(stretch.start, stretch.end, stretch.text, stretch.words) for stretch in stretches]
 
 
-def to_subtitles(cues: Iterable[Cue], subtitle_format: SubtitleFormat) -> str:
-    """The cues as one subtitle file; empty cues are left out, times are rounded to milliseconds."""
+def to_subtitles(cues: Iterable[Cue], subtitle_format: SubtitleFormat, until: float | None = None) -> str:
+    """The cues as one subtitle file; times are rounded to milliseconds, and end ``until`` seconds at the latest."""
     subtitles = pysubs2.SSAFile()
-    for cue in cues:
-        text = cue.text.strip()
-        if text:
-            event = pysubs2.SSAEvent(start=round(cue.start * 1000), end=round(cue.end * 1000))
-            event.plaintext = escape(text, quote=False) if subtitle_format == "vtt" else text
-            subtitles.append(event)
+    for caption in captions(cues, until):
+        event = pysubs2.SSAEvent(start=round(caption.start * 1000), end=round(caption.end * 1000))
+        event.plaintext = escape(caption.text, quote=False) if subtitle_format == "vtt" else caption.text
+        subtitles.append(event)
     return subtitles.to_string(subtitle_format, keep_ssa_tags=True)  # braces in the text are text, not tags
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from openmic.audio.decoder import AudioFormat
 from openmic.audio.problems import PROBLEMS as AUDIO_PROBLEMS
+from openmic.speech.languages import language_name
 from openmic.speech.types import CommittedText, FinalText, Segment, SpeechOptions, Task, Word
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "SpeechOptions",
     "Task",
     "Word",
+    "language_name",
 ]
