@@ -144,7 +144,15 @@ class Settings(BaseSettings):
     keep_seconds: float = Field(
         3600.0,
         ge=0,
-        description="How long an ended session can be downloaded before it is deleted; 0: deleted at once.",
+        description="How long an ended session can be downloaded before it is deleted; 0: deleted at once. It counts "
+        "while no server runs, too; the next one deletes what is over.",
+    )
+    journal_sync_seconds: float = Field(
+        1.0,
+        gt=0,
+        le=60,
+        description="How often what sessions received is forced to the disk (`fsync`), so that a loss of power costs no "
+        "more than this. A server that is killed loses nothing acknowledged, whatever this is.",
     )
 
     # --- log

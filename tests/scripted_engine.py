@@ -55,14 +55,21 @@ def spoken(number: int) -> str:
 class ScriptedStream:
     """One stream of the scripted engine."""
 
-    def __init__(self, engine: ScriptedEngine, recording: Recording, options: SpeechOptions, on_event: OnEvent) -> None:
+    def __init__(
+        self,
+        engine: ScriptedEngine,
+        recording: Recording,
+        options: SpeechOptions,
+        on_event: OnEvent,
+        said: Sequence[CommittedText],
+    ) -> None:
         self._engine = engine
         self._recording = recording
         self._options = options
         self._on_event = on_event
-        self._committed = 0  # samples
-        self._seconds = 0  # commits made by whole seconds
-        self._words: list[Word] = []
+        self._words: list[Word] = [word for committed in said for word in committed.words]
+        self._seconds = len(self._words)  # commits made by whole seconds
+        self._committed = round(said[-1].end * SAMPLE_RATE) if said else 0  # samples
         self.boundaries: list[SpeechBoundary] = []
         self.over = False
 
@@ -166,12 +173,18 @@ class ScriptedEngine:
     def info(self) -> ModelInfo:
         return ModelInfo("scripted", "cpu", "float32", multilingual=True)
 
-    def open(self, recording: Recording, options: SpeechOptions, on_event: OnEvent) -> SpeechStream:
+    def open(
+        self,
+        recording: Recording,
+        options: SpeechOptions,
+        on_event: OnEvent,
+        said: Sequence[CommittedText] = (),
+    ) -> SpeechStream:
         if self.closed:
             raise PROBLEMS.error("engine_closed")
         if options.language is not None and options.language not in LANGUAGES:
             raise PROBLEMS.error("unknown_language", language=options.language)
-        stream = ScriptedStream(self, recording, options, on_event)
+        stream = ScriptedStream(self, recording, options, on_event, said)
         self.streams.append(stream)
         return stream
 

@@ -15,6 +15,7 @@ from openmic.sessions.events import Ended, Failed, Finalised, SessionEvent
 from openmic.sessions.problems import ServerFull
 from openmic.sessions.registry import Sessions
 from openmic.sessions.state import State
+from openmic.sessions.story import read_story_at
 from openmic.settings import Settings
 from openmic.speech.types import SpeechOptions
 from tests.scripted_engine import ScriptedEngine
@@ -134,7 +135,7 @@ def test_ended_sessions_are_deleted_when_their_time_is_over(tmp_path: Path) -> N
         assert sessions.opened_total == 1
 
 
-def test_closing_sends_the_finals_and_deletes(tmp_path: Path) -> None:
+def test_closing_sends_the_finals_and_keeps_what_is_to_be_kept(tmp_path: Path) -> None:
     with running(tmp_path) as (sessions, _):
         session = sessions.create(PCM, OPTIONS)
         events: list[SessionEvent] = []
@@ -144,7 +145,7 @@ def test_closing_sends_the_finals_and_deletes(tmp_path: Path) -> None:
         assert isinstance(events[-1], Ended)
         assert events[-1].reason == "shutdown"
         assert isinstance(events[-2], Finalised)
-        assert list(tmp_path.iterdir()) == []
+        assert [path.name for path in tmp_path.iterdir()] == [session.id]
         with pytest.raises(OpenmicError) as caught:
             sessions.create(PCM, OPTIONS)
         assert caught.value.code == "server_stopping"
@@ -161,8 +162,23 @@ def test_closing_does_not_wait_longer_than_it_may_and_keeps_what_is_unfinished(t
         sessions.close()
         assert isinstance(events[-1], Failed)
         assert events[-1].error.code == "server_stopping"
-        assert (tmp_path / session.id / "received.bytes").read_bytes() == SECOND
-        assert len((tmp_path / session.id / "audio.wav").read_bytes()) == 44 + 32_000
+        story = read_story_at(tmp_path / session.id / "journal")
+        assert (story.received_bytes, story.over) == (32_000, None)
+    with running(tmp_path) as (sessions, _):
+        again = sessions.resume(session.id, session.resume_token)
+        assert again.ended.wait(20)
+        snapshot = again.snapshot()
+        assert snapshot.final is not None
+        assert (snapshot.final.duration, snapshot.reason) == (1.0, "shutdown")
+
+
+def test_nothing_is_kept_after_closing_where_nothing_is_to_be_kept(tmp_path: Path) -> None:
+    with running(tmp_path, keep_seconds=0) as (sessions, engine):
+        engine.may_finish.clear()
+        sessions.create(PCM, OPTIONS).write(SECOND)
+        engine.may_finish.set()
+        sessions.close()
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_leftovers_of_a_dead_server_go_and_nothing_else(tmp_path: Path) -> None:

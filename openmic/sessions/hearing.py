@@ -25,7 +25,7 @@ class Hearer(Protocol):
 
     id: str
 
-    def heard(self, boundaries: Sequence[SpeechBoundary]) -> None: ...
+    def heard(self, boundaries: Sequence[SpeechBoundary], *, anew: bool) -> None: ...
 
     def heard_up_to_flush(self) -> None: ...
 
@@ -39,14 +39,22 @@ class Hearing:
 
     ``hearer`` is told after each stretch which speech starts and ends are in it (often none); once, if there was more
     than ``limits.max_seconds``, which is not heard; and last that all is heard, with the error that ended it early.
+    The first ``old_bytes`` of the journal were heard by a server that died.
     """
 
     def __init__(
-        self, hearer: Hearer, journal: Journal, recording: DiskRecording, audio_format: AudioFormat, limits: Limits
+        self,
+        hearer: Hearer,
+        journal: Journal,
+        recording: DiskRecording,
+        audio_format: AudioFormat,
+        limits: Limits,
+        old_bytes: int = 0,
     ) -> None:
         self._hearer = hearer
         self._journal = journal
         self._recording = recording
+        self._old_bytes = old_bytes
         self._audio_format = audio_format
         self._max_samples = int(limits.max_seconds * SAMPLE_RATE)
         self._endpoint_silence_seconds = limits.endpoint_silence_seconds
@@ -100,9 +108,9 @@ class Hearing:
                 room = self._max_samples - len(self._recording)
                 taken = samples[:room]
                 self._recording.append(taken)
-                self._hearer.heard(voice.push(taken))
+                self._hearer.heard(voice.push(taken), anew=self._reader.tell() <= self._old_bytes)
                 if len(samples) > room:
                     self._hearer.heard_too_much()
                     break
         finally:
-            self._hearer.heard(voice.flush())  # ends that only the end of the stream shows
+            self._hearer.heard(voice.flush(), anew=False)  # ends that only the end of the stream shows

@@ -1,60 +1,151 @@
-"""The bytes a client sent, on disk, before anybody acknowledges them.
+"""What one session must not forget, on disk: the bytes its client sent, and what it was told.
 
-One writer appends; any number of readers follow. A reader waits where the journal still grows, and sees its end once
-``end`` was called; ``abort`` makes every reader end where it stands.
+One file of checked records (``records``), append-only. A record is written before anybody is told of it, so whatever
+ends this process, the next one finds it; ``sync`` forces it to the disk, against a loss of power. One writer appends;
+any number of readers follow the audio bytes. A reader waits where the journal still grows, and sees its end once
+``end`` was called; ``abort`` makes every reader end where it stands. Who has the journal open to write holds its lock.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import threading
+from array import array
+from bisect import bisect_right
 from collections.abc import Callable
 from pathlib import Path
 
+from openmic.audio.decoder import AudioFormat
+from openmic.sessions import packing
+from openmic.sessions.records import HEAD, MAGIC, DamagedRecord, Kind, Scan, frame, read_record, write_all
 
-class Journal:
-    """An append-only file of a client's bytes.
+INDEX_BYTES = 65_536  # of audio between two entries of a journal's index
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)  # from file systems that have none
+
+
+class InUse(Exception):
+    """Another process has this journal open to write."""
+
+
+def lock(file: int) -> None:
+    """Take the lock of an open file; it goes with the descriptor, however the process ends.
 
     Raises:
-        OSError: the file cannot be created, or (from ``append``) written.
+        InUse: another descriptor has it.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InUse from error
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+
+
+class Journal:
+    """An append-only file of records; ``create`` or ``reopen`` makes one.
+
+    Args:
+        path: of the file.
+        file: its descriptor, locked.
+        packer: how audio bytes are packed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, file: int, packer: packing.Packer) -> None:
         self.path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        self._file = file
+        self._packer = packer
         self._grown = threading.Condition()
-        self._length = 0
+        self._end = len(MAGIC)  # of the file, in bytes
+        self._length = 0  # audio bytes
+        self._index_starts = array("Q")  # audio bytes before a record, and
+        self._index_places = array("Q")  # where in the file it begins
+        self._dirty = False
+        self._failure: OSError | None = None
         self._ended = False
         self._aborted = False
         self._closed = False
 
+    @classmethod
+    def create(cls, path: Path, audio_format: AudioFormat) -> Journal:
+        """Begin a new file.
+
+        Raises:
+            OSError: it is there already, or cannot be created.
+        """
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            lock(file)
+            write_all(file, MAGIC, 0)
+        except BaseException:
+            os.close(file)
+            raise
+        return cls(path, file, packing.Packer(audio_format))
+
+    @classmethod
+    def reopen(cls, path: Path, file: int, audio_format: AudioFormat, good_bytes: int) -> Journal:
+        """Go on with the first ``good_bytes`` bytes of ``file``, which must be locked; the rest is cut off."""
+        os.ftruncate(file, good_bytes)
+        journal = cls(path, file, packing.Packer(audio_format))
+        for record in Scan(file):
+            if record.kind == Kind.AUDIO:
+                journal._note(packing.unpacked_length(record.payload), record.start)
+                journal._packer.took(packing.unpack(record.payload))
+            journal._end = record.end
+        return journal
+
     def __len__(self) -> int:
+        """How many audio bytes there are."""
         return self._length
 
     def append(self, data: bytes) -> int:
-        """Write ``data`` behind what is there; returns the new length in bytes once the file holds them.
-
-        A write that fails half-way leaves the length as it was, so the next append overwrites the torn part.
+        """Write a client's next bytes; returns how many there are in all, once the file holds them.
 
         Raises:
-            OSError: the disk is full or gone.
+            OSError: the disk is full or gone; the journal is as it was before.
             ValueError: the journal has ended.
         """
         if self._ended:
             raise ValueError("the journal has ended")
-        view = memoryview(data)
-        offset = self._length
-        while view:
-            written = os.pwrite(self._file, view, offset)
-            offset += written
-            view = view[written:]
+        if not data:
+            return self._length
+        piece = self._packer.pack(data)
         with self._grown:
-            self._length = offset
+            start = self._end
+            self._write(Kind.AUDIO, piece)
+            self._packer.took(data)
+            self._note(len(data), start)
             self._grown.notify_all()
-        return offset
+            return self._length
+
+    def record(self, kind: Kind, payload: bytes) -> None:
+        """Write something else than audio, also after ``end``; nothing happens once the journal is closed.
+
+        Raises:
+            OSError: the disk is full or gone; the journal is as it was before.
+        """
+        with self._grown:
+            if not self._closed:
+                self._write(kind, payload)
+
+    def sync(self) -> None:
+        """Force what was written to the disk. If that fails, nothing more is taken: what is there is unknown."""
+        with self._grown:
+            if not self._dirty or self._closed:
+                return
+            self._dirty = False
+            file = os.dup(self._file)
+        try:
+            os.fsync(file)
+        except OSError as error:
+            self._failure = error
+        finally:
+            os.close(file)
 
     def end(self) -> None:
-        """No more bytes will come; readers get what is there, then the end."""
+        """No more audio will come; readers get what is there, then the end."""
         with self._grown:
             self._ended = True
             self._grown.notify_all()
@@ -66,53 +157,130 @@ class Journal:
             self._grown.notify_all()
 
     def reader(self, on_caught_up: Callable[[], None] | None = None) -> JournalReader:
-        """A reader at byte 0; ``on_caught_up`` is called whenever it is about to wait for more."""
+        """A reader at audio byte 0; ``on_caught_up`` is called whenever it is about to wait for more."""
         return JournalReader(self, on_caught_up)
 
-    def read_at(self, offset: int, size: int, on_caught_up: Callable[[], None]) -> bytes:
-        """At least one and up to ``size`` bytes at ``offset``, waiting for them; ``b""`` at the end."""
-        if size <= 0:
-            return b""
+    def wait_for(self, offset: int, on_caught_up: Callable[[], None]) -> bool:
+        """Wait until there is an audio byte at ``offset``; False if there never will be."""
         while True:
             with self._grown:
                 if self._aborted or (self._ended and offset >= self._length):
-                    return b""
+                    return False
                 if offset < self._length:
-                    size = min(size, self._length - offset)
-                    return os.pread(self._file, size, offset)
+                    return True
                 length = self._length
             on_caught_up()
             with self._grown:
                 while self._length == length and not self._ended:
                     self._grown.wait()
 
+    def piece_at(self, offset: int, place: tuple[int, int] | None = None) -> tuple[int, bytes, tuple[int, int]]:
+        """The message that holds audio byte ``offset``, which must be there.
+
+        Args:
+            offset: of the byte.
+            place: what an earlier call returned last, to go on from there.
+
+        Returns:
+            How many audio bytes came before the message, its bytes, and the place of the next.
+
+        Raises:
+            DamagedRecord: the file no longer holds what was written.
+        """
+        with self._grown:
+            if self._closed:
+                raise DamagedRecord(errno.EIO, "the journal is closed")
+            nearest = bisect_right(self._index_starts, offset) - 1
+            indexed = (self._index_starts[nearest], self._index_places[nearest])
+            before, start = max(place, indexed) if place is not None and place[0] <= offset else indexed
+            size = self._end
+            while True:
+                head = os.pread(self._file, HEAD.size + packing.HEAD.size, start)
+                _, kind, length, _ = HEAD.unpack_from(head)
+                after = start + HEAD.size + int(length)
+                if kind == Kind.AUDIO:
+                    there = packing.unpacked_length(head[HEAD.size :])
+                    if before + there > offset:
+                        break
+                    before += there
+                start = after
+            record = read_record(self._file, start, size)
+        if record is None:
+            raise DamagedRecord(errno.EIO, "the journal is damaged")
+        data = packing.unpack(record.payload)
+        return before, data, (before + len(data), record.end)
+
+    @property
+    def aborted(self) -> bool:
+        """Whether readers end at once."""
+        return self._aborted
+
+    def replace(self, records: list[tuple[Kind, bytes]]) -> None:
+        """Put a file of these ``records`` in this one's place, at one moment, and close.
+
+        Raises:
+            OSError: the disk is full or gone; the journal is as it was before.
+        """
+        other = self.path.with_suffix(".new")
+        file = os.open(other, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            end = write_all(file, MAGIC, 0)
+            for kind, payload in records:
+                end = write_all(file, frame(kind, payload, end), end)
+            os.fsync(file)
+        except BaseException:
+            other.unlink()
+            raise
+        finally:
+            os.close(file)
+        os.replace(other, self.path)
+        self.close()
+
     def close(self) -> None:
-        """Abort, and give the descriptor back; safe to call again."""
+        """Abort, and give the descriptor and the lock back; safe to call again."""
         self.abort()
         with self._grown:
             if not self._closed:
                 self._closed = True
                 os.close(self._file)
 
-    def delete(self) -> None:
-        """Close and remove the file; safe to call again."""
-        self.close()
-        self.path.unlink(missing_ok=True)
+    def _write(self, kind: Kind, payload: bytes) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self._end = write_all(self._file, frame(kind, payload, self._end), self._end)
+        self._dirty = True
+
+    def _note(self, length: int, start: int) -> None:
+        if not self._index_starts or self._length - self._index_starts[-1] >= INDEX_BYTES:
+            self._index_starts.append(self._length)
+            self._index_places.append(start)
+        self._length += length
 
 
 class JournalReader:
-    """One reader's place in a journal: an ``openmic.audio.types.ByteSource``."""
+    """One reader's place in a journal's audio: an ``openmic.audio.types.ByteSource``."""
 
     def __init__(self, journal: Journal, on_caught_up: Callable[[], None] | None) -> None:
         self._journal = journal
         self._on_caught_up = on_caught_up
         self._offset = 0
+        self._piece_start = 0
+        self._piece = b""
+        self._next: tuple[int, int] | None = None
         self.waiting = False  # for more bytes, with all before them read and worked on
 
     def read(self, size: int) -> bytes:
         """Up to ``size`` bytes from the current offset; waits for at least one; ``b""`` only at the end."""
-        data = self._journal.read_at(self._offset, size, self._catch_up)
+        if size <= 0:
+            return b""
+        there = self._journal.wait_for(self._offset, self._catch_up)
         self.waiting = False
+        if not there:
+            return b""
+        if not self._piece_start <= self._offset < self._piece_start + len(self._piece):
+            self._piece_start, self._piece, self._next = self._journal.piece_at(self._offset, self._next)
+        begin = self._offset - self._piece_start
+        data = self._piece[begin : begin + size]
         self._offset += len(data)
         return data
 

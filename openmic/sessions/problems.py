@@ -21,6 +21,16 @@ PROBLEMS = ProblemTable(
             "It never was, it was deleted some time after its end, or the resume token is not its own.",
             "Begin a new session with a start message.",
         ),
+        "session_not_over": Problem(
+            "This session has not ended.",
+            "A server still works on it, or its recording has not been transcribed yet.",
+            "Stop it first, or wait until its final text is there.",
+        ),
+        "session_deleted": Problem(
+            "This session has been deleted.",
+            "Its sound and text were kept after its end for as long as the server's owner has set.",
+            "Download sooner next time, or ask the owner for a longer time (keep_seconds).",
+        ),
         "already_stopped": Problem(
             "This session has already been stopped.",
             "A stop was accepted before, so no more audio is taken.",
@@ -50,6 +60,16 @@ PROBLEMS = ProblemTable(
             "The server could not write this session to its disk.",
             "The disk is full or not writable ({detail}).",
             "Ask the owner of the server to free some space, then begin a new session.",
+        ),
+        "journal_damaged": Problem(
+            "Part of this session was lost on the server's disk.",
+            "Its journal is damaged: what came after the damage cannot be read.",
+            "Take what was saved, and begin a new session for the rest; the owner should check the disk.",
+        ),
+        "journal_unreadable": Problem(
+            "The journal of this session cannot be read.",
+            "It is damaged from its start, or another version of openmic wrote it ({detail}).",
+            "Delete the session, or open it with the version that made it.",
         ),
         "session_failed": Problem(
             "The server failed while it worked on this session ({detail}).",

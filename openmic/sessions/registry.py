@@ -1,6 +1,7 @@
 """All sessions of one server: who may begin, who may come back, and when files go.
 
-One keeper thread finishes sessions whose client stayed away and deletes those that were kept long enough.
+One keeper thread finishes sessions whose client stayed away, deletes those that were kept long enough, and takes up
+those that servers which have gone left unfinished; another thread forces journals to the disk.
 """
 
 from __future__ import annotations
@@ -9,18 +10,24 @@ import contextlib
 import hmac
 import logging
 import secrets
-import shutil
 import threading
 import time
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
 from openmic.sessions.events import Reason
+from openmic.sessions.files import SessionFiles
 from openmic.sessions.problems import PROBLEMS, ServerFull
+from openmic.sessions.recovery import ID_DIGITS, Recovery
 from openmic.sessions.session import Session
 from openmic.sessions.snapshot import SessionSnapshot
 from openmic.sessions.state import Identity, Limits, State
+from openmic.sessions.story import Story, hash_token
+from openmic.sessions.syncing import Syncer
 from openmic.settings import Settings
 from openmic.speech.types import Engine, SpeechOptions
 
@@ -29,11 +36,12 @@ logger = logging.getLogger(__name__)
 KEEPER_SECONDS = 0.25  # how often the keeper looks round
 AWAY_SECONDS = 2.0  # a client that is away for less may be just reconnecting: its session gives way to no other
 RETRY_SECONDS = 10.0  # what a client that finds no room is told to wait
+DELETED_KNOWN = 1000  # sessions of which it is known that they were here and are deleted
 JOIN_SECONDS = 2.0  # how long close() waits for threads that have nothing left to do
 BYTES_PER_SECOND = 384_000  # the most that audio needs in a journal: 48 kHz, stereo, float32
 SPARE_BYTES = 1_048_576  # for headers and pictures in a container
-ID_DIGITS = 32
-NO_TOKEN = secrets.token_urlsafe(24)  # compared with where there is no session, so that both take the same time
+LOOK_SECONDS = 10.0  # how often the folder is searched for what other servers left there
+NO_TOKEN = hash_token(secrets.token_urlsafe(24))  # compared where there is no session: takes the same time
 
 
 class Sessions:
@@ -51,9 +59,13 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._gone_bytes = 0
         self._gone_seconds = 0.0
+        self._deleted = deque[str](maxlen=DELETED_KNOWN)
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._delete_leftovers()
+        unreadable_seconds = settings.keep_seconds + settings.idle_seconds + settings.resume_seconds
+        self._recovery = Recovery(settings.data_dir, settings.keep_seconds, unreadable_seconds, self._take_up)
+        self._syncer = Syncer(settings.journal_sync_seconds, self._all)
+        self._look()
         self._keeper = threading.Thread(target=self._keep, name="openmic-keeper", daemon=True)
         self._keeper.start()
 
@@ -71,7 +83,15 @@ class Sessions:
             self._make_room()
             session_id = secrets.token_hex(ID_DIGITS // 2)
             identity = Identity(session_id, secrets.token_urlsafe(24), self.settings.data_dir / session_id)
-            session = Session(identity, self._limits(audio_format), self.engine, audio_format, options, words=words)
+            session = Session(
+                identity,
+                self._limits(audio_format),
+                self.engine,
+                audio_format,
+                options,
+                words=words,
+                on_record=self._syncer.soon,
+            )
             self._sessions[session_id] = session
             self.opened_total += 1
         return session
@@ -80,12 +100,16 @@ class Sessions:
         """The session of that name.
 
         Raises:
-            OpenmicError: ``unknown_session``.
+            OpenmicError: ``unknown_session``, ``session_deleted``.
         """
         session = self._sessions.get(session_id)
         if session is None:
-            raise PROBLEMS.error("unknown_session")
+            raise PROBLEMS.error("session_deleted" if self.was_deleted(session_id) else "unknown_session")
         return session
+
+    def was_deleted(self, session_id: str) -> bool:
+        """Whether there was such a session here that has been deleted (of the last DELETED_KNOWN ones)."""
+        return session_id in self._deleted
 
     def resume(self, session_id: str, resume_token: str) -> Session:
         """The session of that name, for whoever knows its resume token.
@@ -94,10 +118,22 @@ class Sessions:
             OpenmicError: ``unknown_session``: no such session, or a wrong token.
         """
         session = self._sessions.get(session_id)
-        expected = session.resume_token if session is not None else NO_TOKEN
-        if not hmac.compare_digest(expected.encode(), resume_token.encode(errors="replace")) or session is None:
+        expected = session.token_hash if session is not None else NO_TOKEN
+        if not hmac.compare_digest(expected, hash_token(resume_token)) or session is None:
             raise PROBLEMS.error("unknown_session")
+        session.resume_token = resume_token
         return session
+
+    def delete(self, session_id: str) -> None:
+        """Delete an ended session before its time.
+
+        Raises:
+            OpenmicError: ``unknown_session``, ``session_not_over``.
+        """
+        session = self.get(session_id)
+        if session.ended_at is None:
+            raise PROBLEMS.error("session_not_over")
+        self._forget(session)
 
     def list(self) -> list[SessionSnapshot]:
         """All sessions that are open or kept, the oldest first."""
@@ -123,8 +159,8 @@ class Sessions:
     def close(self) -> None:
         """Finish all sessions and wait for their finals, up to ``settings.stop_seconds``; safe to call again.
 
-        Sessions whose final came are deleted; those that did not get theirs in time fail with ``server_stopping`` and
-        leave their files on disk.
+        What has ended stays on disk for the next server, as long as ``settings.keep_seconds`` says. Sessions that did
+        not get their final in time fail with ``server_stopping``; the next server finishes them.
         """
         with self._lock:
             self._closing.set()
@@ -136,11 +172,12 @@ class Sessions:
         for session in sessions:
             if session.ended.wait(max(0.0, deadline - time.monotonic())):
                 session.join(JOIN_SECONDS)
-                session.delete()
+                session.release() if self.settings.keep_seconds else session.delete()
             else:
                 session.abandon(PROBLEMS.error("server_stopping"))
                 session.join(JOIN_SECONDS)
                 session.release()
+        self._syncer.close(JOIN_SECONDS)
         self._keeper.join(JOIN_SECONDS)
 
     def _make_room(self) -> None:
@@ -162,8 +199,12 @@ class Sessions:
     # --- the keeper's rounds
 
     def _keep(self) -> None:
+        looked_at = time.monotonic()
         while not self._closing.wait(KEEPER_SECONDS):
             now = time.monotonic()
+            if now - looked_at >= LOOK_SECONDS:
+                self._look()
+                looked_at = now
             with self._lock:
                 sessions = list(self._sessions.values())
             for session in sessions:
@@ -178,6 +219,7 @@ class Sessions:
         with self._lock:
             if self._sessions.pop(session.id, None) is None:
                 return
+            self._deleted.append(session.id)
             self._gone_bytes += session.received_bytes
             self._gone_seconds += session.recording.seconds
         session.join(JOIN_SECONDS)
@@ -193,14 +235,36 @@ class Sessions:
         seconds = self.settings.max_seconds
         return Limits(seconds, int(seconds * BYTES_PER_SECOND) + SPARE_BYTES, self.settings.endpoint_silence_seconds)
 
-    def _delete_leftovers(self) -> None:
-        """Delete what a server that died left behind, once nobody can be writing to it any more."""
-        unused = self.settings.keep_seconds + self.settings.idle_seconds + self.settings.resume_seconds
-        before = time.time() - unused
-        for folder in self.settings.data_dir.glob("[0-9a-f]" * ID_DIGITS):
-            try:
-                newest = max(entry.stat().st_mtime for entry in (folder, *folder.iterdir()))
-            except OSError:  # deleted by another server at this moment
-                continue
-            if newest < before:
-                shutil.rmtree(folder, ignore_errors=True)
+    def _all(self) -> Sequence[Session]:
+        with self._lock:
+            return (*self._sessions.values(),)
+
+    # --- what other servers left
+
+    def _look(self) -> None:
+        """Take in what has no server any more, and let go of what was deleted from outside."""
+        for session in self._recovery.look(self._sessions.__contains__):
+            with self._lock:
+                if self._closing.is_set():
+                    session.abandon(PROBLEMS.error("server_stopping"))
+                    session.release()
+                    continue
+                self._sessions[session.id] = session
+                self._gone_bytes -= session.received_bytes  # another server received them
+                self._gone_seconds -= session.recording.seconds
+        for session in self._all():
+            if session.ended_at is not None and not (self.settings.data_dir / session.id).exists():
+                self._forget(session)
+
+    def _take_up(self, folder: Path, files: SessionFiles, story: Story) -> Session:
+        opened = story.opened
+        return Session(
+            Identity(opened.id, "", folder),
+            self._limits(opened.audio_format),
+            self.engine,
+            opened.audio_format,
+            opened.options,
+            words=opened.words,
+            taken_up=(files, story),
+            on_record=self._syncer.soon,
+        )

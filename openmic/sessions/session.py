@@ -5,8 +5,8 @@
 A dropped connection only detaches; the session goes on. One decode thread per session takes the bytes from the
 journal, so a fast sender grows a file and never memory. What was decoded before an error is transcribed all the same.
 
-What a client sent, and what it is told for good, is in the journal before anybody hears of it; so a session whose server
-died goes on from its journal (``taken_up``): its bytes are decoded again, its promises are repeated as they were.
+What a client sent, and what it is told for good, is in the journal before anybody hears of it; so a session whose
+server died goes on from its journal (``taken_up``): its bytes are decoded again, its promises repeated as they were.
 """
 
 from __future__ import annotations
@@ -14,17 +14,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from openmic.audio.decoder import AudioFormat
 from openmic.audio.types import SpeechBoundary
 from openmic.errors import OpenmicError
+from openmic.sessions.diary import Diary, OnRecord
 from openmic.sessions.events import Failed, Heard, Progressed, Reason, Replaced, SessionEvent, Subscriber, Warned
 from openmic.sessions.files import SessionFiles, disk_full
 from openmic.sessions.hearing import Hearing
 from openmic.sessions.problems import PROBLEMS
+from openmic.sessions.records import Ending
 from openmic.sessions.snapshot import SessionSnapshot
 from openmic.sessions.state import Identity, Limits, State
+from openmic.sessions.story import Opened, Story, hash_token, to_error
 from openmic.sessions.transcript import Transcript
 from openmic.speech.types import (
     CommittedText,
@@ -38,6 +42,8 @@ from openmic.speech.types import (
 )
 
 logger = logging.getLogger(__name__)
+
+SERVER_ENDS = ("server_stopping", "engine_closed")  # errors that end a server's work on a session, not the session
 
 
 class Session:
@@ -95,7 +101,6 @@ class Session:
         self._journal = self._files.journal
         self.recording = self._files.recording
         self._diary = Diary(self._files, story.opened, on_record)
-        self._old_bytes = story.received_bytes  # heard by another server: its boundaries were told then
         self._transcript.remember(story.counted)
         try:
             self._stream = engine.open(self.recording, options, self._on_speech, self._transcript.commits)
@@ -104,7 +109,7 @@ class Session:
             raise
         if taken_up is not None:
             self._go_on(story)
-        self._hearing = Hearing(self, self._journal, self.recording, audio_format, limits)
+        self._hearing = Hearing(self, self._journal, self.recording, audio_format, limits, story.received_bytes)
         if story.flush_at is not None:
             self._hearing.flush_at(story.flush_at)
         logger.info("session %s: %s (%s)", self.id, "taken up" if taken_up else "opened", audio_format.encoding)
@@ -237,6 +242,10 @@ class Session:
         """Wait up to ``seconds`` for the decode thread to end."""
         self._hearing.join(seconds)
 
+    def sync(self) -> None:
+        """Force what is in the journal to the disk; cheap where nothing is new."""
+        self._journal.sync()
+
     def release(self) -> None:
         """Close the files and leave them on the disk; the session must have ended."""
         self._files.release()
@@ -247,10 +256,10 @@ class Session:
 
     # --- sound, from the decode thread
 
-    def heard(self, boundaries: Sequence[SpeechBoundary]) -> None:
-        """The recording has grown; speech started or ended there, or neither."""
+    def heard(self, boundaries: Sequence[SpeechBoundary], *, anew: bool) -> None:
+        """The recording has grown; speech started or ended there, or neither. ``anew``: it was heard before."""
         with self._lock:
-            for boundary in boundaries if self._hearing_is_new() else ():
+            for boundary in () if anew else boundaries:
                 self._emit(Heard(boundary))
         self._stream.heard(boundaries)
 
@@ -263,7 +272,15 @@ class Session:
         self._reach_limit(PROBLEMS.error("session_too_long", max_seconds=self._limits.max_seconds))
 
     def heard_all(self, error: OpenmicError | None) -> None:
-        """All bytes are decoded, or as many as could be: have the rest transcribed."""
+        """All bytes are decoded, or as many as could be: have the rest transcribed, wait for that, and tidy up."""
+        self._ask_for_final(error)
+        self.ended.wait()
+        try:
+            self._diary.settle(compact=self._error is None)
+        except OSError as disk_error:
+            logger.warning("session %s: could not be made compact (%s)", self.id, disk_error.strerror)
+
+    def _ask_for_final(self, error: OpenmicError | None) -> None:
         with self._lock:
             if self._abandoned or self._state is State.ENDED:
                 return
@@ -272,10 +289,15 @@ class Session:
                 error = None
             self._finish("stopped", error)
             self._error = self._error or error
-        if len(self.recording) > 0:
+            final_is_known = self._transcript.final is not None  # the server died just then
+        if len(self.recording) > 0 and not final_is_known:
             self._stream.finish()
             return
         self._stream.abandon()
+        if final_is_known:
+            with self._lock:
+                self._end()
+            return
         if self._error is not None:
             self._fail(self._error)
             return
@@ -331,30 +353,61 @@ class Session:
 
     def _end(self) -> None:
         """FINISHING to ENDED, with the final told."""
+        self._complete_recording()
         if self._error is not None:
             self._fail(self._error)
             return
-        self._close_down()
-        self._journal.delete()  # the final and the recording are what is kept
-        self._emit(self._transcript.end(self._reason or "stopped", self.recording.seconds))
+        ended = self._transcript.end(self._reason or "stopped", self.recording.seconds)
+        self._close_down(partial(self._diary.end, ended))
+        self._emit(ended)
 
     def _fail(self, error: OpenmicError) -> None:
         """To ENDED, with ``error`` as the last word."""
         with self._lock:
             if self._state is State.ENDED:
                 return
+            self._complete_recording()
             self._error = error
-            self._close_down()
+            going_on = error.code in SERVER_ENDS  # the next server finds the session unfinished
+            self._close_down(None if going_on else partial(self._diary.fail, error, self.recording.seconds))
             self._emit(Failed(error))
 
-    def _close_down(self) -> None:
+    def _complete_recording(self) -> None:
+        try:
+            self.recording.complete()
+        except OSError as error:
+            self._error = self._error or disk_full(error)
+
+    def _close_down(self, write: Callable[[], None] | None) -> None:
         self._state = State.ENDED
         self._journal.abort()
-        self.recording.complete()
+        if write is not None:
+            self._try_to_write(write)
         ending = self._error.code if self._error else "final"
         logger.info("session %s: ended (%s), %.1f s of audio", self.id, ending, self.recording.seconds)
         self.ended_at = time.monotonic()
         self.ended.set()
+
+    def _try_to_write(self, write: Callable[[], None]) -> None:
+        """Write into the journal; a session that cannot is finished, with what it has."""
+        try:
+            write()
+        except OSError as error:
+            logger.warning("session %s: its journal cannot be written (%s)", self.id, error.strerror)
+            self._finish("stopped", disk_full(error))
+            self._error = self._error or disk_full(error)
+
+    def _go_on(self, story: Story) -> None:
+        """Stand where the session stood when its server died."""
+        self.resume_token = ""  # until its client shows it: a journal has no secrets
+        self._diary.remember(story)
+        self._try_to_write(self._diary.taken_up)
+        if story.stopped is not None:
+            self._state, self._reason = State.FINISHING, story.stopped.reason
+            self._error = to_error(story.stopped.error)
+            self._journal.end()
+        elif story.ending is Ending.DAMAGED:
+            self._finish("timeout", PROBLEMS.error("journal_damaged"))
 
     def _emit(self, event: SessionEvent) -> None:
         if self._subscriber is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from openmic.sessions.events import Committed, CountedEvent, Ended, Finalised, Live, Reason
 from openmic.sessions.revised import Revision, revise
 from openmic.speech.types import CommittedText, FinalText, LiveText
@@ -30,6 +32,13 @@ class Transcript:
     def committed_text(self) -> str:
         """All promised words, as one text."""
         return "".join(commit.text for commit in self.commits).strip()
+
+    def remember(self, counted: Iterable[Committed | Finalised]) -> None:
+        """Take over what was told before, in order."""
+        for event in counted:
+            self._counted.append(event)
+            if isinstance(event, Finalised):
+                self.final, self.revised = event.final, event.revised
 
     def show(self, live: LiveText) -> Live:
         """Replace the unstable tail."""

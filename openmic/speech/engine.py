@@ -19,10 +19,10 @@ import torch
 from openmic.audio.types import SAMPLE_RATE
 from openmic.errors import OpenmicError
 from openmic.speech.final import FinalModel, FinalPass
-from openmic.speech.hypothesis import HypothesisDecoder
+from openmic.speech.hypothesis import HypothesisDecoder, TimedWord
 from openmic.speech.problems import PROBLEMS
 from openmic.speech.stream import EngineStream, Plan
-from openmic.speech.types import EngineStats, ModelInfo, OnEvent, Recording, SpeechOptions
+from openmic.speech.types import CommittedText, EngineStats, ModelInfo, OnEvent, Recording, SpeechOptions
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,13 @@ class WhisperEngine:
         """The model that runs here."""
         return self._info
 
-    def open(self, recording: Recording, options: SpeechOptions, on_event: OnEvent) -> EngineStream:
+    def open(
+        self,
+        recording: Recording,
+        options: SpeechOptions,
+        on_event: OnEvent,
+        said: Sequence[CommittedText] = (),
+    ) -> EngineStream:
         """See ``Engine.open``."""
         self._final.vocabulary.check(options)
         final = FinalPass(self._final, recording, options)
@@ -89,6 +95,10 @@ class WhisperEngine:
             self._step_samples,
             self._window_samples,
         )
+        if said:
+            encode = self._final.vocabulary.any.encode
+            words = [word for committed in said for word in committed.words]
+            stream.go_on([TimedWord(w.word, tuple(encode(w.word)), w.start, w.end, w.probability) for w in words])
         with self._condition:
             if self._closing:
                 raise PROBLEMS.error("engine_closed")

@@ -98,6 +98,15 @@ class LivePolicy:
         self._restart(audio_end)
         return Update(committed, ())
 
+    def go_on(self, words: Sequence[TimedWord]) -> None:
+        """Begin behind ``words``, committed by another run of this policy; the last of them stay in the window."""
+        kept = [word for word in words if word.end > words[-1].end - KEEP_SECONDS]
+        before = words[: len(words) - len(kept)]
+        self._remember(before)
+        self.prefix = kept
+        start = (before[-1].end + kept[0].start) / 2 if before else kept[0].start
+        self.window_start = round(start * SAMPLE_RATE)
+
     def skip_to(self, sample: int) -> None:
         """Speech begins again at ``sample``; what lies before it is silence."""
         if not self.prefix and not self.previous:

@@ -84,6 +84,7 @@ class EngineStream:
     _inbox: deque[SpeechBoundary] = field(default_factory=deque)
     _boundaries: deque[SpeechBoundary] = field(default_factory=deque)
     _flush_at: int | None = None
+    _said_until: float = 0.0
     _stepped_to: int = 0
     _showing: bool = False
     _told_progress_at: float | None = None
@@ -108,12 +109,18 @@ class EngineStream:
         self.abandoned = True
         self.wake()
 
+    def go_on(self, words: Sequence[TimedWord]) -> None:
+        """Begin behind ``words``, which were committed before this stream was opened; call it first."""
+        self.final.heard.extend((word.start, word.tokens) for word in words)
+        self.policy.go_on(words)
+        self._said_until = words[-1].end
+
     def plan(self) -> Plan | None:
         """The live step this stream wants now, if any; takes in what its session has told it."""
         finished = self.finished  # read first: after it, the recording does not grow
         length = len(self.recording)
         while self._inbox:
-            self._boundaries.append(self._inbox.popleft())
+            self._take_in(self._inbox.popleft())
         if finished and length - self.policy.window_start > SKIP_BACKLOG_SECONDS * SAMPLE_RATE and self.speaking:
             self._give_up_live(length)
         if not self.speaking and not self._begin_utterance():
@@ -190,6 +197,16 @@ class EngineStream:
     @property
     def _language(self) -> str | None:
         return self.options.language or self.policy.language
+
+    def _take_in(self, boundary: SpeechBoundary) -> None:
+        if boundary.state == "ended" and boundary.at <= self._said_until:  # all of it was committed before
+            self._boundaries.clear()
+            self.speaking = False
+            return
+        if self._said_until and boundary.at > self._said_until and not self.speaking and not self._boundaries:
+            self.policy.commit_all(round(boundary.at * SAMPLE_RATE))  # they are no part of what is said now
+            self._said_until = 0.0
+        self._boundaries.append(boundary)
 
     def _begin_utterance(self) -> bool:
         while self._boundaries:

@@ -187,8 +187,14 @@ class Engine(Protocol):
     def info(self) -> ModelInfo:
         """The model that runs here."""
 
-    def open(self, recording: Recording, options: SpeechOptions, on_event: OnEvent) -> SpeechStream:
-        """Begin a stream.
+    def open(
+        self,
+        recording: Recording,
+        options: SpeechOptions,
+        on_event: OnEvent,
+        said: Sequence[CommittedText] = (),
+    ) -> SpeechStream:
+        """Begin a stream; ``said``: what was committed of this recording before, so that live text goes on behind it.
 
         Raises:
             OpenmicError: ``unknown_language``, ``engine_closed``.
