@@ -3,7 +3,7 @@
 A row takes a slot and gives it back when it is forgotten. All slots of a pool have the same room, so a batch of rows,
 wherever their slots are, is one gather and one padded attention, with the same shapes from step to step. The idea of
 one memory for all requests, handed out in pieces, is vLLM's (Kwon et al., "Efficient Memory Management for Large
-Language Model Serving with PagedAttention", 2023); here a piece is a whole row, since rows live for one step.
+Language Model Serving with PagedAttention", 2023); here a piece is a whole row, since rows are alike and few.
 """
 
 from __future__ import annotations
@@ -82,20 +82,30 @@ class SlotPool:
 
         What the row before left is cleared: masked places weigh nothing in attention, but nothing times NaN is NaN.
         """
-        frames = cross.frames
-        if frames > self.shape.frames:
+        if cross.frames > self.shape.frames:
             return None
         try:
             slot = self._free.pop()
         except IndexError:
             return None
-        row = SlotRow(self.shape.context, pool=self, slot=slot, frames=frames)
-        for pool, new in ((self.cross_keys, cross.keys), (self.cross_values, cross.values)):
-            pool[:, slot, :frames] = torch.stack(list(new)).transpose(1, 2)
-            pool[:, slot, frames:] = 0
+        row = SlotRow(self.shape.context, pool=self, slot=slot, frames=cross.frames)
+        self._fill(slot, cross)
         self.keys[:, slot] = 0
         self.values[:, slot] = 0
         return row
+
+    def refill(self, row: SlotRow, cross: CrossKeys) -> bool:
+        """Let ``row`` attend to ``cross`` and keep its tokens; False if ``cross`` has more frames than a slot."""
+        if cross.frames > self.shape.frames:
+            return False
+        row.frames = cross.frames
+        self._fill(row.slot, cross)
+        return True
+
+    def _fill(self, slot: int, cross: CrossKeys) -> None:
+        for pool, new in ((self.cross_keys, cross.keys), (self.cross_values, cross.values)):
+            pool[:, slot, : cross.frames] = torch.stack(list(new)).transpose(1, 2)
+            pool[:, slot, cross.frames :] = 0
 
     def give_back(self, slot: int) -> None:
         """The slot may be taken again."""
