@@ -100,7 +100,9 @@ def test_stream_prints_live_lines_and_the_final_json(link: str, sample_audio: Pa
     assert final["segments"][0]["words"]
     kinds = [line.split()[2] for line in done.stderr.splitlines()]
     assert "commit" in kinds
-    assert set(kinds) <= {"live", "commit"}
+    assert set(kinds) <= {"live", "commit", "final", "revised"}
+    assert "one-two-three -> heard" not in done.stderr
+    assert kinds.count("revised") == 1  # the script's final has nothing in common with its commits
 
 
 def test_stream_as_lines_of_json(link: str, sample_audio: Path) -> None:
@@ -302,6 +304,57 @@ def test_a_terminal_has_one_line_rewritten_with_its_tail_dimmed(monkeypatch: pyt
     assert all(columns(line) <= 40 for line in on_screen(out.getvalue()))
     lines({"type": "final", "text": "all"})
     assert on_screen(out.getvalue())[-2:] == ["your country", ""]
+
+
+CHANGES = [
+    {"kind": "words", "old": "letters", "new": "ledgers", "start": 12.34, "end": 12.9},
+    {"kind": "form", "old": "and", "new": "And"},
+    {"kind": "words", "old": "", "new": " they all"},
+    {"kind": "words", "old": " um", "new": "", "start": 70.0, "end": 70.2},
+]
+
+
+def progress(done: float) -> dict[str, object]:
+    return {"type": "progress", "stage": "finishing", "done_seconds": done, "total_seconds": 120.0}
+
+
+def test_the_way_to_the_final_and_what_it_corrected_in_a_file() -> None:
+    file = io.StringIO()
+    lines = LiveLines(file)
+    lines({"type": "commit", "text": " one", "start": 0.0, "end": 1.0})
+    lines({"type": "progress", "stage": "receiving", "done_seconds": 90.0, "total_seconds": 120.0})
+    for done in (0.0, 30.0, 60.0, 61.0, 119.0):
+        lines(progress(done))
+    lines({"type": "final", "text": "all", "revised": CHANGES + [CHANGES[0]] * 8})
+    assert file.getvalue().splitlines() == [
+        "    1.0 s  commit  one",
+        "  120.0 s  final   25% done",
+        "  120.0 s  final   50% done",
+        "  120.0 s  final   99% done",
+        "   12.3 s  revised letters -> ledgers",
+        "           revised added they all",
+        "   70.0 s  revised left out um",
+        *["   12.3 s  revised letters -> ledgers"] * 5,
+        "           revised 3 more places",
+    ]
+
+
+def test_the_way_to_the_final_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "81")
+    clock = iter([10.0, 12.0, 14.0])
+    monkeypatch.setattr("openmic.terminal.time.monotonic", lambda: next(clock))
+    out = Terminal()
+    lines = LiveLines(out)
+    lines({"type": "commit", "text": " one two"})
+    lines(progress(0.0))
+    assert on_screen(out.getvalue()) == ["Final text: 0% done"]
+    lines(progress(30.0))
+    assert on_screen(out.getvalue()) == ["Final text: 25% done, about 6 s left"]
+    lines({"type": "commit", "text": " three"})
+    assert on_screen(out.getvalue()) == ["one two three"]
+    lines(progress(60.0))
+    lines({"type": "final", "text": "all", "revised": CHANGES[:1]})
+    assert on_screen(out.getvalue()) == ["one two three", "   12.3 s  revised letters -> ledgers", ""]
 
 
 def test_a_text_cannot_steer_the_terminal() -> None:

@@ -2,7 +2,8 @@
 
 from openmic.client.link import Address, parse_link
 from openmic.client.options import StreamOptions
-from openmic.client.result import Message, Result, StreamFailed, readable_json
+from openmic.client.remaining import Remaining
+from openmic.client.result import Message, Result, Revision, StreamFailed, readable_json
 from openmic.client.stream import Stream, connect
 from openmic.client.whole import MICROPHONE, Collect, iter_stream, iter_stream_async, stream_file, stream_file_async
 
@@ -11,7 +12,9 @@ __all__ = [
     "Address",
     "Collect",
     "Message",
+    "Remaining",
     "Result",
+    "Revision",
     "Stream",
     "StreamFailed",
     "StreamOptions",

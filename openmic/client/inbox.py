@@ -7,11 +7,12 @@ from collections import deque
 
 from openmic.client.result import Message
 
+NEWEST_ONLY = ("live", "progress")
 MAX_UNREAD = 10_000  # messages; then the socket is not read any further, and the service feels it
 
 
 class Inbox:
-    """A queue in which a ``live`` message replaces an unread one: only the newest is worth reading."""
+    """A queue in which a ``live`` or ``progress`` message replaces an unread one: only the newest is worth reading."""
 
     def __init__(self) -> None:
         self._messages: deque[Message] = deque()
@@ -22,7 +23,7 @@ class Inbox:
     async def put(self, message: Message) -> None:
         """Append; waits while MAX_UNREAD are unread."""
         last = self._messages[-1] if self._messages else None
-        if last is not None and last["type"] == message["type"] == "live":
+        if last is not None and last["type"] == message["type"] and message["type"] in NEWEST_ONLY:
             self._messages[-1] = message
             return
         while len(self._messages) >= MAX_UNREAD and not self._closed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from openmic.errors import OpenmicError
@@ -12,6 +12,33 @@ Message = dict[str, Any]
 """One message of openmic.v1 as it came, fields by name."""
 
 _LINE_LENGTH = 110
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One span of the live text that the final text changed.
+
+    Attributes:
+        kind: "words", or "form" where only case, punctuation, hyphens or spaces differ.
+        old: ``live_text[old_start:old_end]``; "" where something was added.
+        new: ``text[new_start:new_end]``; "" where something was left out.
+        start, end: seconds, where the span's words have times.
+    """
+
+    kind: str
+    old: str
+    old_start: int
+    old_end: int
+    new: str
+    new_start: int
+    new_end: int
+    start: float | None = None
+    end: float | None = None
+
+    @classmethod
+    def from_message(cls, message: Message) -> Revision:
+        """Read one of a ``final`` message's ``revised``; fields of a newer service are left out."""
+        return cls(**{field.name: message[field.name] for field in fields(cls) if field.name in message})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +52,7 @@ class Result:
         segments: as in openai-whisper's result (``start``, ``end``, ``text``, ``tokens``, ``words``, ...).
         model: the model that wrote it.
         live_text: what had been committed while the audio came in.
+        revised: where ``text`` differs from ``live_text``, in order.
         session_id: under which the service keeps it for download.
         message: the ``final`` message whole.
     """
@@ -35,6 +63,7 @@ class Result:
     segments: tuple[Message, ...]
     model: str
     live_text: str
+    revised: tuple[Revision, ...]
     session_id: str
     message: Message
 
@@ -48,6 +77,7 @@ class Result:
             segments=tuple(message["segments"]),
             model=str(message["model"]),
             live_text=str(message.get("live_text") or ""),
+            revised=tuple(Revision.from_message(one) for one in message.get("revised") or ()),
             session_id=session_id,
             message=message,
         )
