@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from openmic import __version__
 from openmic.client import MICROPHONE, Collect, Result, StreamFailed, StreamOptions, iter_stream
@@ -27,6 +27,9 @@ from openmic.client.result import Message
 from openmic.errors import OpenmicError
 from openmic.sample import sample_path
 from openmic.terminal import LiveLines, complain
+
+if TYPE_CHECKING:
+    from openmic.launch import OpenMic
 
 TOKEN_VARIABLE = "OPENMIC_TOKEN"
 
@@ -182,16 +185,27 @@ def _serve(arguments: argparse.Namespace) -> int:
     mic = launch(**_settings(arguments))
     try:
         with EndSignals() as signals:
-            mic.card().print(sys.stdout)
+            shown = _show_card(mic)
             print("Ctrl-C finishes running sessions and stops; Ctrl-C again stops at once.", flush=True)
             while not signals.asked.is_set():
                 time.sleep(0.2)
+                if mic.link != shown:  # the tunnel broke and came back elsewhere
+                    shown = _show_card(mic)
             print("Stopping.", flush=True)
             mic.stop()
     except Interrupted as interrupted:
         mic.close_tunnel()
         os._exit(interrupted.exit_status)  # not held up by sessions that are still being finished
     return 0
+
+
+def _show_card(mic: OpenMic) -> str:
+    """Print the card; returns its link."""
+    card = mic.card()
+    card.print(sys.stdout)
+    if mic.log_path is not None:
+        print(f"The log is in {mic.log_path}.", flush=True)
+    return card.link
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -5,39 +5,37 @@ from __future__ import annotations
 import atexit
 import concurrent.futures.thread  # noqa: F401  (see _at_exit)
 import contextlib
-import errno
 import logging
-import secrets
-import socket
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Protocol
 
-from pydantic import SecretStr, ValidationError
-
 from openmic.errors import OpenmicError
-from openmic.launch_problems import PROBLEMS
+from openmic.launch_settings import check_port, make_settings
+from openmic.launch_tokens import NewToken, ServiceTokens
+from openmic.log import Log, tell
 from openmic.notebook.card import Card
 from openmic.notebook.dashboard import Dashboard
 from openmic.notebook.place import in_colab, in_notebook
 from openmic.notebook.progress import NotebookProgress
 from openmic.notebook.status import SessionStatus, Status
 from openmic.server.app import create_app
+from openmic.server.keys import Key, Use
 from openmic.server.problems import PROBLEMS as SERVER_PROBLEMS
 from openmic.server.thread import ServerThread
 from openmic.sessions.registry import Sessions
 from openmic.sessions.snapshot import SessionSnapshot
-from openmic.settings import Settings, variable_of
+from openmic.settings import Settings
 from openmic.speech.load import load_engine
 from openmic.speech.types import Engine
 from openmic.terminal import TerminalProgress, complain
-from openmic.tunnels import Tunnel, how_to_get_public_url, open_tunnel
+from openmic.tunnels import KeptTunnel, how_to_get_public_url, open_tunnel
+from openmic.tunnels.redaction import redact
 
 logger = logging.getLogger(__name__)
-
-_TOKEN_BYTES = 24
 
 
 class _Progress(Protocol):
@@ -45,6 +43,8 @@ class _Progress(Protocol):
 
     def close(self) -> None: ...
 
+
+GOOD_FOR = "The link works while this service runs; a new start makes a new token."
 
 _lock = threading.RLock()
 _current: OpenMic | None = None
@@ -100,31 +100,6 @@ _at_exit: Callable[[Callable[[], None]], object] = getattr(threading, "_register
 _at_exit(stop_current)
 
 
-def make_settings(**given: Any) -> Settings:
-    """Settings from arguments; one that equals its default counts as not given.
-
-    Raises:
-        OpenmicError: ``unknown_setting``, ``bad_setting``. The text holds no value: it could be a secret.
-    """
-    fields = Settings.model_fields
-    for name in given:
-        if name not in fields:
-            raise PROBLEMS.error("unknown_setting", name=name, known=", ".join(fields))
-    try:
-        return Settings(**{name: value for name, value in given.items() if value != fields[name].default})
-    except ValidationError as invalid:
-        first = invalid.errors(include_url=False, include_input=False, include_context=False)[0]
-        name = _field_name(str(first["loc"][0]))
-        detail = str(first["msg"]).rstrip(".")
-        error = PROBLEMS.error("bad_setting", name=name, detail=detail, variable=variable_of(name))
-    raise error
-
-
-def _field_name(told: str) -> str:
-    """The setting that pydantic means: it tells of one that has an alias by that alias."""
-    return next((name for name in Settings.model_fields if told in (name, variable_of(name))), told)
-
-
 def _let_cells_run_loops() -> None:
     """Let a cell call ``asyncio.run`` on the client's coroutines while the kernel's loop runs; not needed here."""
     import nest_asyncio
@@ -143,40 +118,95 @@ class OpenMic:
     Attributes:
         settings: what it runs with.
         local_url, url: where it is on this machine, and for everybody (the same without a tunnel).
-        token: what clients must show.
-        link: ``url`` with the token in its fragment, for people.
+        token: the testers': what the link carries.
+        owner_token: opens all sessions, their list and the metrics.
+        link: ``url`` with the testers' token in its fragment, for people.
+        log_path: where the log is written; None where it is no file.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._token = settings.token or SecretStr(secrets.token_urlsafe(_TOKEN_BYTES))
+        self._tokens = ServiceTokens(settings)
+        self._log: Log | None = None
         self._engine: Engine | None = None
         self._sessions: Sessions | None = None
         self._server: ServerThread | None = None
-        self._tunnel: Tunnel | None = None
+        self._tunnel: KeptTunnel | None = None
         self._stopping = threading.Lock()
         self._stopped = False
         self.local_url = ""
 
     def _start(self, progress: _Progress) -> None:
-        _check_port(self.settings.host, self.settings.port)
+        check_port(self.settings.host, self.settings.port)
+        folder = self.settings.data_dir / "log"
+        self._log = Log(self.settings.log_to, folder, words=self.settings.log_words, redact=redact)
         self._engine = load_engine(self.settings, progress)
         self._sessions = Sessions(self.settings, self._engine)
-        app = create_app(self.settings, self._sessions, self.token)
+        app = create_app(self.settings, self._sessions, self._tokens.keys)
         self._server = ServerThread(app, self.settings.host, self.settings.port)
         self._server.start()
         self.local_url = self._server.url.rstrip("/")
+        info = self._engine.info
+        tell(logger, "service_started", port=self._server.port, model=info.name, device=info.device)
         try:
-            self._tunnel = open_tunnel(self.settings, self._server.port, progress)
+            self._open_tunnel(progress)
         except OpenmicError as error:
             progress.close()
             complain(error, sys.stdout)
             print("The service runs with its local link.")
 
+    def _open_tunnel(self, progress: _Progress) -> None:
+        assert self._server is not None
+        server, port = self._server, self._server.port
+        tunnel = open_tunnel(self.settings, port, progress)
+        if tunnel is None:
+            return
+
+        def moved(url: str) -> None:
+            server.tell_public_url(url)
+            server.warn(SERVER_PROBLEMS.error("public_url_changed", url=url), url)
+
+        server.tell_public_url(tunnel.public_url)
+        self._tunnel = KeptTunnel(tunnel, lambda: open_tunnel(self.settings, port), moved)
+
     @property
     def token(self) -> str:
-        """What clients must show."""
-        return self._token.get_secret_value()
+        """The testers' token, which the link carries."""
+        return self._tokens.tester.get_secret_value()
+
+    @property
+    def owner_token(self) -> str:
+        """The owner's, for everything."""
+        return self._tokens.owner.get_secret_value()
+
+    @property
+    def log_path(self) -> Path | None:
+        """Where the log is written; None where it is no file."""
+        return self._log.path if self._log is not None else None
+
+    def new_token(self, use: Use = "tester", seconds: float | None = None) -> NewToken:
+        """Make one more token; ``mic.card(it)`` shows its link and QR code.
+
+        Args:
+            use: ``tester`` (speak, read one's own sessions) or ``owner`` (everything).
+            seconds: its life; None: as long as the service runs.
+
+        Raises:
+            OpenmicError: ``bad_token_request``.
+        """
+        return self._tokens.new(self.url, use, seconds)
+
+    def revoke(self, token: NewToken | Key | str) -> None:
+        """Take a token back, by itself, its id or its text: connections that came in with it end at once.
+
+        Raises:
+            OpenmicError: ``no_such_token``.
+        """
+        self._tokens.revoke(token)
+
+    def tokens(self) -> tuple[Key, ...]:
+        """All tokens with use, life and whether they were revoked; without their secrets."""
+        return self._tokens.keys.list()
 
     @property
     def url(self) -> str:
@@ -193,16 +223,19 @@ class OpenMic:
         """Whether it answers."""
         return not self._stopped and self._server is not None
 
-    def card(self) -> Card:
-        """Link, QR code, and how long they are good for."""
+    def card(self, token: NewToken | None = None) -> Card:
+        """Link, QR code, and how long they are good for; of ``token``, if one is given, instead of the first one."""
         info = self._engine.info if self._engine is not None else None
         public = self._tunnel
-        good_for = "The link works while this service runs; a new start makes a new token."
+        seconds = token.seconds if token is not None else self._tokens.link_seconds
+        good_for = (public.expires if public is not None else None) or GOOD_FOR
+        if seconds is not None:
+            good_for = f"The link can begin something new for {_span(seconds)}. {good_for}"
         return Card(
-            link=self.link,
+            link=token.link if token is not None else self.link,
             model=info.name if info else "?",
             device=info.device if info else "?",
-            good_for=(public.expires if public is not None else None) or good_for,
+            good_for=good_for,
             public_hint="" if public is not None else how_to_get_public_url(),
             tunnel=public.name if public is not None else "",
             colab=in_colab(),
@@ -235,13 +268,17 @@ class OpenMic:
             if self._stopped:
                 return
             self._stopped = True
+            tell(logger, "service_stopping")
             for part in (self._server, self._sessions, self._tunnel, self._engine):
                 if part is None:
                     continue
                 try:
                     part.stop() if isinstance(part, ServerThread) else part.close()
                 except Exception:  # the others must still be closed
-                    logger.exception("closing %s failed", type(part).__name__)
+                    tell(logger, "service_fault", logging.ERROR, part=type(part).__name__)
+            tell(logger, "service_stopped")
+            if self._log is not None:
+                self._log.close()
 
     def close_tunnel(self) -> None:
         """Take the public link down at once, and nothing else."""
@@ -263,25 +300,20 @@ class OpenMic:
         return self.card()._repr_html_()
 
 
-def _check_port(host: str, port: int) -> None:
-    """Refuse a port that is in use before minutes go into weights; the server binds it for good later."""
-    if port == 0:
-        return
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            code = "port_in_use" if error.errno == errno.EADDRINUSE else "address_unusable"
-            detail = error.strerror or type(error).__name__
-            raise SERVER_PROBLEMS.error(code, host=host, port=port, detail=detail) from error
-
-
-def _tunnel_line(tunnel: Tunnel | None) -> str:
+def _tunnel_line(tunnel: KeptTunnel | None) -> str:
     if tunnel is None:
         return ""
-    return tunnel.name if tunnel.alive() else f"{tunnel.name} has stopped: launch again for a new public link"
+    if tunnel.alive():
+        return tunnel.name
+    return f"{tunnel.name} has stopped: the public link is being opened again. {tunnel.problem}".strip()
+
+
+def _span(seconds: float) -> str:
+    """A time as people say it."""
+    for size, name in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {name}"
+    return f"{seconds:.0f} seconds"
 
 
 def _session(one: SessionSnapshot) -> SessionStatus:

@@ -37,6 +37,8 @@ EVENTS = frozenset(
         "session_finishing",
         "session_ended",
         "session_deleted",
+        "session_taken_up",
+        "session_left_alone",
         "session_fault",
         "tunnel_opened",
         "tunnel_lost",

@@ -120,6 +120,6 @@ def test_an_agent_that_dies_later_shows_in_the_status_and_the_local_link_works(
     tmp_path: Path, sample_audio: Path
 ) -> None:
     with launch_with("dies_later", tmp_path) as mic:
-        wait_until(lambda: "launch again" in mic.status().tunnel)
+        wait_until(lambda: "being opened again" in mic.status().tunnel)
         result = stream_file(f"{mic.local_url}/#token={mic.token}", sample_audio / "quickstart.wav", realtime=False)
         assert result.text == " heard 15.2 seconds"

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from openmic.errors import OpenmicError
-from openmic.log import tell as log_event
+from openmic.log import tell
 from openmic.server import http, page_files, uploads
 from openmic.server.connections import Connections
 from openmic.server.entry import Entry
@@ -52,16 +52,16 @@ def create_app(settings: Settings, sessions: Sessions, keys: Keys | str) -> Fast
             app.state.metrics.count_error(error_code)
 
     @app.exception_handler(OpenmicError)
-    async def tell(request: Request, error: Exception) -> Response:
+    async def answer(request: Request, error: Exception) -> Response:
         problem = cast(OpenmicError, error)
         app.state.metrics.count_error(problem.code)
-        log_event(logger, "request_refused", code=problem.code, address=entry.address(request))
+        tell(logger, "request_refused", code=problem.code, address=entry.address(request))
         return http.error_response(problem)
 
     @app.exception_handler(StarletteHTTPException)
     async def tell_http(request: Request, error: Exception) -> Response:
         status = cast(StarletteHTTPException, error).status_code
-        return await tell(
+        return await answer(
             request,
             PROBLEMS.error(
                 {404: "not_found", 405: "wrong_method"}.get(status, "bad_request"), detail="It is malformed"

@@ -17,6 +17,8 @@ import time
 import uvicorn
 from fastapi import FastAPI
 
+from openmic.errors import OpenmicError
+from openmic.log import tell
 from openmic.server.app import LEAVE_SECONDS, drain
 from openmic.server.problems import PROBLEMS
 from openmic.server.socket_protocol import SocketProtocol
@@ -69,6 +71,7 @@ class ServerThread:
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # it would believe any program here about whose address it comes with: see addresses
             timeout_graceful_shutdown=int(SPARE_SECONDS),
         )
         self._server = DrainingServer(config, app)
@@ -87,6 +90,14 @@ class ServerThread:
         """Whether it serves."""
         return self._thread.is_alive() and self._server.started
 
+    def tell_public_url(self, url: str) -> None:
+        """Say where a tunnel of ours leads here from; its word about its visitors' addresses is taken from now on."""
+        self._app.state.entry.public_url = url
+
+    def warn(self, warning: OpenmicError, url: str | None = None) -> None:
+        """Tell all clients that are connected something to know about; from any thread."""
+        self._app.state.connections.warn(warning, url)
+
     def start(self) -> None:
         """Bind, serve, and return once requests are answered.
 
@@ -104,7 +115,6 @@ class ServerThread:
                 detail = f"Its thread ended ({type(self._failure).__name__})" if died else "It took too long"
                 raise PROBLEMS.error("server_not_started", detail=detail)
             time.sleep(0.01)
-        logger.info("serving on port %d", self.port)
 
     def stop(self) -> None:
         """Finish the sessions, tell their clients, and end; bounded, and safe to call again or before ``start``."""
@@ -120,7 +130,7 @@ class ServerThread:
                 runner.run(self._server.serve(sockets=[self._socket] if self._socket else []))
         except BaseException as failure:  # SystemExit too: uvicorn ends its process so, and this is only a thread
             self._failure = failure
-            logger.exception("the web server ended")
+            tell(logger, "service_fault", logging.ERROR, part="web server")
 
     def _bind(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET

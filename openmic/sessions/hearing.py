@@ -11,6 +11,7 @@ from openmic.audio.decoder import AudioFormat, decode
 from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.audio.vad import VoiceActivity
 from openmic.errors import OpenmicError
+from openmic.log import tell
 from openmic.sessions.files import disk_full
 from openmic.sessions.journal import Journal
 from openmic.sessions.problems import PROBLEMS
@@ -97,7 +98,7 @@ class Hearing:
         except OSError as disk_error:
             error = disk_full(disk_error)
         except Exception as fault:
-            logger.exception("session %s: decoding failed", self._hearer.id)
+            tell(logger, "session_fault", logging.ERROR, session=self._hearer.id, code="session_failed")
             error = PROBLEMS.error("session_failed", detail=type(fault).__name__)
         self._hearer.heard_all(error)
 

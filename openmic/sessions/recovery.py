@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from openmic.errors import OpenmicError
+from openmic.log import tell
 from openmic.sessions.files import JOURNAL, MAKING, SessionFiles, is_in_use
 from openmic.sessions.journal import InUse
 from openmic.sessions.kept import KeptSession
@@ -68,7 +69,7 @@ class Recovery:
                 continue
             except (OpenmicError, OSError) as error:
                 code = error.code if isinstance(error, OpenmicError) else type(error).__name__
-                logger.warning("session %s: left as it is (%s)", folder.name, code)
+                tell(logger, "session_left_alone", logging.WARNING, session=folder.name, code=code)
                 self._left_alone.add(folder.name)
                 continue
             if session is not None:
@@ -89,11 +90,12 @@ class Recovery:
             session = KeptSession(folder, story)
             if session.ended_at is not None and time.monotonic() - session.ended_at >= self._keep_seconds:
                 session.delete()
-                logger.info("session %s: deleted", session.id)
+                tell(logger, "session_deleted", session=session.id)
                 return None
             return session
         if story.recovered >= MOST_RECOVERIES:
-            logger.warning("session %s: taken up %d times in vain, left for its owner", folder.name, story.recovered)
+            times = story.recovered
+            tell(logger, "session_left_alone", logging.WARNING, session=folder.name, code="taken_up_often", times=times)
             self._left_alone.add(folder.name)
             return None
         files, story = SessionFiles.reopen(folder)

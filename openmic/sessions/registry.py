@@ -19,6 +19,7 @@ from pathlib import Path
 
 from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
+from openmic.log import tell
 from openmic.sessions.events import Reason
 from openmic.sessions.files import SessionFiles
 from openmic.sessions.problems import PROBLEMS, ServerFull
@@ -224,7 +225,7 @@ class Sessions:
             self._gone_seconds += session.recording.seconds
         session.join(JOIN_SECONDS)
         session.delete()
-        logger.info("session %s: deleted", session.id)
+        tell(logger, "session_deleted", session=session.id)
 
     def _stop(self, session: Session, reason: Reason) -> None:
         if session.state is State.RECEIVING:

@@ -20,6 +20,7 @@ from functools import partial
 from openmic.audio.decoder import AudioFormat
 from openmic.audio.types import SpeechBoundary
 from openmic.errors import OpenmicError
+from openmic.log import tell
 from openmic.sessions.diary import Diary, OnRecord
 from openmic.sessions.events import Failed, Heard, Progressed, Reason, Replaced, SessionEvent, Subscriber, Warned
 from openmic.sessions.files import SessionFiles, disk_full
@@ -112,7 +113,10 @@ class Session:
         self._hearing = Hearing(self, self._journal, self.recording, audio_format, limits, story.received_bytes)
         if story.flush_at is not None:
             self._hearing.flush_at(story.flush_at)
-        logger.info("session %s: %s (%s)", self.id, "taken up" if taken_up else "opened", audio_format.encoding)
+        if taken_up is not None:
+            tell(logger, "session_taken_up", session=self.id, received_bytes=story.received_bytes)
+        else:
+            tell(logger, "session_opened", session=self.id, encoding=audio_format.encoding)
 
     # --- what a client does
 
@@ -278,7 +282,7 @@ class Session:
         try:
             self._diary.settle(compact=self._error is None)
         except OSError as disk_error:
-            logger.warning("session %s: could not be made compact (%s)", self.id, disk_error.strerror)
+            tell(logger, "session_fault", logging.WARNING, session=self.id, code="not_compact", why=disk_error.strerror)
 
     def _ask_for_final(self, error: OpenmicError | None) -> None:
         with self._lock:
@@ -349,7 +353,8 @@ class Session:
             self._error = error
             self._journal.end()
             self._try_to_write(partial(self._diary.stop, reason, error))
-        logger.info("session %s: %s after %d bytes", self.id, error.code if error else reason, len(self._journal))
+        code = error.code if error else reason
+        tell(logger, "session_finishing", session=self.id, code=code, received_bytes=len(self._journal))
 
     def _end(self) -> None:
         """FINISHING to ENDED, with the final told."""
@@ -384,7 +389,9 @@ class Session:
         if write is not None:
             self._try_to_write(write)
         ending = self._error.code if self._error else "final"
-        logger.info("session %s: ended (%s), %.1f s of audio", self.id, ending, self.recording.seconds)
+        final, seconds = self._transcript.final, round(self.recording.seconds, 3)
+        words = final.text if final is not None else None
+        tell(logger, "session_ended", session=self.id, code=ending, audio_seconds=seconds, words=words)
         self.ended_at = time.monotonic()
         self.ended.set()
 
@@ -393,7 +400,7 @@ class Session:
         try:
             write()
         except OSError as error:
-            logger.warning("session %s: its journal cannot be written (%s)", self.id, error.strerror)
+            tell(logger, "session_fault", logging.WARNING, session=self.id, code="disk_full", why=error.strerror)
             self._finish("stopped", disk_full(error))
             self._error = self._error or disk_full(error)
 

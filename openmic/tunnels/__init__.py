@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from openmic.tunnels.authtoken import AuthtokenFound, AuthtokenMissing, find_authtoken
+from openmic.tunnels.kept import KeptTunnel
 from openmic.tunnels.opening import how_to_get_public_url, open_tunnel
 from openmic.tunnels.problems import PROBLEMS
 from openmic.tunnels.reachability import problem_from_outside
@@ -12,6 +13,7 @@ __all__ = [
     "PROBLEMS",
     "AuthtokenFound",
     "AuthtokenMissing",
+    "KeptTunnel",
     "Tunnel",
     "find_authtoken",
     "how_to_get_public_url",

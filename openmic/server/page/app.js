@@ -277,7 +277,7 @@ elements.formats.addEventListener("click", async ({ target }) => {
   const { format } = target.closest("button")?.dataset ?? {};
   if (!format) return;
   const name = `openmic-${new Date().toISOString().slice(0, 16).replace(/[T:]/g, "-")}`;
-  await download(token, run.stream.sessionId, format, name).catch(() => view.notice("download_failed"));
+  await download(run.stream.resumeToken, run.stream.sessionId, format, name).catch(() => view.notice("download_failed"));
 });
 
 acceptFiles(elements, busy, sendFile);

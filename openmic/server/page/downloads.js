@@ -24,12 +24,12 @@ function copyBySelection(text) {
 }
 
 /**
- * Fetch a session's file and hand it to the browser as a download. The token goes into a header, so a plain link would
- * not do. Throws where the service does not give it.
+ * Fetch a session's file and hand it to the browser as a download. The session's own resume token opens it, and nothing
+ * else; it goes into a header, so a plain link would not do. Throws where the service does not give it.
  */
-export async function download(token, sessionId, format, name) {
+export async function download(resumeToken, sessionId, format, name) {
   const response = await fetch(`v1/sessions/${encodeURIComponent(sessionId)}.${format}`, {
-    headers: { Authorization: `Bearer ${token}` },
+    headers: { Authorization: `Bearer ${resumeToken}` },
   });
   if (!response.ok) throw new Error(`${response.status}`);
   const address = URL.createObjectURL(await response.blob());

@@ -64,6 +64,11 @@ export class Stream {
     this.#connect();
   }
 
+  /** What opens this session, here and over HTTP; null until it has begun. */
+  get resumeToken() {
+    return this.#resumeToken;
+  }
+
   /** Append bytes to the stream. */
   push(bytes) {
     if (this.#over || this.#finishing) return;
