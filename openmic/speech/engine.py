@@ -1,13 +1,7 @@
-"""One thread that owns the model and shares it among all streams.
-
-Live steps come first, those of all streams in one batch; an idle engine steps as soon as a stream has half a second of
-new audio, a busy one finds more new audio when it comes round, so that delay does not grow. Final passes fill the time
-between, a small piece at a time; they are guaranteed a share, so that a busy engine finishes them too.
-"""
+"""One thread that owns the model and shares it among all streams; ``turns.py`` says whose turn it is."""
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -17,22 +11,18 @@ import numba
 import torch
 
 from openmic.audio.types import SAMPLE_RATE
-from openmic.errors import OpenmicError
+from openmic.speech.capacity import Costs, LiveDecoder
 from openmic.speech.final import FinalModel, FinalPass
-from openmic.speech.hypothesis import HypothesisDecoder, TimedWord
+from openmic.speech.hypothesis import TimedWord
 from openmic.speech.problems import PROBLEMS
-from openmic.speech.stream import EngineStream, Plan
+from openmic.speech.stream import EngineStream
+from openmic.speech.turns import LATE_SECONDS, Place, Turns
 from openmic.speech.types import CommittedText, EngineStats, ModelInfo, OnEvent, Recording, SpeechOptions
 
-log = logging.getLogger(__name__)
-
 IDLE_SECONDS = 0.25  # how long an idle engine sleeps at most
-SLICE_SECONDS = 0.05  # how long final passes work before live steps are looked at again
-FINAL_SHARE = 0.3  # of the time, guaranteed to final passes while live steps are always due
 STATS_SECONDS = 10.0  # span of the busy figure
+LATE_FOR_SECONDS = 2.0  # a stream that is late for so long is more than a hiccup: no new one is admitted
 CLOSE_SECONDS = 30.0  # how long close() waits for a step in progress
-
-Planned = tuple[EngineStream, Plan]
 
 
 class WhisperEngine:
@@ -44,29 +34,31 @@ class WhisperEngine:
         final: what final passes work with.
         step_seconds: new audio after which a live step is due.
         window_seconds: longest window of a live step.
+        costs: what was measured at warm-up; None: not measured.
     """
 
     def __init__(
         self,
         info: ModelInfo,
-        live: HypothesisDecoder,
+        live: LiveDecoder,
         final: FinalModel,
         step_seconds: float,
         window_seconds: float,
+        costs: Costs | None = None,
     ) -> None:
         self._info = info
         self._live = live
         self._final = final
+        self._turns = Turns(live, costs)
+        self._capacity = costs.capacity() if costs is not None else None
         self._step_samples = round(step_seconds * SAMPLE_RATE)
         self._window_samples = round(window_seconds * SAMPLE_RATE)
-        self._streams: list[EngineStream] = []
+        self._places: list[Place] = []
+        self._late_since: float | None = None
         self._condition = threading.Condition()
         self._changed = False
         self._closing = False
-        self._final_debt = 0.0
         self._work: deque[tuple[float, float]] = deque()
-        self._step_seconds = 0.0
-        self._batch_size = 0
         self._thread = threading.Thread(target=self._run, name="openmic-engine", daemon=True)
         self._thread.start()
 
@@ -74,6 +66,11 @@ class WhisperEngine:
     def info(self) -> ModelInfo:
         """The model that runs here."""
         return self._info
+
+    @property
+    def capacity(self) -> int | None:
+        """See ``Engine.capacity``."""
+        return self._capacity
 
     def open(
         self,
@@ -102,23 +99,30 @@ class WhisperEngine:
         with self._condition:
             if self._closing:
                 raise PROBLEMS.error("engine_closed")
-            self._streams.append(stream)
+            self._places.append(Place(stream, time.monotonic()))
         return stream
 
     def stats(self) -> EngineStats:
         """See ``Engine.stats``."""
         now = time.monotonic()
         with self._condition:
-            streams = list(self._streams)
+            places = list(self._places)
             busy = sum(end - max(start, now - STATS_SECONDS) for start, end in self._work if end > now - STATS_SECONDS)
+            late_since = self._late_since
         memory = torch.cuda.memory_reserved() if self._info.device.startswith("cuda") else None
+        finals = self._turns.finals_seconds(places)
         return EngineStats(
-            streams=len(streams),
+            streams=len(places),
             busy=min(1.0, busy / STATS_SECONDS),
-            step_seconds=self._step_seconds,
-            batch_size=self._batch_size,
-            lag_seconds=max((stream.waiting_seconds() for stream in streams), default=0.0),
+            step_seconds=self._turns.step_seconds,
+            batch_size=self._turns.batch_size,
+            lag_seconds=max((place.stream.waiting_seconds() for place in places), default=0.0),
             memory_bytes=memory,
+            capacity=self._capacity,
+            late=late_since is not None and now - late_since >= LATE_FOR_SECONDS,
+            finals_waiting=len(finals),
+            finals_seconds=sum(finals),
+            next_final_seconds=finals[0] if finals else None,
         )
 
     def close(self) -> None:
@@ -140,102 +144,27 @@ class WhisperEngine:
             while not self._closing:
                 with self._condition:
                     self._changed = False
-                    self._streams = [s for s in self._streams if not (s.over or s.abandoned)]
-                    streams = list(self._streams)
+                    self._places = [p for p in self._places if not (p.stream.over or p.stream.abandoned)]
+                    places = list(self._places)
                 started = time.monotonic()
-                if self._turn(streams):
-                    self._note(started, time.monotonic())
+                worked = self._turns.take(places)
+                self._note(started, places)
+                if worked:
                     continue
                 with self._condition:
                     if not self._changed and not self._closing:
                         self._condition.wait(IDLE_SECONDS)
         with self._condition:
-            left, self._streams = self._streams, []
-        for stream in left:
-            stream.fail(PROBLEMS.error("engine_closed"))
+            left, self._places = self._places, []
+        for place in left:
+            place.stream.fail(PROBLEMS.error("engine_closed"))
 
-    def _turn(self, streams: Sequence[EngineStream]) -> bool:
-        """Do the most urgent piece of work; False if there was none."""
-        planned = self._planned(streams)
-        fresh = [(stream, plan) for stream, plan in planned if not plan.behind]
-        finals = self._finals(streams)
-        owed = self._final_debt > SLICE_SECONDS
-        if fresh and not (owed and (finals or len(fresh) < len(planned))):
-            started = time.monotonic()
-            self._live_step(fresh)
-            self._final_debt += FINAL_SHARE * (time.monotonic() - started)
-        elif finals or planned:
-            started = time.monotonic()
-            catching_up = [item for item in planned if item[1].behind][:1]
-            if catching_up:
-                self._live_step(catching_up)
-            if finals:
-                self._final_slice(finals[0])
-            self._final_debt = max(0.0, self._final_debt - (time.monotonic() - started))
-        else:
-            self._final_debt = 0.0
-            return False
-        return True
-
-    def _planned(self, streams: Sequence[EngineStream]) -> list[Planned]:
-        """The live steps wanted now; endpoints that need no decoding are carried out on the way."""
-        planned = []
-        for stream in streams:
-            while plan := stream.plan():
-                if stream.needs_decoding(plan):
-                    planned.append((stream, plan))
-                    break
-                stream.close_utterance(plan)
-        return planned
-
-    def _finals(self, streams: Sequence[EngineStream]) -> list[EngineStream]:
-        """Streams whose final pass has work, those that wait for their final text first."""
-        ready = []
-        for stream in streams:
-            stream.final.ended = stream.live_over
-            if stream.final.ready():
-                ready.append(stream)
-        return sorted(ready, key=lambda stream: not stream.final.ended)
-
-    def _live_step(self, planned: Sequence[Planned]) -> None:
-        started = time.monotonic()
-        try:
-            hypotheses = self._live.step([stream.request(plan) for stream, plan in planned])
-        except Exception as error:
-            if len(planned) == 1:
-                self._fail(planned[0][0], error)
-            else:  # find the one that fails; the others go on
-                for item in planned:
-                    self._live_step([item])
-            return
-        for (stream, plan), hypothesis in zip(planned, hypotheses, strict=True):
-            stream.take(plan, hypothesis)
-        self._step_seconds = time.monotonic() - started
-        self._batch_size = len(planned)
-
-    def _final_slice(self, stream: EngineStream) -> None:
-        deadline = time.monotonic() + SLICE_SECONDS
-        try:
-            for pause in stream.walk:
-                now = time.monotonic()
-                if pause == "waiting" or now > deadline:
-                    stream.tell_progress(now)
-                    return
-            result = stream.final.result()
-        except Exception as error:
-            self._fail(stream, error)
-            return
-        stream.send(result)
-        stream.over = True
-
-    def _fail(self, stream: EngineStream, error: Exception) -> None:
-        log.exception("the model failed on a stream", exc_info=error)
-        if not isinstance(error, OpenmicError):
-            error = PROBLEMS.error("engine_failed", detail=type(error).__name__)
-        stream.fail(error)
-
-    def _note(self, start: float, end: float) -> None:
+    def _note(self, start: float, places: Sequence[Place]) -> None:
+        """Remember that the engine worked since ``start``, and since when streams are late."""
+        end = time.monotonic()
+        late = any(place.late_seconds(end) > LATE_SECONDS for place in places)
         with self._condition:
             self._work.append((start, end))
             while self._work and self._work[0][1] < end - STATS_SECONDS:
                 self._work.popleft()
+            self._late_since = (self._late_since or end) if late else None

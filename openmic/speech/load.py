@@ -5,35 +5,21 @@ from __future__ import annotations
 import os
 import time
 
-import numpy as np
 import torch
 import whisper
 
-from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.progress import ProgressCallback, silent
 from openmic.settings import Settings
+from openmic.speech.capacity import CPU_BATCHES, GPU_BATCHES, Costs, in_words, measure
 from openmic.speech.choice import choose_device, choose_weights
 from openmic.speech.device_decoder import decoder_for, warm_up
-from openmic.speech.encoder import WindowEncoder, tail_clip
+from openmic.speech.encoder import WindowEncoder
 from openmic.speech.engine import WhisperEngine
-from openmic.speech.final import FinalModel, FinalPass
-from openmic.speech.hypothesis import HypothesisDecoder, Request
+from openmic.speech.final import FinalModel
+from openmic.speech.hypothesis import HypothesisDecoder
 from openmic.speech.precision import decoder_precision, encoder_precision, exact_precision
-from openmic.speech.types import ModelInfo, SpeechOptions
+from openmic.speech.types import ModelInfo
 from openmic.speech.vocabulary import Vocabulary
-
-
-class _Clip:
-    """A recording that is all there."""
-
-    def __init__(self, samples: Samples) -> None:
-        self._samples = samples
-
-    def __len__(self) -> int:
-        return len(self._samples)
-
-    def read(self, start: int, stop: int) -> Samples:
-        return self._samples[max(start, 0) : max(stop, 0)]
 
 
 def load_engine(settings: Settings, progress: ProgressCallback = silent) -> WhisperEngine:
@@ -66,22 +52,23 @@ def load_engine(settings: Settings, progress: ProgressCallback = silent) -> Whis
     sketcher = None if quick is exact else quick
     final = FinalModel(name, model, exact, vocabulary, sketcher, settings.final_beam_size)
     progress(loading, 1.0)
-    _warm_up(hypotheses, final, progress)
+    costs = _warm_up(hypotheses, final, progress)
     if device.type == "cpu":
         torch.set_num_threads(settings.cpu_threads or os.cpu_count() or 1)  # numba has set its own number meanwhile
-    info = ModelInfo(name, str(device), str(exact.dtype).removeprefix("torch."), vocabulary.multilingual)
-    return WhisperEngine(info, hypotheses, final, settings.live_step_seconds, settings.live_window_seconds)
+    called = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    info = ModelInfo(name, str(device), str(exact.dtype).removeprefix("torch."), vocabulary.multilingual, called)
+    told = in_words(costs.capacity(), info)
+    progress(told[0].upper() + told[1:], 1.0)
+    return WhisperEngine(info, hypotheses, final, settings.live_step_seconds, settings.live_window_seconds, costs)
 
 
-def _warm_up(hypotheses: HypothesisDecoder, final: FinalModel, progress: ProgressCallback) -> None:
-    """Run both passes once: compiles what compiles, and shows a broken device before a speaker does."""
-    warming = "Warming up"
+def _warm_up(hypotheses: HypothesisDecoder, final: FinalModel, progress: ProgressCallback) -> Costs:
+    """Run both passes: compiles what compiles, shows a broken device before a speaker does, and measures."""
+    warming = "Warming up and measuring how many can speak at once"
     progress(warming, None)
     began = time.monotonic()
     warm_up(final.decoder)
-    speech = np.pad(tail_clip(), (0, SAMPLE_RATE))
-    hypotheses.step([Request(speech, 0.0, "en", "transcribe")])
-    with torch.inference_mode():
-        for _ in FinalPass(final, _Clip(speech), SpeechOptions(language="en"), ended=True).walk():
-            pass
+    batches = CPU_BATCHES if final.model.device.type == "cpu" else GPU_BATCHES
+    costs = measure(hypotheses, final, batches, lambda done: progress(warming, done))
     progress(f"Warmed up in {time.monotonic() - began:.1f} s", 1.0)
+    return costs

@@ -18,12 +18,16 @@ Task = Literal["transcribe", "translate"]
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """The model an engine runs: its name, torch device ("cpu", "cuda:0"), dtype ("float32") and languages."""
+    """The model an engine runs: its name, torch device ("cpu", "cuda:0"), dtype ("float32") and languages.
+
+    ``device_name`` is what people call the device ("CPU", "Tesla T4").
+    """
 
     name: str
     device: str
     dtype: str
     multilingual: bool
+    device_name: str = "CPU"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +147,11 @@ class EngineStats:
         batch_size: streams that the latest live step served.
         lag_seconds: the largest amount of audio that any stream has waiting.
         memory_bytes: the device's memory in use by this process; None where it cannot be told.
+        capacity: as ``Engine.capacity``.
+        late: live steps have been late for some seconds, whatever was measured: nobody more should be admitted.
+        finals_waiting: streams whose client has stopped and waits for the final text.
+        finals_seconds: estimated work on these finals, in seconds of the device.
+        next_final_seconds: the same for the one that comes next; None where nobody waits.
     """
 
     streams: int = 0
@@ -151,6 +160,11 @@ class EngineStats:
     batch_size: int = 0
     lag_seconds: float = 0.0
     memory_bytes: int | None = None
+    capacity: int | None = None
+    late: bool = False
+    finals_waiting: int = 0
+    finals_seconds: float = 0.0
+    next_final_seconds: float | None = None
     extra: dict[str, float] = field(default_factory=dict)
 
 
@@ -186,6 +200,10 @@ class Engine(Protocol):
     @property
     def info(self) -> ModelInfo:
         """The model that runs here."""
+
+    @property
+    def capacity(self) -> int | None:
+        """How many may speak at once, as measured when the model was loaded; None: not measured."""
 
     def open(
         self,

@@ -1,0 +1,91 @@
+"""How many can speak at once: the model's arithmetic, and the measurement with parts that take a known time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import openmic.speech.capacity as capacity
+from openmic.audio.types import SAMPLE_RATE
+from openmic.speech.capacity import Costs
+from openmic.speech.engine import WhisperEngine
+from openmic.speech.types import ModelInfo
+from tests.scripted_turns import ScriptedFinal, Stage
+
+KNOWN = Costs(((1, 0.1), (4, 0.25), (16, 0.85)), 0.9)
+
+
+def test_a_steps_time_is_a_line_between_and_behind_what_was_measured() -> None:
+    times = [KNOWN.step_seconds(streams) for streams in (1, 2, 4, 10, 16, 20)]
+    assert times == pytest.approx([0.1, 0.15, 0.25, 0.55, 0.85, 1.05])
+    assert Costs(((1, 0.1),), 1.0).step_seconds(3) == pytest.approx(0.3)
+    assert Costs(((1, 0.1), (4, 0.08)), 1.0).step_seconds(8) == pytest.approx(0.1), "a larger batch is never quicker"
+
+
+def test_capacity_is_what_fits_into_the_time() -> None:
+    most = KNOWN.capacity()
+    assert KNOWN.load(most) <= 0.85 < KNOWN.load(most + 1)
+    assert KNOWN.load(3) == pytest.approx(0.2 / 1.5 + 3 * 0.9 / 27)
+
+
+def test_one_may_always_speak_and_nothing_is_promised_far_beyond_the_measured() -> None:
+    assert Costs(((1, 5.0),), 60.0).capacity() == 1
+    assert Costs(((1, 0.001), (4, 0.001)), 0.001).capacity() == 16
+
+
+@pytest.mark.parametrize("due", [1, 2, 5, 12])
+def test_batches_bring_words_soonest(due: int) -> None:
+    flat, steep = Costs(((1, 0.1), (4, 0.1)), 1.0), Costs(((1, 0.1), (4, 0.4)), 1.0)
+    assert flat.batch(due) == due
+    assert steep.batch(due) == 1
+    assert Costs(((1, 0.1), (4, 0.25)), 1.0).batch(0) == 0
+
+
+def test_measuring_replays_steps_and_one_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(Costs(((1, 0.1), (4, 0.3)), 1.6))
+    monkeypatch.setattr(capacity, "FinalPass", lambda parts, recording, options, ended=False: _final(stage, recording))
+    told: list[float] = []
+    measured = capacity.measure(stage.live, None, (1, 4), told.append, lambda: stage.now)  # type: ignore[arg-type]
+    assert [count for count, _ in measured.steps] == [1, 4]
+    assert [seconds for _, seconds in measured.steps] == pytest.approx([0.1, 0.3])
+    assert measured.window_seconds == pytest.approx(1.6)
+    assert stage.live.batches == [1, 1, 1, 4, 4, 4]
+    assert told == sorted(told)
+    assert told[-1] < 1
+
+
+def test_a_slow_machine_does_not_measure_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(Costs(((1, 3.0), (4, 12.0)), 40.0))
+    monkeypatch.setattr(capacity, "FinalPass", lambda parts, recording, options, ended=False: _final(stage, recording))
+    measured = capacity.measure(stage.live, None, (1, 4), clock=lambda: stage.now)  # type: ignore[arg-type]
+    assert stage.live.batches == [1, 1]
+    assert measured.capacity() == 1
+
+
+def _final(stage: Stage, recording: Any) -> Any:
+    final = ScriptedFinal(stage, recording)
+    final.ended = True
+    return final
+
+
+def test_the_clip_is_speech_of_a_useful_length() -> None:
+    samples = capacity.speech_clip()
+    seconds = capacity.FIRST_STEP_SECONDS + capacity.COUNTED_STEPS * capacity.STEP_EVERY_SECONDS
+    assert seconds < len(samples) / SAMPLE_RATE < capacity.SPEECH_SECONDS
+    assert abs(samples).max() > 0.1
+
+
+def test_the_owner_is_told_in_words() -> None:
+    info = ModelInfo("base", "cuda:0", "float16", True, "Tesla T4")
+    assert capacity.in_words(40, info) == "about 40 speakers at once on this Tesla T4 (base)"
+    assert capacity.in_words(1, ModelInfo("base", "cpu", "float32", True)).startswith("about 1 speaker at once on")
+
+
+def test_a_loaded_engine_knows_its_capacity(engine: WhisperEngine) -> None:
+    assert engine.capacity is not None
+    assert engine.capacity >= 1
+    stats = engine.stats()
+    assert (stats.capacity, stats.late, stats.finals_waiting) == (engine.capacity, False, 0)
+    assert stats.next_final_seconds is None
+    assert engine.info.device_name == "CPU"
