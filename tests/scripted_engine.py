@@ -14,9 +14,9 @@ import queue
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ from openmic.speech.problems import PROBLEMS
 from openmic.speech.types import (
     CommittedText,
     EngineStats,
+    FinalProgress,
     FinalText,
     LiveText,
     ModelInfo,
@@ -44,6 +45,7 @@ from openmic.speech.types import (
 )
 
 NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+KNOWN_SECONDS = 2  # of audio after which the language counts as detected
 LANGUAGES = {"en", "tr", "de", "fr"}
 
 
@@ -92,6 +94,10 @@ class ScriptedStream:
             self.over = True
             self._on_event(SpeechFailed(error))
 
+    @property
+    def _language(self) -> str | None:
+        return self._options.language or ("en" if self._committed >= KNOWN_SECONDS * SAMPLE_RATE else None)
+
     def _step(self) -> None:
         heard = len(self._recording)
         if self.over or heard <= self._committed:
@@ -101,7 +107,7 @@ class ScriptedStream:
         start, now = self._committed / SAMPLE_RATE, heard / SAMPLE_RATE
         waiting = (len(self._recording) - heard) / SAMPLE_RATE
         text = f" listening for {now - start:.1f} s" if heard > self._committed else ""
-        self._on_event(LiveText(text, start, now, audio_seconds=now, lag=waiting))
+        self._on_event(LiveText(text, start, now, audio_seconds=now, lag=waiting, language=self._language))
 
     def _flush(self) -> None:
         self._step()
@@ -119,37 +125,46 @@ class ScriptedStream:
             text = f" {spoken(self._seconds)}{self._engine.filler}"
             word = Word(text, start, end, 1.0)
             self._words.append(word)
-            self._on_event(CommittedText(text, start, end, (word,)))
+            self._on_event(CommittedText(text, start, end, (word,), self._language))
 
     def _finish(self) -> None:
         self._flush()
         if self.over:
             return
+        duration = len(self._recording) / SAMPLE_RATE
+        told = None
         while not self._engine.may_finish.wait(0.05):
             if self.over or self._engine.closed:
                 return
+            if self._engine.progress != told:
+                told = self._engine.progress
+                self._on_event(FinalProgress((told or 0.0) * duration, duration))
         self.over = True
         self._engine.forget(self)
-        duration = len(self._recording) / SAMPLE_RATE
         segments = tuple(
             Segment(
                 id=index,
                 seek=0,
                 start=word.start,
                 end=word.end,
-                text=word.word,
+                text=self._corrected(word).word,
                 tokens=(index,),
                 temperature=0.0,
                 avg_logprob=-0.1,
                 compression_ratio=1.0,
                 no_speech_prob=0.01,
-                words=(word,),
+                words=(self._corrected(word),),
             )
             for index, word in enumerate(self._words)
         )
         text = f" heard {duration:.1f} seconds" if self._words else ""
+        if self._engine.corrections:
+            text = "".join(segment.text for segment in segments)
         language = self._options.language or "en"
         self._on_event(FinalText(text, language, duration, segments, self._engine.info.name))
+
+    def _corrected(self, word: Word) -> Word:
+        return replace(word, word=self._engine.corrections.get(word.word, word.word))
 
 
 class ScriptedEngine:
@@ -157,10 +172,13 @@ class ScriptedEngine:
 
     Args:
         filler: put behind each committed word, for tests of large messages.
+        corrections: what the final says instead of a committed word; its text is then that of its words.
     """
 
-    def __init__(self, filler: str = "") -> None:
+    def __init__(self, filler: str = "", corrections: Mapping[str, str] | None = None) -> None:
         self.filler = filler
+        self.corrections = corrections or {}
+        self.progress: float | None = None  # set by a test: how much of the final is done while it waits
         self.may_finish = threading.Event()  # cleared by a test that wants a final to wait
         self.may_finish.set()
         self.closed = False
@@ -261,10 +279,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Serve the real app over a scripted engine.")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--token", default="secret")
+    parser.add_argument("--folder", type=Path, help="where recordings are kept; left out: nowhere for long")
+    parser.add_argument("--hold-finals", action="store_true", help="finals never come")
     arguments = parser.parse_args()
+    engine = ScriptedEngine()
+    if arguments.hold_finals:
+        engine.may_finish.clear()
     with (
         tempfile.TemporaryDirectory() as folder,
-        scripted_server(Path(folder), port=arguments.port, token=arguments.token) as server,
+        scripted_server(
+            arguments.folder or Path(folder), engine=engine, port=arguments.port, token=arguments.token
+        ) as server,
     ):
         print(f"{server.url}/#token={arguments.token}", flush=True)
         with suppress(KeyboardInterrupt):

@@ -17,7 +17,7 @@ from openmic.client.files import audio_seconds
 from openmic.errors import OpenmicError
 from openmic.sessions.recording import DiskRecording
 from tests.client_audio import PCM, SECOND
-from tests.scripted_engine import ScriptedServer, scripted_server
+from tests.scripted_engine import ScriptedEngine, ScriptedServer, scripted_server
 
 TOKEN = "a-token-for-tests"
 
@@ -48,6 +48,34 @@ def test_a_file_gives_live_text_commits_and_the_final(service: ScriptedServer, s
     assert {"ready", "commit", "final", "done"} <= set(seen)
     assert "ack" not in seen
     assert threads == {threading.main_thread().name}
+
+
+def test_the_way_to_the_final_is_told_and_what_it_changed(tmp_path: Path) -> None:
+    engine = ScriptedEngine(corrections={" two": " too"})
+    engine.may_finish.clear()
+    engine.progress = 0.25
+    raw = tmp_path / "raw.pcm"
+    raw.write_bytes(SECOND * 4)
+    seen: list[dict[str, object]] = []
+
+    def on_message(message: dict[str, object]) -> None:
+        seen.append(message)
+        if message["type"] == "progress":
+            engine.progress = 0.5
+            engine.may_finish.set()
+
+    with scripted_server(tmp_path, engine=engine, token=TOKEN) as service:
+        result = stream_file(service.link, raw, realtime=False, on_message=on_message, **PCM)  # type: ignore[arg-type]
+    progress = next(message for message in seen if message["type"] == "progress")
+    assert progress == {"type": "progress", "stage": "finishing", "done_seconds": 1.0, "total_seconds": 4.0}
+    (revision,) = result.revised
+    assert (revision.kind, revision.old, revision.new) == ("words", "two", "too")
+    assert result.live_text[revision.old_start : revision.old_end] == "two"
+    assert result.text[revision.new_start : revision.new_end] == "too"
+    assert (revision.start, revision.end) == (1.0, 2.0)
+    commits = [message for message in seen if message["type"] == "commit"]
+    assert "language" not in commits[0]
+    assert commits[-1]["language"] == "en"
 
 
 def test_the_plain_form_works_where_a_loop_runs_already(service: ScriptedServer, tmp_path: Path) -> None:
