@@ -10,6 +10,7 @@ import pytest
 
 from openmic.client import connect, stream_file
 from openmic.errors import OpenmicError
+from openmic.sessions.recording import DiskRecording
 from tests.client_audio import PCM, SECOND
 from tests.cutting_proxy import CuttingProxy
 from tests.scripted_engine import ScriptedServer, scripted_server
@@ -78,8 +79,8 @@ def test_a_cut_connection_is_resumed_and_nothing_is_lost(
     assert states == ["lost", "resumed"] * len(cuts)
     commits = [message["seq"] for message in seen if message["type"] == "commit"]
     assert commits == sorted(set(commits))
-    journal = next((tmp_path / "recordings").glob("*/audio.wav"))
-    assert journal.read_bytes()[-320_000:] == raw.read_bytes()
+    recording = DiskRecording.stored(next((tmp_path / "recordings").glob("*/recording")))
+    assert recording.read_pcm(0, len(recording)) == raw.read_bytes()
 
 
 def test_a_connection_cut_after_the_stop_still_brings_the_final(service: ScriptedServer, proxy_to: object) -> None:

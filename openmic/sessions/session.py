@@ -226,7 +226,7 @@ class Session:
                 state=self._state,
                 attached=self._subscriber is not None,
                 created=self.created,
-                received_bytes=len(self._journal),
+                received_bytes=self.received_bytes,
                 audio_seconds=self.recording.seconds,
                 lag=live.lag if live is not None else 0.0,
                 committed_text=self._transcript.committed_text,
