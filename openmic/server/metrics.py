@@ -89,5 +89,9 @@ class Metrics(Collector):
         yield GaugeMetricFamily("openmic_engine_step_seconds", "Time of the latest live step.", stats.step_seconds)
         yield GaugeMetricFamily("openmic_engine_batch_size", "Streams in the latest live step.", stats.batch_size)
         yield GaugeMetricFamily("openmic_engine_lag_seconds", "Most audio any stream has waiting.", stats.lag_seconds)
+        if stats.capacity is not None:
+            yield GaugeMetricFamily(
+                "openmic_capacity_sessions", "Sessions the device can keep up with.", stats.capacity
+            )
         if stats.memory_bytes is not None:
             yield GaugeMetricFamily("openmic_device_memory_bytes", "Device memory in use.", stats.memory_bytes)
