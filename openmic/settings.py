@@ -90,7 +90,12 @@ class Settings(BaseSettings):
     max_connections: int = Field(
         256, ge=1, description="WebSocket connections that may be open at once; one more is closed (1013)."
     )
-    max_sessions: int = Field(8, ge=1, description="Sessions that may be open at once; one more is refused (1013).")
+    max_sessions: int = Field(
+        0,
+        ge=0,
+        description="Sessions that may be open at once; one more is refused (1013). 0: as many as the device was "
+        "measured to carry at the start.",
+    )
     max_seconds: float = Field(
         3600.0,
         gt=0,

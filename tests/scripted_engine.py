@@ -173,10 +173,16 @@ class ScriptedEngine:
     Args:
         filler: put behind each committed word, for tests of large messages.
         corrections: what the final says instead of a committed word; its text is then that of its words.
+        capacity: how many may speak at once; None: not measured.
     """
 
-    def __init__(self, filler: str = "", corrections: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, filler: str = "", corrections: Mapping[str, str] | None = None, capacity: int | None = None
+    ) -> None:
         self.filler = filler
+        self.capacity = capacity
+        self.late = False  # set by a test that wants those inside to be late
+        self.finals_seconds = 0.0  # and by one that wants much work on finals to be left
         self.corrections = corrections or {}
         self.progress: float | None = None  # set by a test: how much of the final is done while it waits
         self.may_finish = threading.Event()  # cleared by a test that wants a final to wait
@@ -207,7 +213,18 @@ class ScriptedEngine:
         return stream
 
     def stats(self) -> EngineStats:
-        return EngineStats(streams=len(self.streams), busy=0.25, step_seconds=0.1, batch_size=1, lag_seconds=0.5)
+        return EngineStats(
+            streams=len(self.streams),
+            busy=0.25,
+            step_seconds=0.1,
+            batch_size=1,
+            lag_seconds=0.5,
+            capacity=self.capacity,
+            late=self.late,
+            finals_waiting=1 if self.finals_seconds else 0,
+            finals_seconds=self.finals_seconds,
+            next_final_seconds=self.finals_seconds or None,
+        )
 
     def close(self) -> None:
         self.closed = True

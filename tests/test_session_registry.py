@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import openmic.sessions.registry
+import openmic.sessions.admission
 from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
 from openmic.sessions.events import Ended, Failed, Finalised, SessionEvent
@@ -59,7 +59,7 @@ def test_one_more_than_allowed_is_refused_until_one_has_ended(tmp_path: Path) ->
 
 
 def test_a_session_whose_client_is_away_gives_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openmic.sessions.registry, "AWAY_SECONDS", 0.0)
+    monkeypatch.setattr(openmic.sessions.admission, "AWAY_SECONDS", 0.0)
     with running(tmp_path, max_sessions=2) as (sessions, engine):
         engine.may_finish.clear()
         attached, longest_away = sessions.create(PCM, OPTIONS), sessions.create(PCM, OPTIONS)

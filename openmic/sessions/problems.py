@@ -7,9 +7,9 @@ from openmic.errors import OpenmicError, Problem, ProblemTable
 PROBLEMS = ProblemTable(
     {
         "server_full": Problem(
-            "This server has no room for another session.",
-            "It runs {open_sessions} of at most {max_sessions} at once.",
-            "Try again in {retry_after:.0f} seconds.",
+            "This server has no room for another speaker.",
+            "It serves {open_sessions} of about {max_sessions} at once; one more would make all of them wait.",
+            "Try again in {retry_after:.0f} seconds; its owner makes more room with a GPU or a smaller model.",
         ),
         "server_stopping": Problem(
             "The server is stopping.",
@@ -70,6 +70,31 @@ PROBLEMS = ProblemTable(
             "The journal of this session cannot be read.",
             "It is damaged from its start, or another version of openmic wrote it ({detail}).",
             "Delete the session, or open it with the version that made it.",
+        ),
+        "no_such_recording": Problem(
+            "There is no recording {name} in {data_dir}.",
+            "It was deleted, its time was over, or it lies in another folder.",
+            "`openmic sessions list` shows what is there; `--data-dir` names another folder.",
+        ),
+        "recording_not_clear": Problem(
+            "More than one recording begins with {name}.",
+            "{count} of them do.",
+            "Give more of its name.",
+        ),
+        "recording_in_use": Problem(
+            "The recording {name} is in use.",
+            "A running server holds its lock and works on it.",
+            "Stop the session, or that server, first; `openmic sessions list`, `show` and `export` work all the same.",
+        ),
+        "nothing_to_finish": Problem(
+            "The recording {name} needs no finishing.",
+            "It has its final text, or nothing is left to transcribe.",
+            "`openmic sessions show {name}` tells what is there.",
+        ),
+        "export_failed": Problem(
+            "The export could not be written.",
+            "{detail}.",
+            "Free some space or name another folder with `--output`.",
         ),
         "session_failed": Problem(
             "The server failed while it worked on this session ({detail}).",

@@ -20,9 +20,10 @@ from pathlib import Path
 from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
 from openmic.log import tell
+from openmic.sessions.admission import make_room, places
 from openmic.sessions.events import Reason
 from openmic.sessions.files import SessionFiles
-from openmic.sessions.problems import PROBLEMS, ServerFull
+from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.recovery import ID_DIGITS, Recovery
 from openmic.sessions.session import Session
 from openmic.sessions.snapshot import SessionSnapshot
@@ -35,12 +36,8 @@ from openmic.speech.types import Engine, SpeechOptions
 logger = logging.getLogger(__name__)
 
 KEEPER_SECONDS = 0.25  # how often the keeper looks round
-AWAY_SECONDS = 2.0  # a client that is away for less may be just reconnecting: its session gives way to no other
-RETRY_SECONDS = 10.0  # what a client that finds no room is told to wait
 DELETED_KNOWN = 1000  # sessions of which it is known that they were here and are deleted
 JOIN_SECONDS = 2.0  # how long close() waits for threads that have nothing left to do
-BYTES_PER_SECOND = 384_000  # the most that audio needs in a journal: 48 kHz, stereo, float32
-SPARE_BYTES = 1_048_576  # for headers and pictures in a container
 LOOK_SECONDS = 10.0  # how often the folder is searched for what other servers left there
 NO_TOKEN = hash_token(secrets.token_urlsafe(24))  # compared where there is no session: takes the same time
 
@@ -81,12 +78,14 @@ class Sessions:
         with self._lock:
             if self._closing.is_set():
                 raise PROBLEMS.error("server_stopping")
-            self._make_room()
+            gives_way = make_room(self._sessions.values(), self.settings, self.engine)
+            if gives_way is not None:
+                self._stop(gives_way, "timeout")
             session_id = secrets.token_hex(ID_DIGITS // 2)
             identity = Identity(session_id, secrets.token_urlsafe(24), self.settings.data_dir / session_id)
             session = Session(
                 identity,
-                self._limits(audio_format),
+                Limits.of(self.settings),
                 self.engine,
                 audio_format,
                 options,
@@ -181,21 +180,10 @@ class Sessions:
         self._syncer.close(JOIN_SECONDS)
         self._keeper.join(JOIN_SECONDS)
 
-    def _make_room(self) -> None:
-        """Let one more session begin: at worst the one whose client is away longest is finished for it.
-
-        Sessions that only wait for their final, with nobody attached, take no room until there are as many of them.
-        """
-        most = self.settings.max_sessions
-        sessions = [session for session in self._sessions.values() if session.state is not State.ENDED]
-        away_since = time.monotonic() - AWAY_SECONDS
-        away = [session for session in sessions if (session.detached_at or away_since) < away_since]
-        leaving = [session for session in away if session.state is State.FINISHING]
-        if len(sessions) - len(leaving) >= most:
-            waiting = [session for session in away if session.state is State.RECEIVING]
-            if not waiting or len(leaving) >= most:
-                raise ServerFull(len(sessions) - len(leaving), most, RETRY_SECONDS)
-            self._stop(min(waiting, key=lambda session: session.detached_at or 0.0), "timeout")
+    @property
+    def places(self) -> int:
+        """How many sessions may be open at once."""
+        return places(self.settings, self.engine)
 
     # --- the keeper's rounds
 
@@ -232,10 +220,6 @@ class Sessions:
             with contextlib.suppress(OpenmicError):  # it was stopped in between
                 session.stop(reason)
 
-    def _limits(self, audio_format: AudioFormat) -> Limits:
-        seconds = self.settings.max_seconds
-        return Limits(seconds, int(seconds * BYTES_PER_SECOND) + SPARE_BYTES, self.settings.endpoint_silence_seconds)
-
     def _all(self) -> Sequence[Session]:
         with self._lock:
             return (*self._sessions.values(),)
@@ -261,7 +245,7 @@ class Sessions:
         opened = story.opened
         return Session(
             Identity(opened.id, "", folder),
-            self._limits(opened.audio_format),
+            Limits.of(self.settings),
             self.engine,
             opened.audio_format,
             opened.options,

@@ -6,6 +6,11 @@ import enum
 from dataclasses import dataclass
 from pathlib import Path
 
+from openmic.settings import Settings
+
+BYTES_PER_SECOND = 384_000  # the most that audio needs: 48 kHz, stereo, float32
+SPARE_BYTES = 1_048_576  # for headers and pictures in a container
+
 
 class State(enum.Enum):
     """Where a session stands in its life."""
@@ -22,6 +27,12 @@ class Limits:
     max_seconds: float
     max_bytes: int
     endpoint_silence_seconds: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """What each session of a server may use."""
+        seconds = settings.max_seconds
+        return cls(seconds, int(seconds * BYTES_PER_SECOND) + SPARE_BYTES, settings.endpoint_silence_seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,103 @@
+"""Who may begin: as many as measured, as many as set, and nobody while those inside are late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import openmic.sessions.admission as admission
+from openmic.audio.decoder import AudioFormat
+from openmic.sessions.problems import ServerFull
+from openmic.sessions.registry import Sessions
+from openmic.sessions.session import Session
+from openmic.settings import Settings
+from openmic.speech.types import SpeechOptions
+from tests.scripted_engine import ScriptedEngine
+
+PCM = AudioFormat("pcm_s16le", 16_000, 1)
+SECOND = b"\x10\x00" * 16_000
+
+
+@contextmanager
+def running(folder: Path, capacity: int | None, **settings: object) -> Iterator[tuple[Sessions, ScriptedEngine]]:
+    engine = ScriptedEngine(capacity=capacity)
+    sessions = Sessions(Settings(**{"data_dir": folder, "stop_seconds": 5.0, **settings}), engine)  # type: ignore[arg-type]
+    try:
+        yield sessions, engine
+    finally:
+        engine.may_finish.set()
+        sessions.close()
+        engine.close()
+
+
+def begin(sessions: Sessions) -> Session:
+    return sessions.create(PCM, SpeechOptions())
+
+
+def refusal(sessions: Sessions) -> ServerFull:
+    with pytest.raises(ServerFull) as caught:
+        begin(sessions)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("capacity", "setting", "places"),
+    [(3, 0, 3), (3, 1, 1), (1, 4, 4), (None, 0, admission.UNMEASURED_PLACES), (None, 2, 2)],
+)
+def test_places_are_those_measured_unless_a_number_is_set(
+    tmp_path: Path, capacity: int | None, setting: int, places: int
+) -> None:
+    with running(tmp_path, capacity, max_sessions=setting) as (sessions, _):
+        assert sessions.places == places
+        for _ in range(places):
+            begin(sessions)
+        error = refusal(sessions)
+        assert f"It serves {places} of about {places} at once" in error.why
+        assert f"{error.retry_after:.0f} seconds" in error.hint
+
+
+def test_nobody_is_admitted_while_those_inside_are_late(tmp_path: Path) -> None:
+    with running(tmp_path, 4) as (sessions, engine):
+        begin(sessions)
+        engine.late = True
+        assert refusal(sessions).retry_after == admission.LATE_RETRY_SECONDS
+        engine.late = False
+        begin(sessions)
+
+
+def test_finals_nobody_waits_for_count_once_there_is_much_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "AWAY_SECONDS", 0.0)
+    with running(tmp_path, 1) as (sessions, engine):
+        engine.may_finish.clear()
+        gone = begin(sessions)
+        gone.write(SECOND)
+        gone.stop()
+        engine.finals_seconds = admission.MUCH_FINAL_SECONDS + 10.0
+        assert refusal(sessions).retry_after == admission.MOST_RETRY_SECONDS
+        engine.finals_seconds = 1.0
+        begin(sessions)
+
+
+def test_the_next_try_is_for_when_a_place_is_likely_to_be_free(tmp_path: Path) -> None:
+    with running(tmp_path, 2, max_seconds=3600.0) as (sessions, engine):
+        begin(sessions), begin(sessions)
+        unknown = refusal(sessions).retry_after
+        assert unknown == pytest.approx(admission.USUAL_SECONDS / 2)
+        engine.finals_seconds = 4.0
+        assert refusal(sessions).retry_after == pytest.approx(8.0)
+    with running(tmp_path, 1) as (sessions, _):
+        for _ in range(3):  # people speak for 10 s here
+            session = begin(sessions)
+            session.write(10 * SECOND)
+            session.stop()
+            assert session.ended.wait(20)
+        begin(sessions)
+        assert refusal(sessions).retry_after == pytest.approx(10.0)
+    with running(tmp_path / "short", 1, max_seconds=7.0) as (sessions, _):
+        begin(sessions)
+        assert refusal(sessions).retry_after == pytest.approx(7.0)
