@@ -17,8 +17,10 @@ import whisper
 
 from benchmarks import faster_whisper_files
 from benchmarks.alignment import aligned
+from benchmarks.cuts import cuts
+from benchmarks.endurance import endure
 from benchmarks.feed import Exchange, pieces_of
-from benchmarks.live_quality import assess, row
+from benchmarks.live_quality import Stretch, assess, row, stretches
 from benchmarks.measures import (
     Delay,
     Display,
@@ -26,20 +28,25 @@ from benchmarks.measures import (
     Shown,
     changed_words,
     measure,
+    pooled,
     settled,
     stable_times,
     word_error_rate,
 )
+from benchmarks.policies import AttentionGuard, LocalAgreement
 from benchmarks.processes import Others, ProcessTree
 from benchmarks.reading import GAP_SECONDS, Reading, joined_samples, long_reading
-from benchmarks.recordings import SHARED_AUDIO_VARIABLE, Clip, reading_clips, sample_clips
+from benchmarks.recordings import SHARED_AUDIO_VARIABLE, Clip, german_clip, reading_clips, sample_clips
 from benchmarks.report import Row
 from benchmarks.rounds import run_round
 from benchmarks.service import Stream, seen
-from benchmarks.virtual import VirtualEngine
+from benchmarks.virtual import GrowingRecording, Told, VirtualEngine
 from benchmarks.words import SpokenWord, spans, words
 from openmic.audio.types import SAMPLE_RATE
 from openmic.settings import Settings
+from openmic.speech.hypothesis import Hypothesis, TimedWord
+from openmic.speech.live import LivePolicy
+from openmic.speech.types import CommittedText, LiveText
 
 
 def spoken(*texts: str) -> list[SpokenWord]:
@@ -158,6 +165,20 @@ def test_word_error_rate_is_blind_to_spelling_that_whisper_normalises() -> None:
     assert word_error_rate("red green", "") == 1.0
 
 
+def test_word_error_rate_of_other_languages_keeps_their_letters() -> None:
+    assert word_error_rate("Niemand weiß, wer sie schrieb.", "niemand weiß wer sie schrieb", "de") == 0.0
+    assert word_error_rate("Äpfel und Birnen", "Apfel und Birnen", "de") == pytest.approx(1 / 3)
+
+
+def test_streams_are_pooled_by_their_words() -> None:
+    good = measure([Shown(1.5, "red"), Shown(2.5, "red green")], spoken("red", "green"), "red green", 5.0)
+    bad = measure([Shown(1.2, "rad"), Shown(2.0, "led")], spoken("red"), "red", 5.0)
+    both = pooled([good, bad])
+    assert (both.words, both.missing) == (3, 1)
+    assert both.stable == Delay.of([0.5, 0.5])
+    assert (both.flicker, both.live_wer) == (pytest.approx(1 / 3), pytest.approx(1 / 3))
+
+
 def test_what_a_client_of_ours_shows() -> None:
     said = [
         (0.9, {"type": "live", "text": " Good"}),
@@ -249,6 +270,31 @@ def test_without_the_shared_recordings_our_own_are_read(monkeypatch: pytest.Monk
     assert reading.text.startswith(sample_clips()[0].text)
 
 
+def test_the_german_recording_has_its_reference() -> None:
+    clip = german_clip()
+    assert clip.language == "de"
+    assert clip.text.startswith("Guten Morgen und herzlich willkommen im Stadtarchiv.")
+    assert 1.5 * len(words(clip.text)) / 10 < clip.seconds < len(words(clip.text))
+    assert 0.5 < np.abs(clip.samples).max() <= 1.0
+
+
+def test_windows_are_cut_where_words_end() -> None:
+    text = 'One two, "three" four five.'
+    ends = (0.5, 1.0, 1.6, 3.0, 3.5)
+    placed = tuple(SpokenWord(word, end) for word, end in zip(words(text), ends, strict=True))
+    reading = Reading("by hand", np.arange(4 * SAMPLE_RATE, dtype=np.float32), text, placed)
+    found = cuts(reading, 1.0, 10)
+    assert [clip.text for clip in found] == [
+        "One two",
+        'two, "three',
+    ]
+    assert [clip.samples[0] for clip in found] == [0.0, 0.5 * SAMPLE_RATE]
+    assert [clip.seconds for clip in found] == [1.0, 1.1]
+    assert [clip.text for clip in cuts(reading, 3.5, 10)] == ['One two, "three" four five', 'two, "three" four five']
+    assert len(cuts(reading, 0.5, 2)) == 2
+    assert cuts(reading, 15.0, 10) == []
+
+
 def test_the_recordings_have_their_references(shared_audio: Path | None) -> None:
     clips = reading_clips(shared_audio) if shared_audio else sample_clips()
     assert clips[0].text.startswith("Printing, in the only sense" if shared_audio else "Good morning")
@@ -300,3 +346,64 @@ def test_virtual_time_is_the_speed_of_speech_plus_the_pretended_cost(engine: Any
     assert all(abs(at * 20 - round(at * 20)) < 1e-6 for at in times)  # ticks of 0.1 s and steps of 0.25 s
     assert times[-1] < 4.0 + 3 * 0.25 + 0.2
     assert row(found).startswith("| greeting | 4 | 10 |")
+
+
+def heard(*words_and_ends: tuple[str, float]) -> Hypothesis:
+    """A hypothesis of words that end at those seconds, half a second long each."""
+    timed = tuple(
+        TimedWord(f" {text}", (number,), end - 0.5, end, 0.8) for number, (text, end) in enumerate(words_and_ends)
+    )
+    return Hypothesis(timed, "en", 0.0, -0.1, False)
+
+
+def committed(policy: LivePolicy, hypothesis: Hypothesis, audio_seconds: float) -> tuple[str, str]:
+    """What the policy commits and what it shows after it."""
+    update = policy.update(hypothesis, round(audio_seconds * SAMPLE_RATE), endpoint=False)
+    return "".join(w.text for w in update.committed), "".join(w.text for w in update.live)
+
+
+def test_local_agreement_alone_commits_what_two_hypotheses_say() -> None:
+    policy = LocalAgreement()
+    assert committed(policy, heard(("red", 0.9), ("grin", 1.0)), 1.0) == ("", " red grin")
+    assert committed(policy, heard(("Red", 0.9), ("green", 1.4), ("blue", 1.5)), 1.5) == (" Red", " green blue")
+    assert policy.prefix_tokens() == (0,)
+
+
+def test_the_attention_guard_alone_commits_what_does_not_point_at_the_end() -> None:
+    policy = AttentionGuard(guard_seconds=0.4)
+    assert committed(policy, heard(("red", 0.6), ("grin", 0.9)), 1.0) == (" red", "")
+    assert committed(policy, heard(("green", 1.0), ("blue", 1.45)), 1.5) == (" green", "")
+
+
+def test_committed_text_is_parted_by_the_language_it_was_decoded_in() -> None:
+    def told(language: str, text: str, start: float) -> Told:
+        return Told(start + 1.0, CommittedText(text, start, start + 0.5, ()), language)
+
+    live = Told(3.0, LiveText(" zwei", 2.0, 2.5, 2.5, 0.0), "de")
+    found = stretches([told("en", " one", 0.0), live, told("de", " eins", 1.0), told("de", " zwei", 2.0)])
+    assert found == [Stretch("en", 0.0, 0.5, " one"), Stretch("de", 1.0, 2.5, " eins zwei")]
+
+
+def test_a_recording_that_is_repeated_goes_on_behind_its_end() -> None:
+    recording = GrowingRecording(np.arange(4, dtype=np.float32), laps=3, length=10)
+    assert (len(recording), recording.whole) == (10, 12)
+    assert recording.read(2, 7).tolist() == [2, 3, 0, 1, 2]
+    assert recording.read(8, 99).tolist() == [0, 1]
+
+
+def test_laps_of_one_stream_are_measured_like_readings(engine: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = next(clip for clip in sample_clips() if clip.name == "quickstart")
+    shorter = Clip("greeting", clip.samples[: 4 * SAMPLE_RATE], clip.text.split(".")[0])
+    reading = Reading(shorter.name, shorter.samples, shorter.text, tuple(aligned(shorter)))
+    found = endure(VirtualEngine(engine, Settings(), 0.25, "en"), reading, 0.1)
+    assert [(lap.begin, lap.end) for lap in found.laps] == [(0.0, 6.0), (6.0, 12.0)]
+    assert [lap.measured.missing for lap in found.laps] == [0, 0]
+    assert all(lap.measured.live_wer <= 0.1 for lap in found.laps)  # the last word may show after the audio's end
+    assert all(lap.encoder > 0 and lap.decoder > 0 and lap.end_bytes > 100e6 for lap in found.laps)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[0] for line in lines[-4:]] == [
+        "| first: 0.0 to 0.1",
+        "| last: 0.1 to 0.2",
+        "| 0.0 to 0.1",
+        "| 0.1 to 0.2",
+    ]

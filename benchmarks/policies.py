@@ -1,0 +1,137 @@
+"""Live policies side by side, in virtual time, on the same encoder, decoder and windows.
+
+    python -m benchmarks.policies [--seconds N] [--step 0.5] [--cost 0.3] [--json FILE]
+
+- LocalAgreement-2 alone (Machacek et al. 2023): commits the words on which two consecutive hypotheses agree, and shows
+  the rest of the newest one.
+- The attention guard alone (AlignAtt; Papi et al. 2023): commits each word that does not point at the last frames,
+  without a second hypothesis, and shows nothing else. Where a word points is where the alignment heads put its end.
+- openmic's ``LivePolicy``: both, and what it knows of words at the edge, of silence and of windows that never agree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import takewhile
+
+from benchmarks.live_quality import Quality, add_engine_options, assess, quiet_engine, single_clips
+from benchmarks.measures import pooled
+from benchmarks.reading import Reading, german_reading, join, load_reading
+from benchmarks.virtual import VirtualEngine
+from benchmarks.words import words as spelled_words
+from openmic.settings import Settings
+from openmic.speech.engine import WhisperEngine
+from openmic.speech.hypothesis import Hypothesis, TimedWord
+from openmic.speech.live import LivePolicy, Update
+
+GUARDS = (0.2, 0.5, 1.0)  # seconds before the end of the audio that the attention guard does not trust
+
+
+@dataclass(slots=True)
+class LocalAgreement(LivePolicy):
+    """Commits what two consecutive hypotheses begin with."""
+
+    def update(self, hypothesis: Hypothesis, audio_end: int, endpoint: bool, behind: bool = False) -> Update:
+        """See ``LivePolicy.update``; all of the newest hypothesis is shown."""
+        found = LivePolicy.update(self, hypothesis, audio_end, endpoint, behind)
+        return Update(found.committed, self.previous)
+
+    def _stable(self, words: Sequence[TimedWord], end: float) -> tuple[TimedWord, ...]:
+        pairs = zip(words, self.previous, strict=False)
+        return without_marks([new for new, _ in takewhile(lambda pair: spelled(pair[0]) == spelled(pair[1]), pairs)])
+
+
+@dataclass(slots=True)
+class AttentionGuard(LivePolicy):
+    """Commits what does not end in the last ``guard_seconds`` of the audio."""
+
+    guard_seconds: float = 0.5
+
+    def update(self, hypothesis: Hypothesis, audio_end: int, endpoint: bool, behind: bool = False) -> Update:
+        """See ``LivePolicy.update``; nothing but commits is shown."""
+        return Update(LivePolicy.update(self, hypothesis, audio_end, endpoint, behind).committed, ())
+
+    def _stable(self, words: Sequence[TimedWord], end: float) -> tuple[TimedWord, ...]:
+        return without_marks(list(takewhile(lambda word: word.end <= end - self.guard_seconds, words)))
+
+
+POLICIES: dict[str, Callable[[], LivePolicy]] = {
+    "LocalAgreement-2 alone": LocalAgreement,
+    **{f"attention guard alone, {seconds:g} s": partial(AttentionGuard, guard_seconds=seconds) for seconds in GUARDS},
+    "openmic": LivePolicy,
+}
+
+HEAD = (
+    "| policy | first seen median / p90 / max | stable median / p90 / max | missing % | flicker % | live WER % "
+    "| steps | CPU s per audio s |\n" + "| --- " * 8 + "|"
+)
+
+
+def spelled(word: TimedWord) -> str:
+    """A word's letters and digits, lower case."""
+    return "".join(spelled_words(word.text))
+
+
+def without_marks(words: Sequence[TimedWord]) -> tuple[TimedWord, ...]:
+    """The words without punctuation marks at the end that stand alone: fed back, they stop the decoder."""
+    kept = list(words)
+    while kept and not spelled(kept[-1]):
+        kept.pop()
+    return tuple(kept)
+
+
+def row(name: str, found: Sequence[Quality]) -> str:
+    """One line of the table, over some readings."""
+    m = pooled([quality.measured for quality in found])
+    seconds = sum(quality.seconds for quality in found)
+    spent = sum((quality.encoder_load + quality.decoder_load) * quality.seconds for quality in found)
+    return (
+        f"| {name} | {m.first_seen or '-'} | {m.stable or '-'} | {100 * m.missing / max(1, m.words):.1f} "
+        f"| {100 * m.flicker:.1f} | {100 * m.live_wer:.1f} "
+        f"| {sum(quality.steps for quality in found)} | {spent / seconds:.3f} |"
+    )
+
+
+def compare(
+    engine: WhisperEngine, settings: Settings, cost: float, readings: Sequence[Reading]
+) -> dict[str, list[Quality]]:
+    """Print one line for each policy over all readings."""
+    kept = {}
+    print(HEAD)
+    for name, policy in POLICIES.items():
+        found = [
+            assess(VirtualEngine(engine, settings, cost, reading.language, policy), reading) for reading in readings
+        ]
+        print(row(name, found), flush=True)
+        kept[name] = found
+    return kept
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.policies", description=__doc__.partition("\n")[0])
+    add_engine_options(parser)
+    arguments = parser.parse_args()
+    engine, settings = quiet_engine(arguments.model, arguments.step, arguments.threads)
+    print(f"model {arguments.model}, step {arguments.step} s, pretend cost {arguments.cost} s")
+    sets: dict[str, list[Reading]] = {"The joined reading": [load_reading(arguments.seconds)]}
+    if arguments.seconds is None:
+        sets["Single recordings"] = [join(clip.name, [clip]) for clip in single_clips()]
+        sets["German"] = [german_reading()]
+    kept = {}
+    for title, readings in sets.items():
+        seconds, count = sum(reading.seconds for reading in readings), sum(len(reading.words) for reading in readings)
+        print(f"\n{title}, {seconds:.0f} s, {count} words\n")
+        found = compare(engine, settings, arguments.cost, readings)
+        kept[title] = {name: [asdict(quality) for quality in qualities] for name, qualities in found.items()}
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+    engine.close()
+
+
+if __name__ == "__main__":
+    main()
