@@ -29,7 +29,7 @@ def test_copy_and_downloads(new_page: Callable[..., Page], service: ScriptedServ
     assert copied.startswith(page.evaluate("navigator.clipboard.readText()"))
 
     files = {}
-    for ending in ("txt", "srt", "vtt", "json", "wav"):
+    for ending in ("txt", "srt", "vtt", "json", "wav", "flac"):
         with page.expect_download() as download:
             page.locator(f"[data-format={ending}]").click()
         assert re.fullmatch(rf"openmic-[\d-]+\.{ending}", download.value.suggested_filename)
@@ -40,8 +40,9 @@ def test_copy_and_downloads(new_page: Callable[..., Page], service: ScriptedServ
     assert files["vtt"].startswith(b"WEBVTT")
     assert json.loads(files["json"])["final"]["segments"][0]["text"] == " one"
     assert files["wav"][:4] == b"RIFF"
+    assert files["flac"][:4] == b"fLaC"
 
-    page.route("**/v1/sessions/**", lambda route: route.fulfill(status=404))
+    page.route("**/v1/sessions/**", lambda route: route.fulfill(status=502))
     page.locator("[data-format=txt]").click()
     expect(page.locator("#notice")).to_contain_text("could not be downloaded")
 

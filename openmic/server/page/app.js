@@ -1,14 +1,15 @@
 // The tester's page: microphone or file -> stream -> text. This file decides; the others do.
 
-import { copyText, download } from "./downloads.js";
 import { acceptFiles } from "./files.js";
 import { languageName } from "./languages.js";
 import { Meter } from "./meter.js";
 import { Microphone, keepScreenOn, recordingObstacle } from "./microphone.js";
 import { endingOf, problemOf } from "./problems.js";
+import { Remaining } from "./remaining.js";
 import { Stream } from "./stream.js";
 import { language, preferredLanguage, setLanguage, t } from "./strings.js";
 import { readToken, useTypedToken } from "./token.js";
+import { copyPart, enableToolbar, showChanges } from "./toolbar.js";
 import { Transcript, clock } from "./transcript.js";
 import * as view from "./view.js";
 
@@ -35,21 +36,26 @@ function begin(kind, extra = {}) {
   view.notice(null);
   view.verdict(null);
   view.elapsed("0:00");
+  view.heard(null);
+  view.finalProgress(null);
+  showChanges(null);
   transcript.clear();
-  run = { kind, begunAt: performance.now(), soundAt: performance.now(), screen: keepScreenOn(), ...extra };
+  run = { kind, remaining: new Remaining(), begunAt: performance.now(), soundAt: performance.now(), screen: keepScreenOn(), ...extra };
   run.clock = setInterval(tick, 250, run);
   run.stream = open(run);
   return run;
 }
 
 function open(one) {
-  const start = { language: elements.language.value || null, task: elements.task.value, words: true };
+  one.language = elements.language.value || null;
+  const start = { language: one.language, task: elements.task.value, words: true };
   const only = (handler) => (message) => current(one) && handler(message);
   return new Stream(token, start, {
     link: only((name) => linkChanged(one, name)),
     ack: only((bytes) => one.file && view.progress(one.file.name, bytes / one.file.size)),
     live: only((message) => liveText(one, message)),
-    commit: only((message) => view.following(() => transcript.commit(message))),
+    commit: only((message) => commitText(one, message)),
+    progress: only((message) => progressed(one, message)),
     final: only((message) => finalText(one, message)),
     notice: only((message) => told(one, message)),
     end: only((reason) => ended(one, reason)),
@@ -73,8 +79,21 @@ function told(one, { code, message, hint }) {
   }
 }
 
+function commitText(one, message) {
+  view.following(() => transcript.commit(message));
+  view.heard(message.language, !one.language);
+}
+
+/** How far the final text is; while a voice is still being recorded that is nobody's concern. */
+function progressed(one, message) {
+  if (message.stage !== "finishing") return;
+  const left = one.remaining.update(message, performance.now() / 1000);
+  view.finalProgress(message.total_seconds > 0 ? message.done_seconds / message.total_seconds : 1, left);
+}
+
 function liveText(one, message) {
   view.following(() => transcript.live(message));
+  view.heard(message.language, !one.language);
   if (one.kind !== "microphone" || view.state() !== "recording") return;
   if (message.lag > BEHIND_SECONDS) view.notice("notice_behind", { seconds: Math.round(message.lag) });
   else if (one.behind) view.notice(null);
@@ -178,7 +197,8 @@ function finishing(one) {
 function finalText(one, message) {
   one.final = message;
   view.following(() => {
-    const changed = transcript.final(message.segments, copyPart);
+    const changed = transcript.final(message, copyPart);
+    showChanges(changed);
     const facts = [
       () => message.language && languageName(message.language, language()),
       () => clock(message.duration),
@@ -259,10 +279,6 @@ addEventListener("hashchange", () => {
 
 // ---- buttons, files, language
 
-async function copyPart(text) {
-  view.notice((await copyText(text)) ? "copied" : "copy_failed");
-}
-
 elements.main.addEventListener("click", () => {
   if (["recording", "uploading"].includes(view.state())) stop();
   else if (!busy()) startSpeaking();
@@ -272,14 +288,7 @@ elements.problemClose.addEventListener("click", () => {
   view.hideProblem();
   elements.main.focus();
 });
-elements.copy.addEventListener("click", () => copyPart(transcript.text));
-elements.formats.addEventListener("click", async ({ target }) => {
-  const { format } = target.closest("button")?.dataset ?? {};
-  if (!format) return;
-  const name = `openmic-${new Date().toISOString().slice(0, 16).replace(/[T:]/g, "-")}`;
-  await download(run.stream.resumeToken, run.stream.sessionId, format, name).catch(() => view.notice("download_failed"));
-});
-
+enableToolbar(() => ({ transcript, sessionId: run.stream.sessionId, resumeToken: run.stream.resumeToken }));
 acceptFiles(elements, busy, sendFile);
 
 addEventListener("beforeunload", (event) => {

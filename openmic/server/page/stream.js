@@ -50,7 +50,7 @@ export class Stream {
 
   /**
    * `start`: the fields of the start message. `on`: functions by name, each optional:
-   * link("connecting" | "open" | "lost"), ready(message), ack(bytes), live(message), commit(message), final(message),
+   * link("connecting" | "open" | "lost"), ready(message), ack(bytes), live(message), commit(message), progress(message), final(message),
    * notice(message), end(reason), problem({ code, message, hint, retryAfter }). After `end` or `problem` nothing follows.
    */
   constructor(token, start, on) {
@@ -129,6 +129,7 @@ export class Stream {
         return this.#emit("ack", this.#acked);
       case "live":
       case "commit":
+      case "progress":
       case "final":
         return this.#emit(message.type, message);
       case "warning":

@@ -1,10 +1,10 @@
 // The text as it grows. It comes from strangers' mouths and a model: textContent only, never markup.
 
+import { cutAtChanges } from "./changes.js";
 import { t } from "./strings.js";
 
 const PAUSE_SECONDS = 1.2; // a pause this long begins a new paragraph
 const PARAGRAPH_CHARACTERS = 260; // and so does the end of a sentence after this much
-const LARGEST_COMPARISON = 4_000_000; // cells of the table that finds the changed words
 
 /** 65 -> "1:05", 3700 -> "1:01:40". */
 export function clock(seconds) {
@@ -32,7 +32,7 @@ export class Transcript {
 
   /** All that is settled, as plain text. */
   get text() {
-    return [...this.#root.querySelectorAll(".said")].map((said) => said.textContent.trim()).join("\n");
+    return [...this.#root.querySelectorAll(".said")].map(textOf).join("\n");
   }
 
   get isEmpty() {
@@ -79,28 +79,35 @@ export class Transcript {
   }
 
   /**
-   * Put the final text in place of what was shown, in the same form, with the words that differ marked.
-   * Returns how many words differ, or null where that was too much to find out.
+   * Put the final text in place of what was shown, in the same form, with what it corrected marked. Returns in how many
+   * places that was, or null where it cannot be told.
    */
-  final(segments, onCopy) {
-    const before = words(this.#stableText + this.#tail.textContent);
+  final(message, onCopy) {
     this.clear();
     this.#root.setAttribute("aria-live", "off"); // the status says that it is here; it is not read out a second time
-    const changed = newWords(before, words(segments.map((segment) => segment.text).join("")));
-    let index = 0;
-    for (const { text, start, end } of segments) {
+    const { pieces, count } = cutAtChanges(message);
+    message.segments.forEach(({ start, end, text }, index) => {
       const said = this.#place(start, onCopy).querySelector(".said");
-      for (const piece of text.match(/\s*\S+/g) ?? []) {
-        const isWord = words(piece).length > 0;
-        add(said, this.#length ? piece : piece.trimStart(), isWord && changed?.has(index));
-        if (isWord) index += 1;
-        this.#length += piece.length;
+      for (const piece of pieces[index]) {
+        this.#append(said, piece);
+        this.#length += piece.text.length;
       }
       this.#stableText += text;
       this.#end = end;
+    });
+    return count;
+  }
+
+  #append(said, { text, old, isNew }) {
+    const shown = this.#length ? text : text.trimStart();
+    const word = shown.trimStart();
+    const space = shown.slice(0, shown.length - word.length);
+    if (old) {
+      const gone = this.#length ? old.trimEnd() : old.trim();
+      said.append(element("del", word && space === "" ? `${gone} ` : gone));
     }
-    this.#root.normalize();
-    return changed && changed.size;
+    if (isNew) said.append(space, element("ins", word));
+    else said.append(shown);
   }
 
   /** The paragraph that words beginning at `start` belong to. */
@@ -115,7 +122,7 @@ export class Transcript {
     const said = document.createElement("span");
     said.className = "said";
     body.append(said);
-    row.append(time(start, onCopy && (() => onCopy(said.textContent.trim()))), body);
+    row.append(time(start, onCopy && (() => onCopy(textOf(said)))), body);
     this.#root.append(row);
     return this.#begin(row);
   }
@@ -127,6 +134,12 @@ export class Transcript {
     this.#length = 0;
     return row;
   }
+}
+
+/** What is said there, without the words that were struck out. */
+function textOf(said) {
+  const parts = [...said.childNodes].filter((node) => node.nodeName !== "DEL");
+  return parts.map((node) => node.textContent).join("").trim();
 }
 
 function time(start, onClick) {
@@ -142,48 +155,8 @@ function time(start, onClick) {
   return element;
 }
 
-/** Append a word with the space before it, in a mark if it is new; neighbours share one mark. */
-function add(said, piece, isNew) {
-  const word = piece.trimStart();
-  const space = piece.slice(0, piece.length - word.length);
-  const open = said.lastChild instanceof HTMLElement ? said.lastChild : null;
-  if (isNew && open) open.append(piece);
-  else if (isNew) {
-    const mark = document.createElement("mark");
-    mark.textContent = word;
-    said.append(space, mark);
-  } else said.append(piece);
-}
-
-/** Words as they are compared: no case, no punctuation. */
-function words(text) {
-  return text
-    .toLocaleLowerCase()
-    .split(/\s+/)
-    .map((word) => word.replace(/[^\p{L}\p{N}]+/gu, ""))
-    .filter(Boolean);
-}
-
-/** Indices of the words of `after` that are not in the longest common subsequence with `before`; null if too long. */
-function newWords(before, after) {
-  let head = 0;
-  while (head < before.length && head < after.length && before[head] === after[head]) head += 1;
-  let [a, b] = [before.length, after.length];
-  while (a > head && b > head && before[a - 1] === after[b - 1]) [a, b] = [a - 1, b - 1];
-  const [rows, columns] = [a - head, b - head];
-  if (rows * columns > LARGEST_COMPARISON) return null;
-  const table = Array.from({ length: rows + 1 }, () => new Uint16Array(columns + 1));
-  for (let i = rows - 1; i >= 0; i -= 1) {
-    for (let j = columns - 1; j >= 0; j -= 1) {
-      const same = before[head + i] === after[head + j];
-      table[i][j] = same ? table[i + 1][j + 1] + 1 : Math.max(table[i + 1][j], table[i][j + 1]);
-    }
-  }
-  const changed = new Set();
-  for (let i = 0, j = 0; j < columns; ) {
-    if (i < rows && before[head + i] === after[head + j]) [i, j] = [i + 1, j + 1];
-    else if (i < rows && table[i + 1][j] >= table[i][j + 1]) i += 1;
-    else changed.add(head + j++);
-  }
-  return changed;
+function element(name, text) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  return made;
 }

@@ -1,13 +1,13 @@
 // What the page looks like in each state. Decides nothing.
 
-import { fillLanguages } from "./languages.js";
+import { fillLanguages, languageName } from "./languages.js";
 import { language, t } from "./strings.js";
 
 const byId = (id) => document.getElementById(id);
 
 export const elements = Object.fromEntries(
   ["switch", "problem", "token-form", "token", "try-again", "problem-close", "transcript", "copy", "formats", "language"]
-    .concat(["task", "meter", "main", "open", "file", "drop", "kept"])
+    .concat(["task", "meter", "main", "open", "file", "drop", "kept", "changes"])
     .map((id) => [id.replace(/-(\w)/g, (_, letter) => letter.toUpperCase()), byId(id)]),
 );
 
@@ -32,7 +32,6 @@ export function state() {
 export function setState(name) {
   document.body.dataset.state = name;
   byId("main-text").textContent = t(MAIN_TEXT[name]);
-  byId("working").textContent = name === "finishing" ? t("finishing") : "";
   // Not `disabled`: that would throw the focus away from whoever pressed it with the keyboard.
   elements.main.setAttribute("aria-disabled", String(name === "asking" || name === "finishing"));
 }
@@ -111,11 +110,42 @@ export function progress(name, fraction) {
   byId("sending-percent").textContent = t("sent_percent", { percent });
 }
 
+/** How far the final text is, and the seconds that it may still take (null: nobody knows); a null `fraction` hides it. */
+export function finalProgress(fraction, left = null) {
+  redraw.finalProgress = [fraction, left];
+  const bar = byId("final-progress");
+  bar.hidden = byId("left").hidden = fraction === null;
+  bar.value = fraction ?? 0;
+  byId("left").textContent = left === null ? "" : t("time_left", { time: inWords(roughly(left)) });
+}
+
+/** The language that is heard, and whether it was found rather than chosen; undefined: not known yet. */
+export function heard(code, detected = false) {
+  if (code === undefined) return;
+  redraw.heard = [code, detected];
+  const name = code ? languageName(code, language()) : "";
+  const text = detected && name ? t("detected", { language: name }) : name;
+  if (byId("heard").textContent !== text) byId("heard").textContent = text;
+}
+
+/** Whether the text shows what the final pass took out and put in. */
+export function changes(shown) {
+  redraw.changes = [shown];
+  elements.transcript.classList.toggle("changes", shown);
+  elements.changes.setAttribute("aria-pressed", String(shown));
+  elements.changes.textContent = t(shown ? "changes_hide" : "changes_show");
+}
+
 /** Who keeps what, for how long; null where the service does not say. */
 export function kept(seconds) {
   redraw.kept = [seconds];
   if (seconds === null) elements.kept.textContent = t("kept_unknown");
   else elements.kept.textContent = seconds > 0 ? t("kept_until", { time: inWords(seconds) }) : t("kept_not");
+}
+
+/** So that a guess looks like one: 5, 10, 15 ... seconds, or whole minutes. */
+function roughly(seconds) {
+  return seconds < 90 ? Math.max(5, Math.ceil(seconds / 5) * 5) : Math.ceil(seconds / 60) * 60;
 }
 
 /** 3600 -> "1 hour", in the page's language. */
@@ -133,6 +163,7 @@ function inWords(seconds) {
 /** Say everything again, in the language that the page has now. */
 export function relabel() {
   const { notice: line, problem, verdict: outcome, progress: upload, kept: keeping } = redraw;
+  const { finalProgress: bar, heard: spoken, changes: marks } = redraw;
   fillLanguages(elements.language, language(), {
     detect: t("detect"),
     common: t("common_languages"),
@@ -146,6 +177,9 @@ export function relabel() {
   if (outcome) verdict(...outcome);
   if (upload) progress(...upload);
   if (keeping) kept(...keeping);
+  if (bar) finalProgress(...bar);
+  if (spoken) heard(...spoken);
+  if (marks) changes(...marks);
 }
 
 /** Run `change`, which makes the text longer, and stay at its end if the reader was there. */
