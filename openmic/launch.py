@@ -29,8 +29,9 @@ from openmic.server.thread import ServerThread
 from openmic.sessions.registry import Sessions
 from openmic.sessions.snapshot import SessionSnapshot
 from openmic.settings import Settings
+from openmic.speech.capacity import in_words
 from openmic.speech.load import load_engine
-from openmic.speech.types import Engine
+from openmic.speech.types import Engine, ModelInfo
 from openmic.terminal import TerminalProgress, complain
 from openmic.tunnels import KeptTunnel, how_to_get_public_url, open_tunnel
 from openmic.tunnels.redaction import redact
@@ -121,6 +122,7 @@ class OpenMic:
         token: the testers': what the link carries.
         owner_token: opens all sessions, their list and the metrics.
         link: ``url`` with the testers' token in its fragment, for people.
+        speakers: how many it carries at once, in words.
         log_path: where the log is written; None where it is no file.
     """
 
@@ -223,6 +225,14 @@ class OpenMic:
         """Whether it answers."""
         return not self._stopped and self._server is not None
 
+    @property
+    def speakers(self) -> str:
+        """How many it carries, in words: as measured ("about 4 speakers at once") or as set ("up to 2 ...")."""
+        if self._sessions is None or self._engine is None:
+            return ""
+        measured = self._engine.capacity is not None and not self.settings.max_sessions
+        return f"{'about' if measured else 'up to'} {in_words(self._sessions.places)}"
+
     def card(self, token: NewToken | None = None) -> Card:
         """Link, QR code, and how long they are good for; of ``token``, if one is given, instead of the first one."""
         info = self._engine.info if self._engine is not None else None
@@ -234,11 +244,12 @@ class OpenMic:
         return Card(
             link=token.link if token is not None else self.link,
             model=info.name if info else "?",
-            device=info.device if info else "?",
+            device=_called(info) if info else "?",
             good_for=good_for,
             public_hint="" if public is not None else how_to_get_public_url(),
             tunnel=public.name if public is not None else "",
             colab=in_colab(),
+            speakers=self.speakers,
         )
 
     def dashboard(self) -> Dashboard:
@@ -254,12 +265,16 @@ class OpenMic:
             link=self.link if self.running else "",
             tunnel=_tunnel_line(tunnel),
             model=engine.info.name if engine is not None else "?",
-            device=engine.info.device if engine is not None else "?",
+            device=_called(engine.info) if engine is not None else "?",
             busy=stats.busy if stats else 0.0,
             step_seconds=stats.step_seconds if stats else 0.0,
             lag_seconds=stats.lag_seconds if stats else 0.0,
             memory_bytes=stats.memory_bytes if stats else None,
             sessions=tuple(_session(one) for one in reversed(sessions.list())) if sessions is not None else (),
+            speakers=self.speakers,
+            late=stats.late if stats else False,
+            finals_waiting=stats.finals_waiting if stats else 0,
+            finals_seconds=stats.finals_seconds if stats else 0.0,
         )
 
     def stop(self) -> None:
@@ -306,6 +321,11 @@ def _tunnel_line(tunnel: KeptTunnel | None) -> str:
     if tunnel.alive():
         return tunnel.name
     return f"{tunnel.name} has stopped: the public link is being opened again. {tunnel.problem}".strip()
+
+
+def _called(info: ModelInfo) -> str:
+    """A device as people call it: ``cpu``, or the GPU's name."""
+    return info.device if info.device == "cpu" else info.device_name
 
 
 def _span(seconds: float) -> str:

@@ -67,6 +67,10 @@ def test_the_card_has_link_code_and_notes() -> None:
         assert note in page.text
         assert note in str(card)
     assert "scan the code" in page.text
+    assert "base on cpu. " in str(CARD)
+    carries = replace(CARD, speakers="about 4 speakers at once")
+    assert "base on cpu: about 4 speakers at once. " in str(carries)
+    assert "base on cpu: about 4 speakers at once. " in Tags(carries._repr_html_()).text
     local = replace(CARD, public_hint="Set a token.")
     assert terms.COLAB not in local._repr_html_()
     assert "Set a token." in Tags(local._repr_html_()).text
@@ -89,6 +93,10 @@ def test_the_pictures_say_what_is_going_on() -> None:
         assert part in page.text
     assert page.links == [STATUS.link]
     assert "And so my fellow Americans" in status_text(STATUS)
+    busy = replace(STATUS, speakers="about 1 speaker at once", late=True, finals_waiting=2, finals_seconds=8.2)
+    for part in ("about 1 speaker at once", "nobody more is let in", "finals in work 2 (about 8 s)"):
+        assert part in Tags(status_html(busy)).text
+        assert part not in Tags(status_html(STATUS)).text
     lost = replace(STATUS, sessions=(replace(SESSION, attached=False),))
     assert "connection lost" in Tags(status_html(lost)).text
     ended = replace(SESSION, state="ended", attached=False, final_text=" The end.", problem="The disk is full.")

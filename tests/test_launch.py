@@ -194,6 +194,16 @@ def test_the_token_shows_only_where_it_must(engines: list[ScriptedEngine], caplo
     assert mic.token not in repr(mic)
 
 
+def test_the_owner_is_told_how_many_it_carries(engines: list[ScriptedEngine], monkeypatch: pytest.MonkeyPatch) -> None:
+    with launch() as mic:
+        assert mic.speakers == "up to 8 speakers at once", "the scripted engine has not measured"
+        monkeypatch.setattr(engines[-1], "capacity", 1)
+        assert "about 1 speaker at once" in str(mic.card())
+        assert mic.status().speakers == mic.speakers == "about 1 speaker at once"
+    with launch(max_sessions=2) as mic:
+        assert mic.speakers == "up to 2 speakers at once"
+
+
 def test_a_token_of_ones_own(engines: list[ScriptedEngine]) -> None:
     with launch(token="my-own-token") as mic:
         assert mic.link.endswith("/#token=my-own-token")

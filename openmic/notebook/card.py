@@ -28,6 +28,7 @@ class Card:
         public_hint: how to get a public link, where this one is local; else "".
         tunnel: who carries it ("ngrok"); "" for none.
         colab: whether this is a Colab runtime, whose terms are said then.
+        speakers: how many it carries ("about 4 speakers at once"); "" where that is not known.
     """
 
     link: str = field(repr=False)
@@ -37,6 +38,7 @@ class Card:
     public_hint: str = ""
     tunnel: str = ""
     colab: bool = False
+    speakers: str = ""
 
     @property
     def _notes(self) -> list[str]:
@@ -48,6 +50,11 @@ class Card:
         if self.colab:
             notes.append(COLAB)
         return notes
+
+    @property
+    def _what(self) -> str:
+        carries = f": {self.speakers}" if self.speakers else ""
+        return f"Whisper {self.model} on {self.device}{carries}."
 
     @property
     def _invitation(self) -> str:
@@ -66,12 +73,12 @@ class Card:
             f'<div style="flex:1 1 300px;min-width:0"><strong>openmic is live</strong>'
             f'<p style="margin:.4em 0"><a href="{link}" target="_blank" rel="noopener noreferrer" '
             f'style="{LINK}">{link}</a></p>'
-            f'<p style="margin:.4em 0">Whisper {escape(self.model)} on {escape(self.device)}. {self._invitation}</p>'
+            f'<p style="margin:.4em 0">{escape(self._what)} {self._invitation}</p>'
             f"{notes}</div></div></div>"
         )
 
     def __str__(self) -> str:
-        lines = ["openmic is live", f"  {self.link}", f"  Whisper {self.model} on {self.device}. {self._invitation}"]
+        lines = ["openmic is live", f"  {self.link}", f"  {self._what} {self._invitation}"]
         return "\n".join(lines + [f"  {note}" for note in self._notes])
 
     def print(self, out: TextIO) -> None:

@@ -35,10 +35,17 @@ def status_text(status: Status) -> str:
 
 
 def _load(status: Status) -> str:
-    parts = [f"Whisper {status.model} on {status.device}", f"load {status.busy:.0%}"]
+    parts = [f"Whisper {status.model} on {status.device}"]
+    if status.speakers:
+        parts.append(status.speakers)
+    parts.append(f"load {status.busy:.0%}")
     if status.step_seconds:
         parts.append(f"last step {status.step_seconds * 1000:.0f} ms")
     parts.append(f"longest wait {status.lag_seconds:.1f} s")
+    if status.late:
+        parts.append("late: nobody more is let in until it has caught up")
+    if status.finals_waiting:
+        parts.append(f"finals in work {status.finals_waiting} (about {status.finals_seconds:.0f} s)")
     if status.memory_bytes is not None:
         parts.append(f"memory {status.memory_bytes / 2**30:.1f} GiB")
     parts.append(status.tunnel or "no public link")

@@ -32,6 +32,9 @@ class Status:
         step_seconds, lag_seconds: the latest live step, and the most audio that any stream has waiting.
         memory_bytes: the device's memory in use; None where it cannot be told.
         sessions: open and kept ones, the newest first.
+        speakers: as the card's.
+        late: live text is so late that nobody more is let in.
+        finals_waiting, finals_seconds: finals that are waited for, and the work left on them.
     """
 
     state: str
@@ -44,3 +47,7 @@ class Status:
     lag_seconds: float
     memory_bytes: int | None
     sessions: tuple[SessionStatus, ...]
+    speakers: str = ""
+    late: bool = False
+    finals_waiting: int = 0
+    finals_seconds: float = 0.0

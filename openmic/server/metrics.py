@@ -93,5 +93,8 @@ class Metrics(Collector):
             yield GaugeMetricFamily(
                 "openmic_capacity_sessions", "Sessions the device can keep up with.", stats.capacity
             )
+        yield GaugeMetricFamily("openmic_engine_late", "1 while it is too late to let anybody in.", int(stats.late))
+        work = stats.finals_seconds
+        yield GaugeMetricFamily("openmic_engine_finals_seconds", "Work on finals that are waited for.", work)
         if stats.memory_bytes is not None:
             yield GaugeMetricFamily("openmic_device_memory_bytes", "Device memory in use.", stats.memory_bytes)

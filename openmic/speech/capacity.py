@@ -27,7 +27,7 @@ from openmic.audio.types import SAMPLE_RATE, Samples, SpeechBoundary
 from openmic.speech.final import FinalModel, FinalPass
 from openmic.speech.hypothesis import Hypothesis, Request
 from openmic.speech.stream import EngineStream, Plan
-from openmic.speech.types import ModelInfo, SpeechOptions
+from openmic.speech.types import SpeechOptions
 
 STEP_EVERY_SECONDS = 1.5  # the slowest cadence at which live text is still live
 WINDOW_EVERY_SECONDS = 27.0  # of audio: a final window is 30 s, and the next begins at its last whole sentence
@@ -180,9 +180,9 @@ def _stream(clip: Clip, final: FinalModel) -> EngineStream:
     return stream
 
 
-def in_words(speakers: int, info: ModelInfo) -> str:
-    """What the owner is told: "about 4 speakers at once on this CPU (base)"."""
-    return f"about {speakers} speaker{'' if speakers == 1 else 's'} at once on this {info.device_name} ({info.name})"
+def in_words(speakers: int) -> str:
+    """A capacity as the owner is told it: "4 speakers at once"."""
+    return f"{speakers} speaker{'' if speakers == 1 else 's'} at once"
 
 
 def speech_clip() -> Samples:

@@ -57,8 +57,7 @@ def load_engine(settings: Settings, progress: ProgressCallback = silent) -> Whis
         torch.set_num_threads(settings.cpu_threads or os.cpu_count() or 1)  # numba has set its own number meanwhile
     called = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     info = ModelInfo(name, str(device), str(exact.dtype).removeprefix("torch."), vocabulary.multilingual, called)
-    told = in_words(costs.capacity(), info)
-    progress(told[0].upper() + told[1:], 1.0)
+    progress(f"About {in_words(costs.capacity())} on this {called} ({name})", 1.0)
     return WhisperEngine(info, hypotheses, final, settings.live_step_seconds, settings.live_window_seconds, costs)
 
 
