@@ -1,4 +1,4 @@
-"""The command line: ``openmic demo | serve | stream | check``.
+"""The command line: ``openmic demo | serve | stream | sessions | check``.
 
 Exit status: 0 done; 1 a fault of the program; 2 something a person can do about, told on stderr (a final that came
 before it is printed all the same); 130 or 143 ended at once by a second Ctrl-C or SIGTERM.
@@ -25,6 +25,7 @@ from openmic.client import MICROPHONE, Collect, Result, StreamFailed, StreamOpti
 from openmic.client.files import audio_seconds
 from openmic.client.result import Message
 from openmic.errors import OpenmicError
+from openmic.recordings import add_parser as add_sessions_parser
 from openmic.sample import sample_path
 from openmic.terminal import LiveLines, complain
 
@@ -107,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--file", type=Path, help="another recording than the project's own")
     _service_options(demo, tunnel="none")
     demo.set_defaults(run=_demo)
+
+    add_sessions_parser(commands)
 
     check = commands.add_parser("check", help="say what this machine has and lacks")
     check.set_defaults(run=_check)

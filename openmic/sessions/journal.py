@@ -14,7 +14,7 @@ import os
 import threading
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from openmic.audio.decoder import AudioFormat
@@ -89,11 +89,21 @@ class Journal:
         """Go on with the first ``good_bytes`` bytes of ``file``, which must be locked; the rest is cut off."""
         os.ftruncate(file, good_bytes)
         journal = cls(path, file, packing.Packer(audio_format))
-        for record in Scan(file):
-            if record.kind == Kind.AUDIO:
-                journal._note(packing.unpacked_length(record.payload), record.start)
-                journal._packer.took(packing.unpack(record.payload))
-            journal._end = record.end
+        for piece in journal._find_pieces():
+            journal._packer.took(packing.unpack(piece))
+        return journal
+
+    @classmethod
+    def look_into(cls, path: Path, audio_format: AudioFormat) -> Journal:
+        """Read what is there now of a file that others may be writing to; nothing may be written.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        journal = cls(path, os.open(path, os.O_RDONLY), packing.Packer(audio_format))
+        for _ in journal._find_pieces():
+            pass
+        journal.end()
         return journal
 
     def __len__(self) -> int:
@@ -249,6 +259,14 @@ class Journal:
             raise self._failure
         self._end = write_all(self._file, frame(kind, payload, self._end), self._end)
         self._dirty = True
+
+    def _find_pieces(self) -> Iterator[bytes]:
+        """All packed messages of the file, which are noted in the index on the way."""
+        for record in Scan(self._file):
+            if record.kind == Kind.AUDIO:
+                self._note(packing.unpacked_length(record.payload), record.start)
+                yield record.payload
+            self._end = record.end
 
     def _note(self, length: int, start: int) -> None:
         if not self._index_starts or self._length - self._index_starts[-1] >= INDEX_BYTES:
