@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,15 +11,18 @@ import pytest
 
 import openmic.sessions.admission as admission
 from openmic.audio.decoder import AudioFormat
+from openmic.audio.types import Samples
 from openmic.sessions.problems import ServerFull
 from openmic.sessions.registry import Sessions
 from openmic.sessions.session import Session
 from openmic.settings import Settings
+from openmic.speech.engine import WhisperEngine
 from openmic.speech.types import SpeechOptions
 from tests.scripted_engine import ScriptedEngine
 
 PCM = AudioFormat("pcm_s16le", 16_000, 1)
 SECOND = b"\x10\x00" * 16_000
+WAIT_SECONDS = 240.0  # a bound for a busy machine, not an expectation
 
 
 @contextmanager
@@ -101,3 +105,57 @@ def test_the_next_try_is_for_when_a_place_is_likely_to_be_free(tmp_path: Path) -
     with running(tmp_path / "short", 1, max_seconds=7.0) as (sessions, _):
         begin(sessions)
         assert refusal(sessions).retry_after == pytest.approx(7.0)
+
+
+def test_one_more_than_there_is_room_for_is_refused_and_those_inside_go_on(
+    tmp_path: Path,
+    engine: WhisperEngine,
+    sample_audio: Path,
+    load_audio: Callable[[Path], Samples],
+    word_error_rate: Callable[[str, str], float],
+) -> None:
+    """With the real weights: who is inside gets all words live, before and after somebody is turned away."""
+    path = sample_audio / "quickstart.wav"
+    sound = (load_audio(path) * 32767).astype("<i2").tobytes()
+    middle = len(sound) // 4 * 2
+    sessions = Sessions(Settings(data_dir=tmp_path, max_sessions=2, language="en"), engine)
+    try:
+        assert sessions.places == 2
+        inside = [begin(sessions) for _ in range(2)]
+        for session in inside:
+            session.write(sound[:middle])
+        eventually(lambda: all(session.commits() for session in inside))
+        error = refusal(sessions)
+        assert error.code == "server_full"
+        assert 0 < error.retry_after <= admission.MOST_RETRY_SECONDS
+        before = [session.snapshot().committed_text for session in inside]
+        for session in inside:
+            session.write(sound[middle:])
+            session.stop()
+        assert all(session.ended.wait(WAIT_SECONDS) for session in inside)
+        for session, early in zip(inside, before, strict=True):
+            told = session.snapshot()
+            assert told.committed_text.startswith(early)
+            assert len(told.committed_text) > len(early)
+            assert word_error_rate(path.with_suffix(".txt").read_text(), told.committed_text) < 0.1
+        begin(sessions)
+    finally:
+        sessions.close()
+
+
+def test_by_itself_it_takes_as_many_as_the_engine_measured(tmp_path: Path, engine: WhisperEngine) -> None:
+    sessions = Sessions(Settings(data_dir=tmp_path), engine)
+    try:
+        assert sessions.places == engine.capacity
+        for _ in range(sessions.places):
+            begin(sessions)
+        assert refusal(sessions).retry_after > 0
+    finally:
+        sessions.close()
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
