@@ -24,6 +24,7 @@ import numpy as np
 from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.errors import OpenmicError
 from openmic.server.app import create_app
+from openmic.server.keys import Keys
 from openmic.server.thread import ServerThread
 from openmic.sessions.registry import Sessions
 from openmic.settings import Settings
@@ -254,6 +255,7 @@ class ScriptedServer:
     sessions: Sessions
     engine: ScriptedEngine
     token: str
+    keys: Keys
 
     @property
     def url(self) -> str:
@@ -281,10 +283,12 @@ def scripted_server(
     chosen = Settings(**{"data_dir": folder / "recordings", "stop_seconds": 5.0, **settings})
     engine = engine or ScriptedEngine()
     sessions = Sessions(chosen, engine)
-    thread = ServerThread(create_app(chosen, sessions, token), "127.0.0.1", port)
+    keys = Keys()
+    keys.make("owner", secret=token)
+    thread = ServerThread(create_app(chosen, sessions, keys), "127.0.0.1", port)
     try:
         thread.start()
-        yield ScriptedServer(thread, sessions, engine, token)
+        yield ScriptedServer(thread, sessions, engine, token, keys)
     finally:
         thread.stop()
         sessions.close()

@@ -129,6 +129,20 @@ def test_a_wrong_key_is_told_and_the_right_one_takes_its_place(
     finish(page)
 
 
+def test_a_key_that_was_taken_back_is_told_apart_from_a_wrong_one(
+    new_page: Callable[..., Page], service: ScriptedServer
+) -> None:
+    key, secret = service.keys.make("tester")
+    page = new_page(locale="tr")
+    page.goto(f"{service.url}/#token={secret}")
+    speak(page)
+    finish(page)
+    service.keys.revoke(key.id)
+    page.locator("#main").click()
+    problem(page, "token_over")
+    expect(page.locator("#token")).to_be_focused()
+
+
 def test_a_reload_without_the_fragment_still_knows_the_key(
     new_page: Callable[..., Page], service: ScriptedServer
 ) -> None:

@@ -1,6 +1,7 @@
 // The tester's page: microphone or file -> stream -> text. This file decides; the others do.
 
 import { acceptFiles } from "./files.js";
+import { askForKey, enableKeyForm, haveKey, key } from "./key.js";
 import { languageName } from "./languages.js";
 import { Meter } from "./meter.js";
 import { Microphone, keepScreenOn, recordingObstacle } from "./microphone.js";
@@ -8,7 +9,6 @@ import { endingOf, problemOf } from "./problems.js";
 import { Remaining } from "./remaining.js";
 import { Stream } from "./stream.js";
 import { language, preferredLanguage, setLanguage, t } from "./strings.js";
-import { readToken, useTypedToken } from "./token.js";
 import { copyPart, enableToolbar, showChanges } from "./toolbar.js";
 import { Transcript, clock } from "./transcript.js";
 import * as view from "./view.js";
@@ -22,7 +22,6 @@ const BEHIND_SECONDS = 6;
 
 const transcript = new Transcript(elements.transcript);
 const meter = new Meter(elements.meter, elements.main);
-let token = null;
 let run = null; // the recording or upload that is on, or the last one
 let lastAction = startSpeaking; // what "try again" tries
 
@@ -50,7 +49,7 @@ function open(one) {
   one.language = elements.language.value || null;
   const start = { language: one.language, task: elements.task.value, words: true };
   const only = (handler) => (message) => current(one) && handler(message);
-  return new Stream(token, start, {
+  return new Stream(key(), start, {
     link: only((name) => linkChanged(one, name)),
     ack: only((bytes) => one.file && view.progress(one.file.name, bytes / one.file.size)),
     live: only((message) => liveText(one, message)),
@@ -116,7 +115,7 @@ function tick(one) {
 
 async function startSpeaking() {
   lastAction = startSpeaking;
-  if (busy() || !haveToken()) return;
+  if (busy() || !haveKey()) return;
   const obstacle = recordingObstacle();
   if (obstacle) {
     view.showProblem(`problem_${obstacle}`, { action: null });
@@ -153,7 +152,7 @@ function recordingBroke(reason) {
 
 async function sendFile(file) {
   lastAction = () => sendFile(file);
-  if (busy() || !haveToken()) return;
+  if (busy() || !haveKey()) return;
   if (!file.size) {
     view.showProblem("problem_empty_file", { action: null, values: { name: file.name } });
     return;
@@ -227,7 +226,7 @@ function failed(one, problem) {
   if (one.final) view.setState("final");
   else showUnfinished();
   if (one.final && !problem.reason) return; // only the goodbye was lost
-  if (problem.code === "token") askForToken("token_wrong");
+  if (problem.code === "token") askForKey(problem.reason);
   else view.showProblem(...problemOf(problem));
 }
 
@@ -248,35 +247,6 @@ function release(one) {
   one.microphone?.stop();
 }
 
-// ---- the key
-
-function haveToken() {
-  token = readToken();
-  if (!token) askForToken("token");
-  return Boolean(token);
-}
-
-function askForToken(name) {
-  view.setLink("locked");
-  view.showProblem(name, { action: "token" });
-  elements.token.focus({ preventScroll: true });
-}
-
-elements.tokenForm.addEventListener("submit", (event) => {
-  event.preventDefault();
-  token = useTypedToken(elements.token.value);
-  elements.token.value = "";
-  view.hideProblem();
-  view.setLink("idle");
-  elements.main.focus();
-});
-
-addEventListener("hashchange", () => {
-  if (busy() || !readToken()) return; // another link was opened in this tab
-  view.hideProblem();
-  view.setLink("idle");
-});
-
 // ---- buttons, files, language
 
 elements.main.addEventListener("click", () => {
@@ -289,6 +259,7 @@ elements.problemClose.addEventListener("click", () => {
   elements.main.focus();
 });
 enableToolbar(() => ({ transcript, sessionId: run.stream.sessionId, resumeToken: run.stream.resumeToken }));
+enableKeyForm(busy);
 acceptFiles(elements, busy, sendFile);
 
 addEventListener("beforeunload", (event) => {
@@ -305,7 +276,7 @@ elements.switch.addEventListener("click", () => {
 setLanguage(preferredLanguage());
 view.relabel();
 view.kept(null);
-if (haveToken()) view.setLink("idle");
+if (haveKey()) view.setLink("idle");
 fetch("healthz")
   .then((response) => response.json())
   .then((health) => view.kept(health.keep_seconds ?? null))

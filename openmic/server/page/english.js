@@ -76,6 +76,8 @@ export default {
   token_wrong_title: "That key does not fit",
   token_wrong_body:
     "The service may have been started anew since you got the link. Ask for the current link, or enter the key again.",
+  token_over_title: "This link is no longer valid",
+  token_over_body: "Its time is over, or it was taken back. Ask for a new link, or enter another key.",
   token_label: "Key",
   token_save: "Use this key",
   problem_denied_title: "The microphone is not allowed",

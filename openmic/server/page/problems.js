@@ -7,6 +7,7 @@ const NAMES = {
   disk_full: "service",
   engine_failed: "service",
   session_failed: "service",
+  too_many_wrong_tokens: "other",
 };
 
 // What is said when the service took no more audio of its own accord.

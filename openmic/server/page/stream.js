@@ -19,6 +19,7 @@ const FINAL_CODES = {
   1013: "server_full",
   4400: "other",
   4401: "token",
+  4403: "other",
   4404: "unknown_session",
   4408: "idle",
   4415: "audio",

@@ -103,8 +103,9 @@ export class Transcript {
     const word = shown.trimStart();
     const space = shown.slice(0, shown.length - word.length);
     if (old) {
-      const gone = this.#length ? old.trimEnd() : old.trim();
-      said.append(element("del", word && space === "" ? `${gone} ` : gone));
+      const gone = element("del", old.trim());
+      gone.classList.toggle("apart", this.#length > 0 && old !== old.trimStart());
+      said.append(gone);
     }
     if (isNew) said.append(space, element("ins", word));
     else said.append(shown);

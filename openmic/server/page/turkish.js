@@ -76,6 +76,8 @@ export default {
   token_wrong_title: "Bu anahtar uymuyor",
   token_wrong_body:
     "Bağlantıyı aldığınızdan beri hizmet yeniden başlatılmış olabilir. Güncel bağlantıyı isteyin ya da anahtarı yeniden girin.",
+  token_over_title: "Bu bağlantı artık geçerli değil",
+  token_over_body: "Süresi doldu ya da geri alındı. Yeni bir bağlantı isteyin ya da başka bir anahtar girin.",
   token_label: "Anahtar",
   token_save: "Bu anahtarı kullan",
   problem_denied_title: "Mikrofona izin verilmedi",
