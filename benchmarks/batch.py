@@ -55,7 +55,7 @@ def faster_whisper(file: Path, language: str) -> BatchResult:
         NotInstalled: its environment cannot be made.
         NotRun: it failed.
     """
-    python = environment("faster-whisper", ["faster-whisper"])
+    python = environment("faster-whisper", ["faster-whisper==1.2.1"])
     script = Path(__file__).with_name("batch_faster_whisper.py")
     return _run([str(python), str(script), str(faster_whisper_files.folder()), str(file), language])
 

@@ -1,8 +1,10 @@
 """The live benchmark: real time, a real server, a real WebSocket; openmic beside batch transcription and its peers.
 
     python -m benchmarks.live [--seconds N] [--sessions 1,2,4,8] [--peers NAME,...] [--skip-batch] [--output DIR]
+    python -m benchmarks.live --sessions 1 --step-seconds 1
 
-Prints one table while it goes and leaves ``live.json``, ``delay_over_time.png`` and ``delay_over_sessions.png`` in DIR.
+Prints one table while it goes, then how the sessions of each round fared one by one; leaves ``live.json`` in DIR, and
+``delay_over_time.png`` and ``delay_over_sessions.png`` there or in ``--pictures``.
 """
 
 from __future__ import annotations
@@ -17,13 +19,12 @@ from benchmarks.environments import NotInstalled
 from benchmarks.measures import word_error_rate
 from benchmarks.peers import PEERS
 from benchmarks.reading import Reading, load_reading
-from benchmarks.report import Row, Table, machine, write_json
+from benchmarks.report import Row, Table, machine, print_crowds, write_json
 from benchmarks.rounds import run_round
 from benchmarks.service import service, stream
 from openmic.audio import write_wav
 
 DEFAULT_OUTPUT = Path("artifacts/benchmarks")
-MOST_SESSIONS = 256
 
 
 def main() -> None:
@@ -31,19 +32,24 @@ def main() -> None:
     arguments = _parser().parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     reading = load_reading(arguments.seconds)
-    title = f"{reading.name}, {reading.seconds:.0f} s, {len(reading.words)} words; model {arguments.model}; {machine()}"
+    step = f", a step every {arguments.step_seconds:g} s" if arguments.step_seconds else ""
+    what = f"{reading.name}, {reading.seconds:.0f} s, {len(reading.words)} words; model {arguments.model}{step}"
+    title = f"{what}; {machine()}"
     table = Table()
     table.begin(title)
     plain_cost = None
     if not arguments.skip_batch:
         plain_cost = run_batch(table, reading, arguments.model, arguments.language)
     counts = [int(count) for count in arguments.sessions.split(",") if count]
-    rows = run_openmic(table, reading, arguments.model, arguments.language, counts, plain_cost)
+    rows = run_openmic(table, reading, arguments.model, arguments.language, counts, plain_cost, arguments.step_seconds)
     for name in filter(None, arguments.peers.split(",")):
         table.add(PEERS[name].run(reading, arguments.language, plain_cost))
+    print_crowds(rows)
     write_json(arguments.output / "live.json", title, table.rows)
-    plots.delay_over_time(arguments.output / "delay_over_time.png", [row for row in table.rows if row.sessions == 1])
-    plots.delay_over_sessions(arguments.output / "delay_over_sessions.png", rows)
+    pictures = arguments.pictures or arguments.output
+    pictures.mkdir(parents=True, exist_ok=True)
+    plots.delay_over_time(pictures / "delay_over_time.png", [row for row in table.rows if row.sessions == 1])
+    plots.delay_over_sessions(pictures / "delay_over_sessions.png", rows)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,9 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--peers", default="", help=f"any of {','.join(PEERS)}")
     parser.add_argument("--skip-batch", action="store_true", help="no batch transcriptions, so no cost ratio")
+    parser.add_argument("--step-seconds", type=float, help="new audio after which openmic's server steps")
     parser.add_argument("--model", default="base")
     parser.add_argument("--language", default="en", help="told to everyone; empty: each detects it")
     parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT, metavar="DIR")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="another folder for the pictures")
     return parser
 
 
@@ -79,11 +87,18 @@ def run_batch(table: Table, reading: Reading, model: str, language: str) -> floa
 
 
 def run_openmic(
-    table: Table, reading: Reading, model: str, language: str, counts: list[int], plain_cost: float | None
+    table: Table,
+    reading: Reading,
+    model: str,
+    language: str,
+    counts: list[int],
+    plain_cost: float | None,
+    step_seconds: float | None = None,
 ) -> list[Row]:
     """openmic with more and more sessions, until it refuses one."""
     rows: list[Row] = []
-    with service(model) as running:
+    settings = {"live_step_seconds": str(step_seconds)} if step_seconds else {}
+    with service(model, **settings) as running:
         for count in counts:
             row = run_round(
                 "openmic",
@@ -95,7 +110,7 @@ def run_openmic(
             )
             table.add(row)
             rows.append(row)
-            if "refused" in row.note:
+            if row.crowd is not None and row.crowd.refused:
                 break
     return rows
 

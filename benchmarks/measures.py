@@ -8,7 +8,8 @@ commits and the last live text.
   minus when it ended in the audio;
 - flicker: displayed words that were later changed or taken away, over all words;
 - live WER: of the display at the end of the audio; final WER: of the final text (Whisper's normaliser, jiwer);
-- missing: words of the reference that the last display does not have; they have no stable delay.
+- missing: words of the reference that the last display does not have; they have no stable delay;
+- dropped: those of them that stand in a row of ``DROPPED_RUN`` or more: speech left out, not words misheard.
 
 Displayed words are matched with the reference's by sequence alignment, lower case, no punctuation.
 """
@@ -16,10 +17,10 @@ Displayed words are matched with the reference's by sequence alignment, lower ca
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 import jiwer
@@ -28,6 +29,7 @@ from whisper.normalizers import BasicTextNormalizer, EnglishTextNormalizer
 
 from benchmarks.words import SpokenWord, words
 
+DROPPED_RUN = 4
 FRAME_SECONDS = 0.05  # what is replaced sooner was never on the screen: a commit and the live text sent with it are one
 
 
@@ -66,6 +68,7 @@ class Measured:
         words: of the reference.
         first_seen, stable: delays; None where no word was shown.
         missing: words of the reference that the last display does not have.
+        dropped: those of them that miss their neighbours too.
         flicker: a fraction.
         live_wer: a fraction.
         first_seen_delays: of every word shown.
@@ -76,6 +79,7 @@ class Measured:
     first_seen: Delay | None
     stable: Delay | None
     missing: int
+    dropped: int
     flicker: float
     live_wer: float
     first_seen_delays: tuple[float, ...]
@@ -146,6 +150,7 @@ def measure(
         first_seen=Delay.of(seen_delays),
         stable=Delay.of([delay for _, delay in by_word]),
         missing=len(spoken) - len(matches),
+        dropped=dropped_words({place for _, place in matches}, len(spoken)),
         flicker=changed_words(displays) / max(1, len(spoken)),
         live_wer=word_error_rate(text, at_end, language),
         first_seen_delays=seen_delays,
@@ -164,6 +169,7 @@ def pooled(measured: Sequence[Measured]) -> Measured:
         first_seen=Delay.of(seen_delays),
         stable=Delay.of([delay for _, delay in by_word]),
         missing=sum(m.missing for m in measured),
+        dropped=sum(m.dropped for m in measured),
         flicker=sum(m.flicker * count for m, count in zip(measured, words_of, strict=True)) / total,
         live_wer=sum(m.live_wer * count for m, count in zip(measured, words_of, strict=True)) / total,
         first_seen_delays=seen_delays,
@@ -180,6 +186,12 @@ def settled(history: Sequence[Shown]) -> list[Shown]:
         if not seen or words(shown.text) != words(seen[-1].text):
             seen.append(shown)
     return seen
+
+
+def dropped_words(shown: Collection[int], count: int) -> int:
+    """Of the places 0 to ``count`` those that are not shown, in rows of ``DROPPED_RUN`` or more."""
+    runs = (len(list(group)) for here, group in groupby(range(count), key=lambda place: place in shown) if not here)
+    return sum(run for run in runs if run >= DROPPED_RUN)
 
 
 def first_seen(displays: Sequence[Sequence[str]], times: Sequence[float], spoken: Sequence[str]) -> dict[int, float]:

@@ -181,25 +181,25 @@ WHISPER_LIVE_SERVER: Sequence[str] = (
 
 PEERS = {
     "whisperlivekit-localagreement": Peer(
-        "WhisperLiveKit, LocalAgreement",
+        "WhisperLiveKit 0.2.26, LocalAgreement",
         "whisperlivekit",
-        ("whisperlivekit", "faster-whisper"),
+        ("whisperlivekit==0.2.26", "faster-whisper==1.2.1"),
         whisperlivekit("localagreement", "faster-whisper"),
         stream_to_whisperlivekit,
     ),
     "whisperlivekit-simulstreaming": Peer(
-        "WhisperLiveKit, SimulStreaming",
+        "WhisperLiveKit 0.2.26, SimulStreaming",
         "whisperlivekit",
-        ("whisperlivekit", "faster-whisper"),
+        ("whisperlivekit==0.2.26", "faster-whisper==1.2.1"),
         whisperlivekit("simulstreaming", "whisper"),
         stream_to_whisperlivekit,
     ),
     "whisper-live": Peer(
-        "WhisperLive",
+        "WhisperLive 0.10.0",
         "whisper-live",
         tuple(WHISPER_LIVE_SERVER),
         whisper_live,
         stream_to_whisper_live,
-        bare=("whisper-live",),
+        bare=("whisper-live==0.10.0",),
     ),
 }

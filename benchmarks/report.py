@@ -28,6 +28,56 @@ COLUMNS = (
 )
 
 
+CROWD_COLUMNS = (
+    "sessions",
+    "served",
+    "refused",
+    "words dropped",
+    "of the worst session: stable p90 s",
+    "missing",
+    "live WER %",
+    "final WER %",
+    "time to final s, first / last",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """How the sessions of one round fared one by one.
+
+    Attributes:
+        served, refused: sessions.
+        dropped: words, of all sessions.
+        stable_p90, missing, live_wer, final_wer: of the session that has the worst; the last three are fractions.
+        first_final, last_final: the shortest and the longest time to final, in seconds.
+    """
+
+    served: int
+    refused: int = 0
+    dropped: int = 0
+    stable_p90: float | None = None
+    missing: float | None = None
+    live_wer: float | None = None
+    final_wer: float | None = None
+    first_final: float | None = None
+    last_final: float | None = None
+
+    def markdown(self) -> str:
+        """The line of the table."""
+        cells = [
+            str(self.served + self.refused),
+            str(self.served),
+            str(self.refused),
+            str(self.dropped) if self.served else "-",
+            _number(self.stable_p90, 2),
+            _percent(self.missing, "%"),
+            _percent(self.live_wer),
+            _percent(self.final_wer),
+            f"{_number(self.first_final, 1)} / {_number(self.last_final, 1)}",
+        ]
+        return "| " + " | ".join(cells) + " |"
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One contender's figures; None: it has no such figure.
@@ -42,7 +92,8 @@ class Row:
         cost_ratio: that over the same figure of plain ``whisper.transcribe``.
         peak_bytes: of the server.
         note: why it did not run, or what else is to be said.
-        stable_by_word: (end of a word, its stable delay) of the first session.
+        stable_by_word: (end of a word, its stable delay) of the session that had to wait most.
+        crowd: the sessions one by one; None for what has no sessions.
     """
 
     name: str
@@ -59,6 +110,7 @@ class Row:
     peak_bytes: int | None = None
     note: str = ""
     stable_by_word: tuple[tuple[float, float], ...] = ()
+    crowd: Crowd | None = None
 
     def markdown(self) -> str:
         """The row as a line of the table."""
@@ -94,6 +146,14 @@ class Table:
         """Print and keep a row."""
         self.rows.append(row)
         print(row.markdown(), flush=True)
+
+
+def print_crowds(rows: Sequence[Row]) -> None:
+    """Print how the sessions of each round fared."""
+    print(f"\n| {' | '.join(CROWD_COLUMNS)} |\n{'| --- ' * len(CROWD_COLUMNS)}|")
+    for row in rows:
+        if row.crowd is not None:
+            print(row.crowd.markdown(), flush=True)
 
 
 def machine() -> str:

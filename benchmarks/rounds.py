@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from benchmarks.measures import Delay, Measured, measure, word_error_rate
 from benchmarks.processes import Others, ProcessTree
 from benchmarks.reading import Reading
-from benchmarks.report import Row
+from benchmarks.report import Crowd, Row
 from benchmarks.service import Stream
 
 STAGGER_SECONDS = 0.83  # between the beginnings of two sessions: people do not begin at the same moment
@@ -46,7 +46,7 @@ def run_round(
     if without_final:
         notes.append(f"{without_final} without a final")
     if not served:
-        return Row(label, sessions, note="; ".join(notes))
+        return Row(label, sessions, note="; ".join(notes), crowd=Crowd(0, sessions))
     return _row(label, sessions, reading, served, cost, plain_cost, tree.peak_bytes, "; ".join(notes))
 
 
@@ -60,8 +60,9 @@ def _row(
     peak_bytes: int,
     note: str,
 ) -> Row:
-    measured = [measure(s.history, reading.words, reading.text, s.audio_end) for s in served]
-    finals = [word_error_rate(reading.text, s.final) for s in served if s.final is not None]
+    measured = [measure(s.history, reading.words, reading.text, s.audio_end, reading.language) for s in served]
+    finals = [word_error_rate(reading.text, s.final, reading.language) for s in served if s.final is not None]
+    waits = [s.time_to_final for s in served if s.final is not None]
     return Row(
         name=label,
         sessions=sessions,
@@ -71,12 +72,23 @@ def _row(
         flicker=_mean([m.flicker for m in measured]),
         live_wer=_mean([m.live_wer for m in measured]),
         final_wer=_mean(finals) if finals else None,
-        time_to_final=max((s.time_to_final for s in served if s.final is not None), default=None),
+        time_to_final=max(waits, default=None),
         cpu_per_second=cost,
         cost_ratio=cost / plain_cost if cost is not None and plain_cost else None,
         peak_bytes=peak_bytes,
         note=note,
         stable_by_word=longest(measured).stable_by_word,
+        crowd=Crowd(
+            served=len(served),
+            refused=sessions - len(served),
+            dropped=sum(m.dropped for m in measured),
+            stable_p90=max((m.stable.p90 for m in measured if m.stable), default=None),
+            missing=max(m.missing / max(1, m.words) for m in measured),
+            live_wer=max(m.live_wer for m in measured),
+            final_wer=max(finals, default=None),
+            first_final=min(waits, default=None),
+            last_final=max(waits, default=None),
+        ),
     )
 
 

@@ -91,7 +91,14 @@ def service(model: str, **settings: str) -> Iterator[Service]:
 
 
 async def stream(service: Service, pcm: bytes, language: str, speed: float = 1.0) -> Stream:
-    """Stream 16 kHz PCM to the service and keep what a client would show."""
+    """Stream 16 kHz PCM to the service and keep what a client would show; a connection that fails is a refusal."""
+    try:
+        return await _stream(service, pcm, language, speed)
+    except (OSError, websockets.WebSocketException) as failure:
+        return Stream(refused=" ".join(str(failure).split()) or type(failure).__name__)
+
+
+async def _stream(service: Service, pcm: bytes, language: str, speed: float) -> Stream:
     url = f"ws://127.0.0.1:{service.port}/v1/stream"
     headers = {"Authorization": f"Bearer {service.token}"}
     async with websockets.connect(
@@ -111,7 +118,7 @@ async def stream(service: Service, pcm: bytes, language: str, speed: float = 1.0
 def refusal(message: dict[str, Any]) -> str:
     """A refusal in a few words."""
     after = message.get("retry_after")
-    return f"{message.get('code', message['type'])}" + (f", retry_after {after}" if after is not None else "")
+    return f"{message.get('code', message['type'])}" + (f", retry_after {after:.0f} s" if after is not None else "")
 
 
 def is_last(message: Frame) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import psutil
 import pytest
 import whisper
 
-from benchmarks import faster_whisper_files
+from benchmarks import faster_whisper_files, plots
 from benchmarks.alignment import aligned
 from benchmarks.cuts import cuts
 from benchmarks.endurance import endure
@@ -27,6 +28,7 @@ from benchmarks.measures import (
     Matcher,
     Shown,
     changed_words,
+    dropped_words,
     measure,
     pooled,
     settled,
@@ -37,9 +39,9 @@ from benchmarks.policies import AttentionGuard, LocalAgreement
 from benchmarks.processes import Others, ProcessTree
 from benchmarks.reading import GAP_SECONDS, Reading, joined_samples, long_reading
 from benchmarks.recordings import SHARED_AUDIO_VARIABLE, Clip, german_clip, reading_clips, sample_clips
-from benchmarks.report import Row
+from benchmarks.report import CROWD_COLUMNS, Crowd, Row
 from benchmarks.rounds import run_round
-from benchmarks.service import Stream, seen
+from benchmarks.service import Service, Stream, free_port, seen, stream
 from benchmarks.virtual import GrowingRecording, Told, VirtualEngine
 from benchmarks.words import SpokenWord, spans, words
 from openmic.audio.types import SAMPLE_RATE
@@ -165,6 +167,15 @@ def test_word_error_rate_is_blind_to_spelling_that_whisper_normalises() -> None:
     assert word_error_rate("red green", "") == 1.0
 
 
+def test_words_are_dropped_where_their_neighbours_miss_too() -> None:
+    texts = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+    shown = Shown(10.5, "one two seven eight nine ten")
+    assert measure([shown], spoken(*texts), " ".join(texts), 11.0).dropped == 4
+    assert dropped_words({0, 4, 8}, 9) == 0
+    assert dropped_words({0, 1}, 9) == 7
+    assert dropped_words(set(), 3) == 0
+
+
 def test_word_error_rate_of_other_languages_keeps_their_letters() -> None:
     assert word_error_rate("Niemand weiß, wer sie schrieb.", "niemand weiß wer sie schrieb", "de") == 0.0
     assert word_error_rate("Äpfel und Birnen", "Apfel und Birnen", "de") == pytest.approx(1 / 3)
@@ -193,7 +204,26 @@ def test_what_a_client_of_ours_shows() -> None:
 
 def test_what_a_refused_client_says() -> None:
     error = {"type": "error", "code": "server_full", "fatal": True, "retry_after": 20.0}
-    assert seen(Exchange(2.0, [(0.1, json.dumps(error))])).refused == "server_full, retry_after 20.0"
+    assert seen(Exchange(2.0, [(0.1, json.dumps(error))])).refused == "server_full, retry_after 20 s"
+
+
+def test_a_server_that_has_gone_is_a_refusal() -> None:
+    found = asyncio.run(stream(Service(free_port(), "token", 0), b"", "en"))
+    assert found.final is None
+    assert found.refused
+
+
+def test_pictures_are_drawn_of_rows_with_and_without_figures(tmp_path: Path) -> None:
+    words_late = ((1.0, 0.4), (2.0, 0.5), (14.0, 30.0))
+    rows = [
+        Row("one", 1, stable=Delay(0.5, 0.9, 30.0), stable_by_word=words_late, crowd=Crowd(1)),
+        Row("two", 4, stable=Delay(0.6, 1.0, 2.0), crowd=Crowd(2, 2)),
+        Row("none", 8, note="does not run here", crowd=Crowd(0, 8)),
+    ]
+    plots.delay_over_time(tmp_path / "time.png", rows)
+    plots.delay_over_sessions(tmp_path / "sessions.png", rows)
+    for name in ("time.png", "sessions.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_round_pools_the_words_of_its_sessions() -> None:
@@ -213,6 +243,9 @@ def test_a_round_pools_the_words_of_its_sessions() -> None:
     assert row.stable == Delay.of([0.5, 0.5, 1.5])
     assert (row.missing, row.final_wer, row.time_to_final) == (0.25, 0.0, 2.0)
     assert row.note.startswith("1 refused: server_full")
+    assert row.crowd == Crowd(2, 1, 0, 1.4, 0.5, 0.5, 0.0, 1.0, 2.0)
+    assert row.crowd.markdown().startswith("| 3 | 2 | 1 | 0 | 1.40 | 50.0% | 50.0 | 0.0 | 1.0 / 2.0 |")
+    assert row.crowd.markdown().count("|") == Crowd(0, 4).markdown().count("|") == len(CROWD_COLUMNS) + 1
     assert row.cpu_per_second is not None
     assert row.cost_ratio == pytest.approx(row.cpu_per_second / 0.25)
     assert row.markdown().count("|") == Row("x", note="does not run here").markdown().count("|")
