@@ -3,8 +3,8 @@
     python -m benchmarks.strangers [--strangers 10000] [--at-once 50] [--seconds 74] [--model base]
 
 One reading is streamed at the speed of speech twice, to two services: undisturbed, and while strangers knock, one
-after the other in so many lanes, for as long as the reading lasts. Exit status 1 if the stable delay (median) is more than
-``MOST_RATIO`` times the undisturbed one, or words are lost.
+after the other in so many lanes, for as long as the reading lasts. Exit status 1 if the stable delay (median) is
+more than ``MOST_RATIO`` times the undisturbed one, or words are lost.
 """
 
 from __future__ import annotations

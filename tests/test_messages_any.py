@@ -66,11 +66,10 @@ def test_any_fields(message: dict[str, Any]) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.text(min_size=1), st.sampled_from(["token", "resume_token", "prompt"]))
 def test_no_value_of_a_client_is_told_back(value: str, field: str) -> None:
-    secret = f"s3cret-{value}"
-    for message in ({"type": "start", field: [secret]}, {"type": "resume", field: {"a": secret}}):
-        with pytest.raises(OpenmicError) as caught:
-            parse(json.dumps(message))
-        assert "s3cret" not in str(caught.value)
+    message = {"type": "start" if field == "prompt" else "resume", field: [f"s3cret-{value}"]}
+    with pytest.raises(OpenmicError) as caught:
+        parse(json.dumps(message))
+    assert "s3cret" not in str(caught.value)
 
 
 @settings(max_examples=200, deadline=None)
