@@ -243,8 +243,8 @@ def test_a_round_pools_the_words_of_its_sessions() -> None:
     assert row.stable == Delay.of([0.5, 0.5, 1.5])
     assert (row.missing, row.final_wer, row.time_to_final) == (0.25, 0.0, 2.0)
     assert row.note.startswith("1 refused: server_full")
-    assert row.crowd == Crowd(2, 1, 0, 1.4, 0.5, 0.5, 0.0, 1.0, 2.0)
-    assert row.crowd.markdown().startswith("| 3 | 2 | 1 | 0 | 1.40 | 50.0% | 50.0 | 0.0 | 1.0 / 2.0 |")
+    assert row.crowd == Crowd(2, 1, 0, 1.5, 0.5, 0.5, 0.0, 1.0, 2.0)
+    assert row.crowd.markdown().startswith("| 3 | 2 | 1 | 0 | 1.50 | 50.0% | 50.0 | 0.0 | 1.0 / 2.0 |")
     assert row.crowd.markdown().count("|") == Crowd(0, 4).markdown().count("|") == len(CROWD_COLUMNS) + 1
     assert row.cpu_per_second is not None
     assert row.cost_ratio == pytest.approx(row.cpu_per_second / 0.25)
