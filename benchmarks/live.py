@@ -19,7 +19,7 @@ from benchmarks.environments import NotInstalled
 from benchmarks.measures import word_error_rate
 from benchmarks.peers import PEERS
 from benchmarks.reading import Reading, load_reading
-from benchmarks.report import Row, Table, machine, print_crowds, write_json
+from benchmarks.report import Row, Table, machine, print_spreads, write_json
 from benchmarks.rounds import run_round
 from benchmarks.service import service, stream
 from openmic.audio import write_wav
@@ -44,7 +44,7 @@ def main() -> None:
     rows = run_openmic(table, reading, arguments.model, arguments.language, counts, plain_cost, arguments.step_seconds)
     for name in filter(None, arguments.peers.split(",")):
         table.add(PEERS[name].run(reading, arguments.language, plain_cost))
-    print_crowds(rows)
+    print_spreads(rows)
     write_json(arguments.output / "live.json", title, table.rows)
     pictures = arguments.pictures or arguments.output
     pictures.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ def run_openmic(
             )
             table.add(row)
             rows.append(row)
-            if row.crowd is not None and row.crowd.refused:
+            if row.spread is not None and row.spread.refused:
                 break
     return rows
 

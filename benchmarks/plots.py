@@ -46,7 +46,7 @@ def delay_over_time(path: Path, rows: Sequence[Row]) -> None:
 def delay_over_sessions(path: Path, rows: Sequence[Row]) -> None:
     """Stable delay by how many spoke at once, as many as were served."""
     figure, axes = _figure("sessions at once", "seconds until a word is stable")
-    known = [(row.crowd.served if row.crowd else row.sessions, row.stable) for row in rows if row.stable is not None]
+    known = [(row.spread.served if row.spread else row.sessions, row.stable) for row in rows if row.stable is not None]
     counts = [count for count, _ in known]
     for name, style, colour, alpha, delays in (
         ("slowest word", "^:", COLOURS[1], 0.7, [delay.max for _, delay in known]),
@@ -56,10 +56,10 @@ def delay_over_sessions(path: Path, rows: Sequence[Row]) -> None:
         axes.plot(counts, delays, style, color=colour, alpha=alpha, label=name)
     axes.axhline(ALWAYS_GOOD_SECONDS, color="#999999", linewidth=1, linestyle="--", label="limit for nine of ten words")
     for row in rows:
-        if row.crowd is not None and row.crowd.refused:
-            text = f"of {row.sessions}: {row.crowd.served} served,\n{row.crowd.refused} refused"
+        if row.spread is not None and row.spread.refused:
+            text = f"of {row.sessions}: {row.spread.served} served,\n{row.spread.refused} refused"
             axes.annotate(
-                text, (max(1, row.crowd.served), 0), (0, 6), textcoords="offset points", fontsize=8, ha="center"
+                text, (max(1, row.spread.served), 0), (0, 6), textcoords="offset points", fontsize=8, ha="center"
             )
     axes.set_title("How late words stand still when several people speak", loc="left", fontsize=11)
     if counts:

@@ -28,7 +28,7 @@ COLUMNS = (
 )
 
 
-CROWD_COLUMNS = (
+SPREAD_COLUMNS = (
     "sessions",
     "served",
     "refused",
@@ -42,7 +42,7 @@ CROWD_COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
+class Spread:
     """How the sessions of one round fared one by one.
 
     Attributes:
@@ -93,7 +93,7 @@ class Row:
         peak_bytes: of the server.
         note: why it did not run, or what else is to be said.
         stable_by_word: (end of a word, its stable delay) of the session that had to wait most.
-        crowd: the sessions one by one; None for what has no sessions.
+        spread: the sessions one by one; None for what has no sessions.
     """
 
     name: str
@@ -110,7 +110,7 @@ class Row:
     peak_bytes: int | None = None
     note: str = ""
     stable_by_word: tuple[tuple[float, float], ...] = ()
-    crowd: Crowd | None = None
+    spread: Spread | None = None
 
     def markdown(self) -> str:
         """The row as a line of the table."""
@@ -148,12 +148,12 @@ class Table:
         print(row.markdown(), flush=True)
 
 
-def print_crowds(rows: Sequence[Row]) -> None:
+def print_spreads(rows: Sequence[Row]) -> None:
     """Print how the sessions of each round fared."""
-    print(f"\n| {' | '.join(CROWD_COLUMNS)} |\n{'| --- ' * len(CROWD_COLUMNS)}|")
+    print(f"\n| {' | '.join(SPREAD_COLUMNS)} |\n{'| --- ' * len(SPREAD_COLUMNS)}|")
     for row in rows:
-        if row.crowd is not None:
-            print(row.crowd.markdown(), flush=True)
+        if row.spread is not None:
+            print(row.spread.markdown(), flush=True)
 
 
 def machine() -> str:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from benchmarks.measures import Delay, Measured, measure, word_error_rate
 from benchmarks.processes import Others, ProcessTree
 from benchmarks.reading import Reading
-from benchmarks.report import Crowd, Row
+from benchmarks.report import Spread, Row
 from benchmarks.service import Stream
 
 STAGGER_SECONDS = 0.83  # between the beginnings of two sessions: people do not begin at the same moment
@@ -46,7 +46,7 @@ def run_round(
     if without_final:
         notes.append(f"{without_final} without a final")
     if not served:
-        return Row(label, sessions, note="; ".join(notes), crowd=Crowd(0, sessions))
+        return Row(label, sessions, note="; ".join(notes), spread=Spread(0, sessions))
     return _row(label, sessions, reading, served, cost, plain_cost, tree.peak_bytes, "; ".join(notes))
 
 
@@ -78,7 +78,7 @@ def _row(
         peak_bytes=peak_bytes,
         note=note,
         stable_by_word=longest(measured).stable_by_word,
-        crowd=Crowd(
+        spread=Spread(
             served=len(served),
             refused=sessions - len(served),
             dropped=sum(m.dropped for m in measured),

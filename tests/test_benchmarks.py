@@ -39,7 +39,7 @@ from benchmarks.policies import AttentionGuard, LocalAgreement
 from benchmarks.processes import Others, ProcessTree
 from benchmarks.reading import GAP_SECONDS, Reading, joined_samples, long_reading
 from benchmarks.recordings import SHARED_AUDIO_VARIABLE, Clip, german_clip, reading_clips, sample_clips
-from benchmarks.report import CROWD_COLUMNS, Crowd, Row
+from benchmarks.report import SPREAD_COLUMNS, Spread, Row
 from benchmarks.rounds import run_round
 from benchmarks.service import Service, Stream, free_port, seen, stream
 from benchmarks.virtual import GrowingRecording, Told, VirtualEngine
@@ -216,9 +216,9 @@ def test_a_server_that_has_gone_is_a_refusal() -> None:
 def test_pictures_are_drawn_of_rows_with_and_without_figures(tmp_path: Path) -> None:
     words_late = ((1.0, 0.4), (2.0, 0.5), (14.0, 30.0))
     rows = [
-        Row("one", 1, stable=Delay(0.5, 0.9, 30.0), stable_by_word=words_late, crowd=Crowd(1)),
-        Row("two", 4, stable=Delay(0.6, 1.0, 2.0), crowd=Crowd(2, 2)),
-        Row("none", 8, note="does not run here", crowd=Crowd(0, 8)),
+        Row("one", 1, stable=Delay(0.5, 0.9, 30.0), stable_by_word=words_late, spread=Spread(1)),
+        Row("two", 4, stable=Delay(0.6, 1.0, 2.0), spread=Spread(2, 2)),
+        Row("none", 8, note="does not run here", spread=Spread(0, 8)),
     ]
     plots.delay_over_time(tmp_path / "time.png", rows)
     plots.delay_over_sessions(tmp_path / "sessions.png", rows)
@@ -243,9 +243,9 @@ def test_a_round_pools_the_words_of_its_sessions() -> None:
     assert row.stable == Delay.of([0.5, 0.5, 1.5])
     assert (row.missing, row.final_wer, row.time_to_final) == (0.25, 0.0, 2.0)
     assert row.note.startswith("1 refused: server_full")
-    assert row.crowd == Crowd(2, 1, 0, 1.5, 0.5, 0.5, 0.0, 1.0, 2.0)
-    assert row.crowd.markdown().startswith("| 3 | 2 | 1 | 0 | 1.50 | 50.0% | 50.0 | 0.0 | 1.0 / 2.0 |")
-    assert row.crowd.markdown().count("|") == Crowd(0, 4).markdown().count("|") == len(CROWD_COLUMNS) + 1
+    assert row.spread == Spread(2, 1, 0, 1.5, 0.5, 0.5, 0.0, 1.0, 2.0)
+    assert row.spread.markdown().startswith("| 3 | 2 | 1 | 0 | 1.50 | 50.0% | 50.0 | 0.0 | 1.0 / 2.0 |")
+    assert row.spread.markdown().count("|") == Spread(0, 4).markdown().count("|") == len(SPREAD_COLUMNS) + 1
     assert row.cpu_per_second is not None
     assert row.cost_ratio == pytest.approx(row.cpu_per_second / 0.25)
     assert row.markdown().count("|") == Row("x", note="does not run here").markdown().count("|")
