@@ -354,17 +354,27 @@ def test_an_ended_session_whose_words_are_damaged_still_has_its_sound(tmp_path: 
         assert engine.streams == []
 
 
-def test_a_session_that_servers_die_of_is_left_for_its_owner(unfinished: tuple[Path, str, str], tmp_path: Path) -> None:
+def test_a_session_that_servers_die_of_is_left_for_its_owner_or_its_client(
+    unfinished: tuple[Path, str, str], tmp_path: Path
+) -> None:
     folder, session_id, token = unfinished
     for life in range(MOST_RECOVERIES):
         with server(folder) as (sessions, engine):
             engine.may_finish.clear()
             assert sessions.get(session_id).state is State.RECEIVING
             folder = dead(folder, tmp_path / f"life{life}")
-    with server(folder) as (sessions, _):
+    with server(folder) as (sessions, engine):
+        assert (sessions.list(), engine.streams) == ([], [])
         with pytest.raises(OpenmicError):
-            sessions.resume(session_id, token)
-        assert read_story_at(folder / session_id / JOURNAL).over is None
+            sessions.get(session_id)
+        for name, wrong in ((session_id, "x"), ("a" * 32, token), ("../" + session_id, token)):
+            with pytest.raises(OpenmicError):
+                sessions.resume(name, wrong)
+        again = sessions.resume(session_id, token)  # unless its client comes for it
+        assert sessions.resume(session_id, token) is again
+        again.stop()
+        assert again.ended.wait(20)
+        assert again.recording.seconds == 2.3
 
 
 def test_a_language_that_this_model_does_not_know_leaves_the_session_for_another(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ class NativeConnection:
             session = await asyncio.to_thread(self._sessions.create, audio_format, options, words=message.words)
             after_seq = 0
         else:
-            session = self._sessions.resume(message.session_id, message.resume_token)
+            session = await asyncio.to_thread(self._sessions.resume, message.session_id, message.resume_token)
             after_seq = message.after_seq
         self._words = session.words
         info = self._sessions.engine.info

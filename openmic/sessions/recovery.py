@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import logging
 import re
 import shutil
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 ID_DIGITS = 32
 SESSION_NAME = re.compile(f"[0-9a-f]{{{ID_DIGITS}}}")
-MOST_RECOVERIES = 3  # of a session that nobody added to: it may be what the servers died of
+MOST_RECOVERIES = 3  # of a session that nobody added to, without its client: it may be what the servers died of
 STALE_SECONDS = 600.0  # after which a folder that was never finished making has no maker any more
 
 TakeUp = Callable[[Path, SessionFiles, Story], Session]
@@ -55,26 +56,43 @@ class Recovery:
         self._unreadable_seconds = unreadable_seconds
         self._take_up = take_up
         self._left_alone: set[str] = set()
+        self._awaited: set[str] = set()  # left alone, too, until their client comes
 
     def look(self, known: Callable[[str], bool]) -> list[Session]:
         """Sessions that are not ``known`` yet and in nobody's hands: unfinished ones, running again, and ended ones."""
         self._tidy()
         found = []
         for folder in session_folders(self._data_dir):
-            if known(folder.name) or folder.name in self._left_alone:
+            if known(folder.name) or folder.name in self._awaited:
                 continue
             try:
                 session = self._find(folder)
             except InUse:
                 continue
             except (OpenmicError, OSError) as error:
-                code = error.code if isinstance(error, OpenmicError) else type(error).__name__
-                tell(logger, "session_left_alone", logging.WARNING, session=folder.name, code=code)
-                self._left_alone.add(folder.name)
+                if folder.name not in self._left_alone:
+                    self._left_alone.add(folder.name)
+                    code = error.code if isinstance(error, OpenmicError) else type(error).__name__
+                    tell(logger, "session_left_alone", logging.WARNING, session=folder.name, code=code)
                 continue
             if session is not None:
                 found.append(session)
         return found
+
+    def fetch(self, session_id: str, token_hash: str) -> Session | None:
+        """Take up a session that was left alone for its many recoveries, now that its client has come."""
+        folder = self._data_dir / session_id
+        if session_id not in self._awaited or not (folder / JOURNAL).exists():
+            return None
+        story = read_story_at(folder / JOURNAL)
+        if not hmac.compare_digest(story.opened.token_hash, token_hash):
+            return None
+        try:
+            session = self._take_up(folder, *SessionFiles.reopen(folder))
+        except InUse:
+            return None
+        self._awaited.discard(session_id)
+        return session
 
     def _find(self, folder: Path) -> Session | None:
         if is_in_use(folder):
@@ -96,7 +114,7 @@ class Recovery:
         if story.recovered >= MOST_RECOVERIES:
             times = story.recovered
             tell(logger, "session_left_alone", logging.WARNING, session=folder.name, code="taken_up_often", times=times)
-            self._left_alone.add(folder.name)
+            self._awaited.add(folder.name)
             return None
         files, story = SessionFiles.reopen(folder)
         return self._take_up(folder, files, story)

@@ -117,9 +117,14 @@ class Sessions:
         Raises:
             OpenmicError: ``unknown_session``: no such session, or a wrong token.
         """
+        token_hash = hash_token(resume_token)
         session = self._sessions.get(session_id)
         expected = session.token_hash if session is not None else NO_TOKEN
-        if not hmac.compare_digest(expected, hash_token(resume_token)) or session is None:
+        if not hmac.compare_digest(expected, token_hash) or session is None:
+            session = self._recovery.fetch(session_id, token_hash)
+            if session is not None:
+                self._take_in(session)
+        if session is None:
             raise PROBLEMS.error("unknown_session")
         session.resume_token = resume_token
         return session
@@ -229,17 +234,20 @@ class Sessions:
     def _look(self) -> None:
         """Take in what has no server any more, and let go of what was deleted from outside."""
         for session in self._recovery.look(self._sessions.__contains__):
-            with self._lock:
-                if self._closing.is_set():
-                    session.abandon(PROBLEMS.error("server_stopping"))
-                    session.release()
-                    continue
-                self._sessions[session.id] = session
-                self._gone_bytes -= session.received_bytes  # another server received them
-                self._gone_seconds -= session.recording.seconds
+            self._take_in(session)
         for session in self._all():
             if session.ended_at is not None and not (self.settings.data_dir / session.id).exists():
                 self._forget(session)
+
+    def _take_in(self, session: Session) -> None:
+        with self._lock:
+            if self._closing.is_set():
+                session.abandon(PROBLEMS.error("server_stopping"))
+                session.release()
+                return
+            self._sessions[session.id] = session
+            self._gone_bytes -= session.received_bytes  # another server received them
+            self._gone_seconds -= session.recording.seconds
 
     def _take_up(self, folder: Path, files: SessionFiles, story: Story) -> Session:
         opened = story.opened
