@@ -97,6 +97,8 @@ def run_openmic(
 ) -> list[Row]:
     """openmic with more and more sessions, until it refuses one."""
     rows: list[Row] = []
+    if not counts:
+        return rows
     settings = {"live_step_seconds": str(step_seconds)} if step_seconds else {}
     with service(model, **settings) as running:
         for count in counts:

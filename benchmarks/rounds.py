@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from benchmarks.measures import Delay, Measured, measure, word_error_rate
 from benchmarks.processes import Others, ProcessTree
 from benchmarks.reading import Reading
-from benchmarks.report import Spread, Row
+from benchmarks.report import Row, Spread
 from benchmarks.service import Stream
 
 STAGGER_SECONDS = 0.83  # between the beginnings of two sessions: people do not begin at the same moment

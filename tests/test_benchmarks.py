@@ -39,7 +39,7 @@ from benchmarks.policies import AttentionGuard, LocalAgreement
 from benchmarks.processes import Others, ProcessTree
 from benchmarks.reading import GAP_SECONDS, Reading, joined_samples, long_reading
 from benchmarks.recordings import SHARED_AUDIO_VARIABLE, Clip, german_clip, reading_clips, sample_clips
-from benchmarks.report import SPREAD_COLUMNS, Spread, Row
+from benchmarks.report import SPREAD_COLUMNS, Row, Spread
 from benchmarks.rounds import run_round
 from benchmarks.service import Service, Stream, free_port, seen, stream
 from benchmarks.virtual import GrowingRecording, Told, VirtualEngine
