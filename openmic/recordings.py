@@ -144,7 +144,7 @@ def _export(arguments: argparse.Namespace) -> int:
 
 def _file(entry: Entry, kind: str) -> Iterator[bytes]:
     """One recording in one format, in pieces; the same as the server's downloads."""
-    from openmic.server.wire import to_session
+    from openmic.server.wire import to_transcript
     from openmic.sessions.sound import flac_file, wav_file
     from openmic.sessions.subtitles import cues, to_subtitles, to_text
 
@@ -154,7 +154,7 @@ def _file(entry: Entry, kind: str) -> Iterator[bytes]:
         return
     snapshot = entry.snapshot()
     if kind == "json":
-        yield to_session(snapshot, entry.commits()).model_dump_json().encode() + b"\n"
+        yield to_transcript(snapshot, entry.commits()).model_dump_json().encode() + b"\n"
         return
     final = snapshot.final
     stretches = cues(final.segments if final is not None else entry.commits())

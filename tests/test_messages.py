@@ -171,4 +171,4 @@ def test_every_message_of_the_examples_is_of_the_schema(name: str) -> None:
 
 
 def test_the_example_of_a_session_is_of_the_schema() -> None:
-    valid(json.loads((DOCS / "examples" / "session.json").read_text()), "SessionJson")
+    valid(json.loads((DOCS / "examples" / "session.json").read_text()), "TranscriptJson")

@@ -38,7 +38,7 @@ def test_copy_and_downloads(new_page: Callable[..., Page], service: ScriptedServ
     assert b"one" in files["txt"]
     assert b"00:00:00,000 --> 00:00:01,000" in files["srt"]
     assert files["vtt"].startswith(b"WEBVTT")
-    assert json.loads(files["json"])["final"]["segments"][0]["text"] == " one"
+    assert json.loads(files["json"])["segments"][0]["text"] == " one"
     assert files["wav"][:4] == b"RIFF"
     assert files["flac"][:4] == b"fLaC"
 

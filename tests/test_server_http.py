@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from openmic.audio.decoder import AudioFormat
-from openmic.server.messages import SessionJson, SessionList
+from openmic.server.messages import SessionJson, SessionList, TranscriptJson
 from openmic.sessions.session import Session
 from openmic.speech.types import SpeechOptions
 from tests.scripted_engine import ScriptedServer, scripted_server
@@ -70,14 +70,22 @@ def test_the_list_of_sessions(http: httpx.Client, ended: Session) -> None:
     assert ended.resume_token not in response.text
 
 
-@pytest.mark.parametrize("ending", ["", ".json"])
-def test_the_json_of_a_session(http: httpx.Client, ended: Session, ending: str) -> None:
-    response = http.get(f"/v1/sessions/{ended.id}{ending}")
+def test_the_json_of_a_session(http: httpx.Client, ended: Session) -> None:
+    response = http.get(f"/v1/sessions/{ended.id}")
     body = SessionJson.model_validate(response.json())
     assert body.final is not None
     assert (body.text, body.final.duration, body.live_text) == (" heard 2.5 seconds", 2.5, "")
     assert [commit.text for commit in body.commits] == [" one", " two", " three"]
     assert body.final.segments[0].words
+    assert ended.resume_token not in response.text
+
+
+def test_the_json_to_download(http: httpx.Client, ended: Session) -> None:
+    response = http.get(f"/v1/sessions/{ended.id}.json")
+    body = TranscriptJson.model_validate(response.json())
+    assert (body.id, body.text, body.duration, body.model) == (ended.id, " heard 2.5 seconds", 2.5, "scripted")
+    assert (body.live_text, len(body.commits), len(body.segments)) == ("one two three", 3, 3)
+    assert [one.kind for one in body.revised] == ["words"]
     assert ended.resume_token not in response.text
 
 
@@ -92,6 +100,8 @@ def test_the_json_of_a_session_that_still_runs(server: ScriptedServer, http: htt
     assert (body.state, body.final) == ("receiving", None)
     assert body.text.startswith("one two listening for 0.")
     assert http.get(f"/v1/sessions/{session.id}.txt").text == "one\ntwo\n"
+    so_far = TranscriptJson.model_validate(http.get(f"/v1/sessions/{session.id}.json").json())
+    assert (so_far.text, so_far.language, so_far.segments, so_far.revised) == ("one two", "en", [], [])
     running = http.get(f"/v1/sessions/{session.id}.wav").content
     with wave.open(io.BytesIO(running)) as file:
         assert file.getnframes() == (len(running) - 44) // 2 > 30_000

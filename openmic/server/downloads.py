@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
 from openmic.server.problems import PROBLEMS
-from openmic.server.wire import to_session
+from openmic.server.wire import to_session, to_transcript
 from openmic.sessions.captions import Cue
 from openmic.sessions.session import Session
 from openmic.sessions.sound import flac_file, wav_file, wav_file_bytes
@@ -15,7 +15,7 @@ NAME_DIGITS = 8  # of the session's name, in the file's
 
 
 def session_file(session: Session, ending: str) -> Response:
-    """A session as it is now, in the form that ``ending`` asks for ("" is "json" without a file's name).
+    """A session as it is now, in the form that ``ending`` asks for ("": how it stands, as JSON).
 
     Raises:
         OpenmicError: ``not_found``: there is no such form.
@@ -24,8 +24,11 @@ def session_file(session: Session, ending: str) -> Response:
     if ending:
         headers["Content-Disposition"] = f'attachment; filename="openmic-{session.id[:NAME_DIGITS]}.{ending}"'
     match ending:
-        case "" | "json":
+        case "":
             body = to_session(session.snapshot(), session.commits()).model_dump_json()
+            return Response(body, headers=headers, media_type="application/json")
+        case "json":
+            body = to_transcript(session.snapshot(), session.commits()).model_dump_json()
             return Response(body, headers=headers, media_type="application/json")
         case "txt":
             return PlainTextResponse(to_text(_cues(session)), headers=headers)

@@ -225,12 +225,21 @@ class SessionSummary(Message):
 
 
 class SessionJson(SessionSummary):
-    """``GET /v1/sessions/{id}`` and ``.json``: the transcript now, or for good once ``final`` is there."""
+    """``GET /v1/sessions/{id}``: how it stands, with the transcript now, or for good once ``final`` is there."""
 
     text: str = Field(description="the final text, or until then all commits and the live tail")
     live_text: str = Field(description="the unstable tail; empty once ended")
     commits: list[CommitJson]
     final: FinalJson | None
+
+
+class TranscriptJson(SessionSummary, FinalJson):
+    """``GET /v1/sessions/{id}.json``: a file for programs that read openai-whisper's JSON, with more fields beside it.
+
+    Until there is a final, ``segments`` are empty, and ``text`` is what was committed.
+    """
+
+    commits: list[CommitJson]
 
 
 class SessionList(Message):
@@ -246,6 +255,7 @@ def schema() -> dict[str, Any]:
         "ServerMessage": TypeAdapter(ServerMessage),
         "SessionJson": TypeAdapter(SessionJson),
         "SessionList": TypeAdapter(SessionList),
+        "TranscriptJson": TypeAdapter(TranscriptJson),
     }
     schemas, shared = TypeAdapter.json_schemas(
         [(name, "validation", adapter) for name, adapter in adapters.items()],

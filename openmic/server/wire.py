@@ -21,6 +21,7 @@ from openmic.server.messages import (
     SessionJson,
     SessionSummary,
     Speech,
+    TranscriptJson,
     Warning,
 )
 from openmic.server.parts import CommitJson, FinalJson, Message, RevisionJson, SegmentJson, WordJson
@@ -158,18 +159,28 @@ def to_session(snapshot: SessionSnapshot, commits: list[CommittedText]) -> Sessi
         **to_summary(snapshot).model_dump(),
         text=final.text if final is not None else f"{snapshot.committed_text} {snapshot.live_text}".strip(),
         live_text=snapshot.live_text,
-        commits=[
-            CommitJson(
-                text=commit.text,
-                start=commit.start,
-                end=commit.end,
-                language=commit.language,
-                words=_words(commit.words),
-            )
-            for commit in commits
-        ],
+        commits=_commits(commits),
         final=_final(final, snapshot) if final is not None else None,
     )
+
+
+def to_transcript(snapshot: SessionSnapshot, commits: list[CommittedText]) -> TranscriptJson:
+    """A session's text in the shape of openai-whisper's result."""
+    said = snapshot.committed_text
+    language = next((commit.language for commit in reversed(commits) if commit.language), "")
+    final = snapshot.final or FinalText(said, language, snapshot.audio_seconds, (), "")
+    return TranscriptJson(
+        **to_summary(snapshot).model_dump(), **_final(final, snapshot).model_dump(), commits=_commits(commits)
+    )
+
+
+def _commits(commits: list[CommittedText]) -> list[CommitJson]:
+    return [
+        CommitJson(
+            text=commit.text, start=commit.start, end=commit.end, language=commit.language, words=_words(commit.words)
+        )
+        for commit in commits
+    ]
 
 
 def _final(final: FinalText, snapshot: SessionSnapshot) -> FinalJson:
