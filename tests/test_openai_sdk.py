@@ -97,6 +97,14 @@ def test_translation_in_every_format(sdk: openai.OpenAI, recording: Path) -> Non
     assert verbose.model_dump()["task"] == "translate"
 
 
+def test_a_streamed_transcription(sdk: openai.OpenAI, recording: Path) -> None:
+    events = [*sdk.audio.transcriptions.create(model="gpt-4o-transcribe", file=recording, stream=True)]
+    assert [event.type for event in events] == ["transcript.text.delta", "transcript.text.done"]
+    assert "".join(event.delta for event in events if event.type == "transcript.text.delta") == SPOKEN
+    assert events[-1].type == "transcript.text.done"
+    assert events[-1].text == SPOKEN
+
+
 def test_the_async_client(server: ScriptedServer, recording: Path) -> None:
 
     async def run() -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 
 from openmic.sessions.recording import wav_header
 from openmic.sessions.state import State
-from tests.scripted_engine import ScriptedServer, scripted_server
+from tests.scripted_engine import ScriptedEngine, ScriptedServer, scripted_server
 
 PATH = "/v1/audio/transcriptions"
 WAV = wav_header(40_000) + b"\x10\x20" * 40_000  # 2.5 s
@@ -54,6 +55,63 @@ def test_verbose_json(http: httpx.Client) -> None:
     fields = {"response_format": "verbose_json", "timestamp_granularities[]": "word"}
     words = post(http, **fields).json()["words"]
     assert words[0] == {"word": "one", "start": 0.0, "end": 1.0}
+
+
+def test_streamed_answers_tell_how_far_they_are(tmp_path: Path) -> None:
+    engine = ScriptedEngine(corrections={" two": " too"})
+    engine.may_finish.clear()
+    engine.progress = 0.5
+    form = {"files": {"file": ("speech.wav", WAV)}, "data": {"stream": "true", "language": "tr"}, "timeout": 30}
+    with (
+        scripted_server(tmp_path, engine=engine) as server,
+        httpx.stream("POST", server.url + PATH, headers=server.headers, **form) as response,  # type: ignore[arg-type]
+    ):
+        assert response.headers["content-type"].startswith("text/event-stream")
+        lines = []
+        for line in response.iter_lines():
+            lines += [line] if line else []
+            engine.may_finish.set()
+    assert lines[0] == ": 1.2 of 2.5 seconds"
+    events = [json.loads(line.removeprefix("data: ")) for line in lines[1:]]
+    assert [event.get("delta") for event in events] == ["one", " too", " three", None]
+    assert events[-1] == {"type": "transcript.text.done", "text": "one too three"}
+
+
+def test_a_streamed_answer_to_what_is_no_audio_is_an_error_like_any_other(http: httpx.Client) -> None:
+    response = post(http, b"Dear Sir or Madam, " * 1000, stream="true")
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "audio_not_decodable")
+
+
+def test_a_stream_that_fails_on_the_way_says_so_in_its_last_event(tmp_path: Path) -> None:
+    engine = ScriptedEngine()
+    engine.may_finish.clear()
+    engine.progress = 0.5
+    form = {"files": {"file": ("speech.wav", WAV)}, "data": {"stream": "true"}, "timeout": 30}
+    with (
+        scripted_server(tmp_path, engine=engine) as server,
+        httpx.stream("POST", server.url + PATH, headers=server.headers, **form) as response,  # type: ignore[arg-type]
+    ):
+        lines = []
+        for line in response.iter_lines():
+            lines += [line] if line else []
+            engine.close()
+    assert json.loads(lines[-1].removeprefix("data: "))["error"]["code"] == "engine_closed"
+
+
+def test_a_client_that_leaves_its_stream_frees_its_place(tmp_path: Path) -> None:
+    engine = ScriptedEngine()
+    engine.may_finish.clear()
+    engine.progress = 0.5
+    form = {"files": {"file": ("speech.wav", WAV)}, "data": {"stream": "true"}, "timeout": 30}
+    with scripted_server(tmp_path, engine=engine) as server:
+        with httpx.stream("POST", server.url + PATH, headers=server.headers, **form) as response:  # type: ignore[arg-type]
+            assert next(response.iter_lines()).startswith(": ")
+        session = wait_for_state(server, State.ENDED)
+        assert server.sessions.get(session).snapshot().final is None
+
+
+def test_formats_that_are_not_streamed_come_in_one_piece(http: httpx.Client) -> None:
+    assert post(http, stream="true", response_format="srt").text.startswith("1\n00:00:00,000")
 
 
 def test_translations(http: httpx.Client) -> None:

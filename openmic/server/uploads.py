@@ -6,28 +6,26 @@ https://platform.openai.com/docs/api-reference/audio. The model that runs here i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, Literal, get_args
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from openmic.errors import OpenmicError
+from openmic.server.fed import FedSession
 from openmic.server.http import require_token
 from openmic.server.problems import PROBLEMS
-from openmic.sessions.events import Ended, Failed, Finalised, SessionEvent
+from openmic.server.upload_stream import event_stream
+from openmic.sessions.events import Failed, Finalised
 from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
 from openmic.sessions.registry import Sessions
-from openmic.sessions.session import Session
 from openmic.sessions.subtitles import cues, to_subtitles
 from openmic.sessions.types import AUDIO_PROBLEMS, AudioFormat, FinalText, SpeechOptions, Task, language_name
 
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
-CHUNK_BYTES = 65_536
-VANISHED_SECONDS = 1.0  # how often a waiting request looks whether its client is still there
+STREAMED = ("json", "text")  # the formats that OpenAI streams; the others come in one piece
 
 router = APIRouter(dependencies=[Depends(require_token)])
 
@@ -59,7 +57,17 @@ async def _answer(request: Request, task: Task) -> Response:
         options = SpeechOptions(_text(form, "language"), task, _text(form, "prompt"))
         sessions: Sessions = request.app.state.sessions
         session = await asyncio.to_thread(sessions.create, AudioFormat(), options)
-        final = await _transcribe(request, session, upload)
+        fed = FedSession(request, session)
+        streamed = form.get("stream") == "true" and response_format in STREAMED
+        try:
+            await fed.begin(upload)
+            if streamed:
+                return await _event_stream(fed)
+            final = await _final(fed)
+        except BaseException:
+            await fed.leave()
+            raise
+        await fed.leave()
     finally:
         await form.close()
     words = "word" in form.getlist("timestamp_granularities[]")
@@ -95,44 +103,38 @@ async def _read_form(request: Request) -> FormData:
         raise PROBLEMS.error("bad_request", detail=error.message) from error
 
 
-async def _transcribe(request: Request, session: Session, upload: UploadFile) -> FinalText:
-    """Feed the file to the session and wait for its final; a client that has gone ends the session.
+async def _final(fed: FedSession) -> FinalText:
+    """Wait for the final.
 
     Raises:
-        OpenmicError: whatever the session ended with.
+        OpenmicError: whatever the session ended with; ``client_gone``.
     """
-    loop = asyncio.get_running_loop()
-    over = asyncio.Event()
-    events: list[SessionEvent] = []
+    final: FinalText | None = None
+    async for event in fed.events():
+        match event:
+            case Finalised():
+                final = event.final
+            case Failed(error):
+                raise error
+    if final is None:
+        raise SESSION_PROBLEMS.error("client_gone")
+    return final
 
-    def hear(event: SessionEvent) -> None:
-        if isinstance(event, Finalised | Ended | Failed):
-            events.append(event)
-        if isinstance(event, Ended | Failed):
-            with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
-                loop.call_soon_threadsafe(over.set)
 
-    await asyncio.to_thread(session.attach, hear)
-    try:
-        with contextlib.suppress(OpenmicError):  # it took no more: too long, or no audio; its last event says so
-            while chunk := await upload.read(CHUNK_BYTES):
-                await asyncio.to_thread(session.write, chunk)
-            await asyncio.to_thread(session.stop)
-        while not over.is_set():
-            try:
-                async with asyncio.timeout(VANISHED_SECONDS):
-                    await over.wait()
-            except TimeoutError:
-                if await request.is_disconnected():
-                    break
-    finally:
-        session.detach(hear)
-        if not over.is_set():
-            await asyncio.to_thread(session.abandon, SESSION_PROBLEMS.error("client_gone"))
-    for event in events:
-        if isinstance(event, Failed):
-            raise event.error
-    return next(event.final for event in events if isinstance(event, Finalised))
+async def _event_stream(fed: FedSession) -> Response:
+    """The events as they come; a file that cannot be used is still told by the status.
+
+    Raises:
+        OpenmicError: as ``_final``, where it ends before anything was sent.
+    """
+    events = fed.events()
+    first = await anext(events, None)
+    if first is None:
+        raise SESSION_PROBLEMS.error("client_gone")
+    if isinstance(first, Failed):
+        raise first.error
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(event_stream(fed, first, events), headers=headers, media_type="text/event-stream")
 
 
 def _format(final: FinalText, response_format: object, task: Task, words: bool) -> Response:

@@ -19,6 +19,7 @@ const QUIET_LEVEL = 0.06; // of Microphone.level()
 const QUIET_WINDOW_SECONDS = 0.3; // more than the time between two ticks, so that nothing goes unheard
 const QUIET_MS = 6_000;
 const BEHIND_SECONDS = 6;
+const LONG_SECONDS = 60; // of a recording whose final text is worth a bar before anything of it is done
 
 const transcript = new Transcript(elements.transcript);
 const meter = new Meter(elements.meter, elements.main);
@@ -85,7 +86,7 @@ function commitText(one, message) {
 
 /** How far the final text is; while a voice is still being recorded that is nobody's concern. */
 function progressed(one, message) {
-  if (message.stage !== "finishing") return;
+  if (message.stage !== "finishing" || !(message.done_seconds || message.total_seconds > LONG_SECONDS)) return;
   const left = one.remaining.update(message, performance.now() / 1000);
   view.finalProgress(message.total_seconds > 0 ? message.done_seconds / message.total_seconds : 1, left);
 }
