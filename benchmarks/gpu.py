@@ -27,10 +27,10 @@ from benchmarks.pieces import SHAPES, Pieces, measure_pieces, random_model
 from benchmarks.reading import Reading, load_reading
 from openmic.settings import Settings
 from openmic.speech.batched import BatchedDecoder
+from openmic.speech.batched_encoder import BatchedWindowEncoder, encoder_for
 from openmic.speech.choice import choose_device
 from openmic.speech.decoder import Decoder
 from openmic.speech.device_decoder import decoder_for, warm_up
-from openmic.speech.encoder import WindowEncoder
 from openmic.speech.final import FinalModel
 from openmic.speech.hypothesis import HypothesisDecoder
 from openmic.speech.precision import encoder_precision
@@ -57,7 +57,7 @@ class Parts:
             decoder_for(model, "float16") if cuda else BatchedDecoder(model, "float32", (sessions, 0))
         )
         warm_up(self.decoder, record_seconds=60.0)
-        self.encoder = WindowEncoder(model, self.decoder, encoder_precision(model.device))
+        self.encoder = encoder_for(model, self.decoder, encoder_precision(model.device) if cuda else "float32")
         vocabulary = Vocabulary(model)
         self.live = HypothesisDecoder(self.encoder, self.decoder, vocabulary)
         self.final = FinalModel(name, model, self.decoder, vocabulary)
@@ -68,7 +68,9 @@ class Parts:
         if not isinstance(decoder, BatchedDecoder) or not decoder.pools:
             return "rows are decoded one by one"
         recorded = len(decoder.graphs.keys) if decoder.graphs.enabled else "no"
-        return f"{decoder.pools[0].free} slots for live windows, {recorded} steps recorded as CUDA graphs"
+        encoded = "together" if isinstance(self.encoder, BatchedWindowEncoder) else "one by one"
+        slots = decoder.pools[0].free
+        return f"{slots} slots for live windows, {recorded} steps recorded as CUDA graphs, windows encoded {encoded}"
 
 
 def peak_bytes(device: torch.device) -> int:

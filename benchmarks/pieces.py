@@ -16,6 +16,7 @@ from whisper.model import ModelDimensions, Whisper
 
 from benchmarks.crowd import LiveStep
 from openmic.audio.types import SAMPLE_RATE
+from openmic.speech.batched_encoder import BatchedWindowEncoder
 from openmic.speech.decoder import Decoder, Row
 from openmic.speech.encoder import WindowEncoder
 
@@ -70,7 +71,11 @@ def measure_pieces(encoder: WindowEncoder, decoder: Decoder, numbers: Sequence[i
 
         def begin(windows: Sequence[np.ndarray] = windows, rows: list[Row] = rows) -> None:  # type: ignore[type-arg]
             rows.clear()
-            rows.extend(decoder.row(encoder.window(window).cross) for window in windows)
+            if isinstance(encoder, BatchedWindowEncoder):
+                encoded = encoder.windows(windows)
+            else:
+                encoded = [encoder.window(window) for window in windows]
+            rows.extend(decoder.row(window.cross) for window in encoded)
 
         def feed(rows: Sequence[Row] = rows) -> None:
             for row in rows:

@@ -36,20 +36,24 @@ def test_sessions_share_steps_and_get_their_words_at_the_pace_that_steps_take(
     parts: gpu.Parts, reading: Reading
 ) -> None:
     settings = Settings(live_step_seconds=1.0)
-    found = crowd.run(parts.live, parts.final, reading, 3, settings, lambda step: 0.05 * step.sessions)
-    assert found.measured.words == 30
+    found = crowd.run(parts.live, parts.final, reading, 2, settings, lambda step: 0.05 * step.sessions)
+    assert found.measured.words == 20
     assert found.measured.missing == 0
     assert found.measured.live_wer == 0.0
     assert found.measured.stable is not None
     assert found.measured.stable.median < 2.0
-    assert 4.0 + crowd.SPREAD_SECONDS * 2 / 3 < found.seconds < 12.0
+    assert 4.0 + crowd.SPREAD_SECONDS / 2 < found.seconds < 10.0
     assert found.busy == pytest.approx(sum(step.seconds for step in found.steps) / found.seconds)
     assert all(max(step.choices, default=0) <= step.sessions for step in found.steps)
     assert any(step.choices for step in found.steps)
-    slow = crowd.run(parts.live, parts.final, reading, 3, settings, lambda step: 5.0)
-    assert max(step.sessions for step in slow.steps) > 1
-    assert slow.measured.stable is not None
-    assert slow.measured.stable.median > found.measured.stable.median + 2.0
+
+
+def test_a_device_that_is_too_slow_shows_as_delay(parts: gpu.Parts, reading: Reading) -> None:
+    found = crowd.run(parts.live, parts.final, reading, 2, Settings(live_step_seconds=1.0), lambda step: 6.0)
+    assert max(step.sessions for step in found.steps) == 2  # who is due at the same time shares a step
+    assert found.measured.stable is not None
+    assert found.measured.stable.median > 4.0
+    assert found.busy > 0.8
 
 
 def test_the_time_of_parts_is_added_up_for_a_step() -> None:

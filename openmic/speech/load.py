@@ -10,10 +10,10 @@ import whisper
 
 from openmic.progress import ProgressCallback, silent
 from openmic.settings import Settings
+from openmic.speech.batched_encoder import encoder_for
 from openmic.speech.capacity import CPU_BATCHES, GPU_BATCHES, Costs, in_words, measure
 from openmic.speech.choice import choose_device, choose_weights
 from openmic.speech.device_decoder import decoder_for, warm_up
-from openmic.speech.encoder import WindowEncoder
 from openmic.speech.engine import WhisperEngine
 from openmic.speech.final import FinalModel
 from openmic.speech.hypothesis import HypothesisDecoder
@@ -48,7 +48,7 @@ def load_engine(settings: Settings, progress: ProgressCallback = silent) -> Whis
     exact = decoder_for(model, exact_precision(device))
     same = decoder_precision(device) == exact_precision(device)
     quick = exact if same else decoder_for(model, decoder_precision(device))
-    hypotheses = HypothesisDecoder(WindowEncoder(model, quick, encoder_precision(device)), quick, vocabulary)
+    hypotheses = HypothesisDecoder(encoder_for(model, quick, encoder_precision(device)), quick, vocabulary)
     sketcher = None if quick is exact else quick
     final = FinalModel(name, model, exact, vocabulary, sketcher, settings.final_beam_size)
     progress(loading, 1.0)
