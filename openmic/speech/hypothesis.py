@@ -19,8 +19,9 @@ from torch import Tensor
 from whisper.timing import dtw_cpu, median_filter
 
 from openmic.audio.types import SAMPLE_RATE, Samples
+from openmic.speech.batched_encoder import BatchedWindowEncoder
 from openmic.speech.decoder import Decoder, Row
-from openmic.speech.encoder import FRAME_SECONDS, WindowEncoder
+from openmic.speech.encoder import FRAME_SECONDS, Window, WindowEncoder
 from openmic.speech.loops import without_loop
 from openmic.speech.types import Task
 from openmic.speech.vocabulary import Vocabulary
@@ -131,20 +132,25 @@ class HypothesisDecoder:
     @torch.inference_mode()
     def step(self, requests: Sequence[Request]) -> list[Hypothesis]:
         """Decode all windows together; the answers are in the order of ``requests``."""
-        windows = [self._encoder.window(request.samples) for request in requests]
+        windows = self._windows(requests)
         rows = [self._decoder.row(window.cross) for window in windows]
         languages = self._languages(rows, requests)
         states = [self._begin(*item) for item in zip(rows, requests, languages, strict=True)]
         self._check_drafts(states, requests)
         while active := [state for state in states if not state.done]:
-            hidden = self._decoder.forward([s.row for s in active], [[s.tokens[-1]] for s in active])
-            choices, logprobs = self._choose(self._decoder.logits(torch.cat(hidden)))
+            last = [s.tokens[-1] for s in active]
+            choices, logprobs = self._decoder.choose([s.row for s in active], last, self._never)
             for state, token, logprob in zip(active, choices, logprobs, strict=True):
                 self._take(state, token, logprob)
         return [
             self._hypothesis(state, request, window.frames, language)
             for state, request, window, language in zip(states, requests, windows, languages, strict=True)
         ]
+
+    def _windows(self, requests: Sequence[Request]) -> list[Window]:
+        if isinstance(self._encoder, BatchedWindowEncoder):
+            return self._encoder.windows([request.samples for request in requests])
+        return [self._encoder.window(request.samples) for request in requests]
 
     def _languages(self, rows: Sequence[Row], requests: Sequence[Request]) -> list[str]:
         """The languages asked for, detected where none is; leaves the rows empty."""
