@@ -5,29 +5,38 @@ same thing in every window: speech has ended, now there is silence. So only the 
 after it) is encoded, and the states of a tail that was encoded once, at warm-up, are placed behind it up to the
 model's full context. The tail must come from real speech that ended early in its own window: the states of pure
 silence do not say that speech has ended, and make the decoder loop.
+
+Nor is a growing window encoded anew at each step. A frame's states hardly change any more once it has heard
+``SETTLED_SECONDS`` of what comes after it, so from then on its keys and values are kept, in every layer, and only
+the frames behind it are worked out, attending to the kept ones (block processing with a cached left context, as in
+streaming encoders: Tsunoo et al., "Transformer ASR with Contextual Block Processing", 2019; here without training).
 """
 
 from __future__ import annotations
 
 import wave
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from whisper.audio import HOP_LENGTH, N_SAMPLES, log_mel_spectrogram
+from whisper.audio import HOP_LENGTH, N_FFT, mel_filters
 from whisper.model import ResidualAttentionBlock, Whisper
 
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.speech.decoder import CrossKeys, Decoder
+from openmic.speech.mel import normalized
 from openmic.speech.precision import Precision, linear
 
-FRAME_SECONDS = 2 * HOP_LENGTH / SAMPLE_RATE  # 0.02 s: one encoder state stands for two mel frames
+FRAME_SAMPLES = 2 * HOP_LENGTH  # one encoder state stands for two mel frames:
+FRAME_SECONDS = FRAME_SAMPLES / SAMPLE_RATE  # 0.02 s
 PAD_SECONDS = 0.5  # silence encoded with the window, so that its last word ends inside it
 TAIL_STATES = 200  # of the tail behind the window; without it the decoder loops, more hardly change anything
+SETTLED_SECONDS = 1.5  # of audio behind a frame, after which its states are kept
+MARGIN_FRAMES = 3  # before the first new one, for the convolutions and the Fourier transform to begin right
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +50,29 @@ class Window:
 
     cross: CrossKeys
     frames: int
+
+
+@dataclass(slots=True)
+class Settled:
+    """What is kept of one growing window between steps; empty for a new one.
+
+    Attributes:
+        frames: how many frames, from the window's start, are settled.
+        loudest: log10 mel power, the maximum so far.
+        keys, values: per encoder layer, of the settled frames, shape (1, heads, frames, head_width).
+        cross: the decoder's keys and values for them.
+    """
+
+    frames: int = 0
+    loudest: float = -10.0
+    keys: dict[int, Tensor] = field(default_factory=dict)
+    values: dict[int, Tensor] = field(default_factory=dict)
+    cross: CrossKeys | None = None
+
+    def clear(self) -> None:
+        """Forget everything: the window begins elsewhere now."""
+        self.frames, self.loudest, self.cross = 0, -10.0, None
+        self.keys, self.values = {}, {}
 
 
 class _Layer:
@@ -58,11 +90,24 @@ class _Layer:
         self.down = linear(mlp[2].weight, mlp[2].bias, precision)
         self.attn_ln, self.mlp_ln, self.heads = block.attn_ln, block.mlp_ln, attn.n_head
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """``x`` and the result have shape (frames, n_audio_state)."""
+    def __call__(self, x: Tensor, settled: Settled, index: int, kept: int) -> Tensor:
+        """Work out new frames ``x`` behind the settled ones, and keep the first ``kept`` of them.
+
+        Args:
+            x: shape (frames, n_audio_state), as the result.
+            settled: of the window; its keys and values of layer ``index`` grow.
+            index: this layer's place.
+            kept: how many of the new frames are settled from now on.
+        """
         frames, width = x.shape
         query, key, value = self.qkv(self.attn_ln(x)).view(frames, 3, self.heads, -1).permute(1, 2, 0, 3)[:, None]
+        if settled.frames:
+            key = torch.cat([settled.keys[index], key], dim=2)
+            value = torch.cat([settled.values[index], value], dim=2)
         attended = F.scaled_dot_product_attention(query, key, value)[0].transpose(0, 1).reshape(frames, width)
+        if kept:
+            settled.keys[index] = key[:, :, : settled.frames + kept]
+            settled.values[index] = value[:, :, : settled.frames + kept]
         x = x + self.out(attended)
         return x + self.down(F.gelu(self.up(self.mlp_ln(x))))
 
@@ -85,21 +130,31 @@ class WindowEncoder:
         self._positions = model.encoder.positional_embedding.to(decoder.dtype)
         self._layers = [_Layer(block, precision) for block in model.encoder.blocks]
         clip = tail_clip()
-        self._tail = decoder.cross_keys(self._states(np.pad(clip, (0, N_SAMPLES))[:N_SAMPLES]))
+        self._tail = decoder.cross_keys(self._states(clip, self.context, Settled(), 0))
         self._tail_begin = round(len(clip) / SAMPLE_RATE / FRAME_SECONDS) + 1  # before it the tail still speaks
 
-    def window(self, samples: Samples) -> Window:
+    def window(self, samples: Samples, settled: Settled | None = None) -> Window:
         """Encode ``samples``, shape (n,), float32, and splice the tail behind them.
+
+        Args:
+            samples: the whole window.
+            settled: what was kept when its earlier part was encoded; it grows.
 
         Raises:
             ValueError: the window and its half second of silence are longer than the model's context.
         """
-        padded = np.pad(samples, (0, int(PAD_SECONDS * SAMPLE_RATE)))
-        padded = np.pad(padded, (0, -len(padded) % (2 * HOP_LENGTH)))
-        frames = len(padded) // (2 * HOP_LENGTH)
+        frames = -(-(len(samples) + int(PAD_SECONDS * SAMPLE_RATE)) // FRAME_SAMPLES)
         if frames > self.context:
             raise ValueError(f"a window of {frames} states does not fit into {self.context}")
-        new = self.decoder.cross_keys(self._states(padded))
+        settled = Settled() if settled is None else settled
+        old = settled.cross
+        until = max(settled.frames, (len(samples) - round(SETTLED_SECONDS * SAMPLE_RATE)) // FRAME_SAMPLES)
+        kept = until - settled.frames
+        new = self.decoder.cross_keys(self._states(samples, frames, settled, kept))
+        if old is not None:
+            new = CrossKeys(_joined(old.keys, new.keys), _joined(old.values, new.values))
+        if kept:
+            settled.cross = CrossKeys([k[:, :until] for k in new.keys], [v[:, :until] for v in new.values])
         return Window(
             CrossKeys(self._spliced(new.keys, self._tail.keys), self._spliced(new.values, self._tail.values)), frames
         )
@@ -109,16 +164,38 @@ class WindowEncoder:
         last = first + TAIL_STATES
         return [torch.cat([near, far[:, first:last]], dim=1) for near, far in zip(window, tail, strict=True)]
 
-    def _states(self, samples: Samples) -> Tensor:
-        """Encoder states of ``samples``, in the decoder's dtype, shape (len(samples) / 320, n_audio_state)."""
-        mel = log_mel_spectrogram(torch.from_numpy(samples), self.n_mels, device=self.device)
-        mel = mel[None].to(self.decoder.dtype)
-        x = F.gelu(self._encoder.conv2(F.gelu(self._encoder.conv1(mel))))[0].T
-        x = x + self._positions[: len(x)]
-        for layer in self._layers:
-            x = layer(x)
+    def _states(self, samples: Samples, frames: int, settled: Settled, kept: int) -> Tensor:
+        """Encoder states of the frames up to ``frames`` that are not settled, in the decoder's dtype.
+
+        Returns:
+            Shape (frames - settled.frames, n_audio_state); ``kept`` of them are settled afterwards.
+        """
+        first = settled.frames
+        margin = min(MARGIN_FRAMES, first)
+        part = samples[(first - margin) * FRAME_SAMPLES :]
+        part = np.pad(part, (0, (frames - first + margin) * FRAME_SAMPLES - len(part)))
+        power = self._log_mel_power(part)
+        settled.loudest = max(settled.loudest, float(power.max()))
+        mel = normalized(power, settled.loudest)[None].to(self.decoder.dtype)
+        x = F.gelu(self._encoder.conv2(F.gelu(self._encoder.conv1(mel))))[0].T[margin:]
+        x = x + self._positions[first:frames]
+        for index, layer in enumerate(self._layers):
+            x = layer(x, settled, index, kept)
+        settled.frames += kept
         states: Tensor = self._encoder.ln_post(x)
         return states
+
+    def _log_mel_power(self, samples: Samples) -> Tensor:
+        """Log10 mel power of ``samples`` before Whisper's normalization, shape (n_mels, len(samples) / 160)."""
+        window = torch.hann_window(N_FFT, device=self.device)
+        audio = torch.from_numpy(samples).to(self.device)
+        stft = torch.stft(audio, N_FFT, HOP_LENGTH, window=window, return_complex=True)[:, :-1]
+        power: Tensor = mel_filters(self.device, self.n_mels) @ (stft.abs() ** 2)
+        return power.clamp(min=1e-10).log10()
+
+
+def _joined(first: Sequence[Tensor], second: Sequence[Tensor]) -> list[Tensor]:
+    return [torch.cat(pair, dim=1) for pair in zip(first, second, strict=True)]
 
 
 def tail_clip() -> Samples:

@@ -10,9 +10,8 @@ from whisper.audio import HOP_LENGTH
 
 from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.errors import OpenmicError
-from openmic.speech.encoder import Settled
 from openmic.speech.final import FinalPass, Walk
-from openmic.speech.hypothesis import Hypothesis, Request, TimedWord
+from openmic.speech.hypothesis import Hypothesis, Memory, Request, TimedWord
 from openmic.speech.live import LivePolicy, Update
 from openmic.speech.types import (
     CommittedText,
@@ -74,8 +73,8 @@ class EngineStream:
     step_samples: int
     window_samples: int
     policy: LivePolicy = field(default_factory=LivePolicy)
-    settled: Settled = field(default_factory=Settled)
-    _settled_from: int = 0
+    memory: Memory = field(default_factory=Memory)
+    _memory_from: int = 0
     finished: bool = False
     abandoned: bool = False
     over: bool = False
@@ -92,6 +91,7 @@ class EngineStream:
     def heard(self, boundaries: Sequence[SpeechBoundary]) -> None:
         """See ``SpeechStream.heard``."""
         self._inbox.extend(boundaries)
+        self.final.spoken.hear(boundaries, len(self.recording) / SAMPLE_RATE)
         self.wake()
 
     def flush(self) -> None:
@@ -141,9 +141,9 @@ class EngineStream:
     def request(self, plan: Plan) -> Request:
         """What the decoder needs for ``plan``."""
         policy = self.policy
-        if plan.start != self._settled_from:
-            self._settled_from = plan.start
-            self.settled.clear()
+        if plan.start != self._memory_from:
+            self._memory_from = plan.start
+            self.memory.clear()
         return Request(
             samples=self.recording.read(plan.start, plan.end),
             start=plan.start / SAMPLE_RATE,
@@ -152,7 +152,7 @@ class EngineStream:
             context=tuple(policy.context),
             prefix=policy.prefix_tokens(),
             draft=policy.draft_tokens(),
-            settled=self.settled,
+            memory=self.memory,
         )
 
     def needs_decoding(self, plan: Plan) -> bool:
