@@ -57,7 +57,8 @@ class FedSession:
         self._session.detach(self._hear)
         if not self._over:
             self._over = True
-            await asyncio.to_thread(self._session.abandon, SESSION_PROBLEMS.error("client_gone"))
+            gone = SESSION_PROBLEMS.error("client_gone")
+            await asyncio.shield(asyncio.to_thread(self._session.abandon, gone))  # also where the request is cancelled
 
     def _hear(self, event: SessionEvent) -> None:
         if isinstance(event, FedEvent):
