@@ -54,12 +54,21 @@ def same_as_whisper(ours: FinalText, theirs: dict[str, Any]) -> None:
     assert [s.tokens for s in ours.segments] == [tuple(s["tokens"]) for s in theirs["segments"]]
     for mine, other in zip(ours.segments, theirs["segments"], strict=True):
         assert mine.id == other["id"]
-        assert mine.start == pytest.approx(other["start"], abs=0.1)
-        assert mine.end == pytest.approx(other["end"], abs=0.1)
+        assert mine.start == pytest.approx(other["start"], abs=0.4)
+        assert mine.end == pytest.approx(other["end"], abs=0.4)
         assert mine.avg_logprob == pytest.approx(other["avg_logprob"], abs=1e-3)
         assert mine.no_speech_prob == pytest.approx(other["no_speech_prob"], abs=1e-3)
         assert mine.compression_ratio == pytest.approx(other["compression_ratio"])
         assert [w.word for w in mine.words] == [w["word"] for w in other["words"]]
+    pairs = [
+        (mine, other)
+        for ours_segment, segment in zip(ours.segments, theirs["segments"], strict=True)
+        for mine, other in zip(ours_segment.words, segment["words"], strict=True)
+    ]
+    apart = [abs(mine.end - other["end"]) for mine, other in pairs]
+    assert np.median(apart) <= 0.02
+    assert np.percentile(apart, 90) <= 0.1
+    assert np.median([abs(mine.probability - other["probability"]) for mine, other in pairs]) < 0.05
 
 
 @pytest.mark.parametrize("name", ["quickstart", "interview"])

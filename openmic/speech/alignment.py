@@ -1,52 +1,162 @@
-"""Word times of a final window, by openai-whisper's own alignment, without encoding the window again."""
+"""When the words of a final window were said, from the attention with which its decoder said them.
+
+The decoder has kept the queries of its alignment heads; dynamic time warping over their attention (as in
+openai-whisper's ``timing.py``) puts every token to a moment, with no second pass. Timestamp tokens take part: they
+attend to where a segment ends and the next begins, and so take up the pauses that would else be added to a word.
+
+``whisper.transcribe`` goes on behind the last word, by its own times. Where that matters, ``whispers_words`` gives
+these: one pass over the text alone, for ``whisper.timing`` to work with.
+"""
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 from whisper.model import Whisper
-from whisper.timing import add_word_timestamps
+from whisper.timing import WordTiming, add_word_timestamps, dtw_cpu, median_filter, merge_punctuations
 from whisper.tokenizer import Tokenizer
 
+from openmic.speech.decoder import CrossKeys, Decoder
+from openmic.speech.window import Trace
 
-class _EncodedWindow:
-    """A model that has encoded its window already: ``find_alignment`` asks it for logits, it decodes alone."""
-
-    def __init__(self, model: Whisper, states: Tensor) -> None:
-        self.dims, self.decoder, self.device = model.dims, model.decoder, model.device
-        self.alignment_heads = model.alignment_heads
-        self._states = states
-
-    def __call__(self, mel: Tensor, tokens: Tensor) -> Tensor:
-        logits: Tensor = self.decoder(tokens, self._states[None])
-        return logits
+STATE_SECONDS = 0.02  # of one encoder state
+FRAMES_PER_STATE = 2  # mel frames
+MEDIAN_FILTER_STATES = 7  # as openai-whisper's find_alignment
+PREPENDED = "\"'“¿([{-"  # punctuation that belongs to the word behind it,
+APPENDED = "\"'.。,，!！?？:：”)]}、"  # and to the word before it, as in openai-whisper
 
 
-def add_words(
+def traced(decoder: Decoder, cross: CrossKeys, tokenizer: Tokenizer, tokens: tuple[int, ...]) -> Trace:
+    """The trace of a text that was found in another way, as by beam search: one pass over it."""
+    row = decoder.row(cross)
+    control = list(tokenizer.sot_sequence)
+    hidden = decoder.forward([row], [[*control, *tokens][: decoder.context]])[0]
+    logprobs = decoder.logits(hidden[len(control) - 1 :]).log_softmax(dim=-1)
+    said = tokens[: len(logprobs)]
+    return Trace(row, 0, len(control), tuple(float(logprobs[i, token]) for i, token in enumerate(said)))
+
+
+def token_times(decoder: Decoder, trace: Trace, frames: int) -> NDArray[np.float64]:
+    """When each token of a window's text begins, and when the last one ends.
+
+    Args:
+        decoder: that said them.
+        trace: of the window's text.
+        frames: mel frames of the window that hold audio.
+
+    Returns:
+        Seconds from the window's start, rising, shape (tokens + 1,).
+    """
+    count = len(trace.logprobs)
+    states = frames // FRAMES_PER_STATE
+    if count == 0 or states == 0:
+        return np.zeros(count + 1)
+    attention = decoder.attention(trace.row, trace.start, states)
+    std, mean = torch.std_mean(attention, dim=-2, keepdim=True, unbiased=False)
+    matrix = median_filter((attention - mean) / std.clamp(min=1e-6), MEDIAN_FILTER_STATES).mean(dim=0)
+    matrix = matrix[trace.said - 1 - trace.start :]  # row i: where token i was heard; the last: the end
+    tokens, places = dtw_cpu(-matrix.double().cpu().numpy())
+    begins = np.pad(np.diff(tokens), (1, 0), constant_values=1).astype(bool)
+    times = places[begins] * STATE_SECONDS
+    return np.pad(times, (0, max(0, count + 1 - len(times))), mode="edge")
+
+
+def words_of(
+    tokens: list[int], first: int, times: NDArray[np.float64], trace: Trace, tokenizer: Tokenizer
+) -> list[WordTiming]:
+    """The words of one segment, with times from the window's start.
+
+    Args:
+        tokens: of the segment, with its timestamps.
+        first: place of ``tokens[0]`` in the window's text.
+        times: of the window's tokens (``token_times``).
+        trace: of the window's text.
+        tokenizer: of the window's language.
+    """
+    places = [first + i for i, token in enumerate(tokens) if token < tokenizer.eot]
+    texts, groups = tokenizer.split_to_word_tokens([token for token in tokens if token < tokenizer.eot])
+    words, done = [], 0
+    for text, group in zip(texts, groups, strict=True):
+        own = places[done : done + len(group)]
+        done += len(group)
+        probability = float(np.exp([trace.logprobs[place] for place in own]).mean())
+        words.append(WordTiming(text, list(group), float(times[own[0]]), float(times[own[-1] + 1]), probability))
+    merge_punctuations(words, PREPENDED, APPENDED)
+    return [word for word in words if word.word]
+
+
+def whispers_words(
     segments: list[dict[str, Any]],
     model: Whisper,
-    states: Tensor,
+    decoder: Decoder,
+    cross: CrossKeys,
     tokenizer: Tokenizer,
     frames: int,
     last_speech: float,
-) -> None:
-    """Put ``words`` into ``segments`` and adjust their times, as ``whisper.transcribe`` does.
+) -> list[dict[str, Any]]:
+    """The segments with the words and times that ``whisper.transcribe`` would give them.
 
     Args:
-        segments: the window's segments, changed in place.
-        model: the loaded model.
-        states: its encoder states of the window, shape (1500, n_audio_state).
+        segments: of the window; they stay as they are.
+        model, decoder: the model, and its decoder at the precision of the result.
+        cross: keys and values of the window's encoder states.
         tokenizer: of the window's language and task.
         frames: mel frames of the window that hold audio.
         last_speech: seconds at which the last word before the window ended.
     """
+    told = copy.deepcopy(segments)
     add_word_timestamps(
-        segments=segments,
-        model=_EncodedWindow(model, states),
+        segments=told,
+        model=_Heads(model, decoder, cross),
         tokenizer=tokenizer,
-        mel=torch.empty(0, device=model.device),
+        mel=torch.empty(0, device=decoder.device),
         num_frames=frames,
         last_speech_timestamp=last_speech,
     )
+    return told
+
+
+class _Attention(nn.Module):
+    """Stands where ``whisper.timing`` looks for a layer's cross-attention weights."""
+
+    def forward(self, weights: Tensor) -> tuple[None, tuple[Tensor]]:
+        return None, (weights,)
+
+
+class _Block:
+    def __init__(self) -> None:
+        self.cross_attn = _Attention()
+
+
+class _Blocks:
+    def __init__(self, layers: int) -> None:
+        self.blocks = [_Block() for _ in range(layers)]
+
+
+class _Heads:
+    """As much of a model as ``whisper.timing`` needs, over a window whose keys and values are there already."""
+
+    def __init__(self, model: Whisper, decoder: Decoder, cross: CrossKeys) -> None:
+        self.dims, self.device, self.alignment_heads = model.dims, model.device, model.alignment_heads
+        self.decoder = _Blocks(int(model.dims.n_text_layer))
+        self._own, self._cross = decoder, cross
+
+    def __call__(self, mel: Tensor, tokens: Tensor) -> Tensor:
+        """Attention of all tokens, as a layer's hook gets it; the scores, which times do not need, are all equal."""
+        row = self._own.row(self._cross)
+        self._own.forward([row], [tokens[0].tolist()])
+        attention = self._own.attention(row, 0, self._cross.frames).log()
+        places = iter(attention)
+        for layer, block in enumerate(self.decoder.blocks):
+            heads = self._own.alignment_heads.get(layer)
+            if heads is not None:
+                weights = torch.zeros(self._own.heads, *attention.shape[1:], device=self.device)
+                for head in heads:
+                    weights[head] = next(places)
+                block.cross_attn(weights)
+        return torch.zeros(1, device=self.device).expand(1, tokens.shape[1], int(self.dims.n_vocab))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -19,25 +19,34 @@ from torch import Tensor
 from whisper.audio import FRAMES_PER_SECOND, HOP_LENGTH, N_FRAMES
 from whisper.decoding import DecodingOptions
 from whisper.model import Whisper
+from whisper.timing import WordTiming
 from whisper.tokenizer import Tokenizer
+from whisper.utils import get_end
 
 from openmic.audio.types import SAMPLE_RATE
-from openmic.speech.alignment import add_words
-from openmic.speech.decoder import Decoder
+from openmic.speech.alignment import token_times, traced, whispers_words, words_of
+from openmic.speech.decoder import CrossKeys, Decoder
 from openmic.speech.mel import log_mel_power, normalized
-from openmic.speech.types import FinalText, Recording, Segment, SpeechOptions, Word
+from openmic.speech.segments import Cut, cut, finished
+from openmic.speech.spoken import PAUSE_SECONDS, Spoken
+from openmic.speech.types import FinalText, Recording, Segment, SpeechOptions
 from openmic.speech.vocabulary import Vocabulary
-from openmic.speech.window import WindowResult, decode, encode
+from openmic.speech.window import Trace, WindowResult, decode, encode
 
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 COMPRESSION_RATIO_THRESHOLD = 2.4  # above: too repetitive, try a higher temperature
 LOGPROB_THRESHOLD = -1.0  # below: too unsure, try a higher temperature
 NO_SPEECH_THRESHOLD = 0.6  # above, with a low log-probability: silence
 RESET_TEMPERATURE = 0.5  # text sampled above this is not fed on as a prompt
-TIMESTAMP_SECONDS = 0.02
-FRAMES_PER_TIMESTAMP = 2  # mel frames
+PROMPT_TOKENS = 223  # of the text before a window, the newest
+
+LEAD_SECONDS = 1.0  # of a long pause that are looked at before speech,
+TRAIL_SECONDS = 1.0  # and after it
+LATE_SECONDS = 1.0  # voice activity tells of speech well within this after it began
+LEFT_SECONDS = 0.35  # speech behind the last word that is shorter than this is the word's own end
 
 HEARD_MARGIN_SECONDS = 0.3  # live times may be early by this
+THIN = 1.0  # fewer tokens from the live pass for a second of a window than this are no draft
 
 TimedTokens = tuple[float, tuple[int, ...]]
 """Start in seconds and tokens of a word that the live pass has committed."""
@@ -55,8 +64,8 @@ class FinalModel:
         model: the loaded model.
         decoder: its decoder, at the precision that the result has.
         vocabulary: its tokenizers.
-        sketcher: its decoder at a lower precision, if that is quicker. It writes each window's text first; ``decoder``
-            then checks many tokens in one pass and corrects what it would have said otherwise.
+        sketcher: its decoder at a lower precision, if that is quicker. It says which words are worth an exact score
+            and writes a window's text first where the live pass has not; what ``decoder`` would say otherwise counts.
         beam_size: 1 is greedy with temperature fallback.
     """
 
@@ -80,6 +89,7 @@ class FinalPass:
         seek: mel frames walked so far.
         language: once it is known.
         heard: committed words of the live pass, appended by the engine; they save time and change nothing.
+        spoken: where voice activity hears speech, if it is told.
     """
 
     parts: FinalModel
@@ -89,54 +99,75 @@ class FinalPass:
     seek: int = 0
     language: str | None = None
     heard: list[TimedTokens] = field(default_factory=list)
+    spoken: Spoken = field(default_factory=Spoken)
     _tokens: list[int] = field(default_factory=list)
-    _prompt_length: int = 0
-    _prompt_from: int = 0
-    _segments: list[dict[str, Any]] = field(default_factory=list)
+    _prompt: list[int] = field(default_factory=list)
+    _segments: list[Segment] = field(default_factory=list)
     _loudest: float = -10.0
     _last_speech: float = 0.0
+    _last_word: float = 0.0
+    _silent: bool = False
 
     def ready(self) -> bool:
-        """Whether there is something to do now: a whole window, or the rest of an ended recording."""
-        return self.ended or len(self.recording) >= (self.seek + N_FRAMES + 2) * HOP_LENGTH
+        """Whether there is something to do now: a whole window, the rest of an island, or of an ended recording."""
+        return self.ended or self._window() > 0
 
     def walk(self) -> Walk:
         """The pass, a small step at a time; yields "waiting" where it needs more audio. Run it in inference mode."""
         tokenizer: Tokenizer | None = None
         while True:
-            while not self.ready():
-                yield "waiting"
-            content = len(self.recording) // HOP_LENGTH if self.ended else self.seek + N_FRAMES
-            size = min(N_FRAMES, content - self.seek)
-            if size <= 0:
+            size = self._window()
+            if size == 0 and self.ended:
                 return
-            mel = self._mel(size)
-            states = yield from _working(encode(self.parts.model, mel))
+            if size == 0:
+                yield "waiting"
+                continue
+            states = yield from _working(encode(self.parts.model, self._mel(size)))
             if tokenizer is None:
                 self.language = self.options.language or self._detect(states)
                 tokenizer = self.parts.vocabulary.tokenizer(self.language, self.options.task)
                 self._set_prompt(tokenizer)
-            result = yield from self._with_fallback(states, tokenizer)
+            cross = self.parts.decoder.cross_keys(states)
+            result = yield from self._with_fallback(states, cross, tokenizer, size)
             yield "working"
             if result.no_speech_prob > NO_SPEECH_THRESHOLD and result.avg_logprob <= LOGPROB_THRESHOLD:
                 self.seek += size
                 continue
-            segments, ended_with_timestamp, advance = self._cut(result, tokenizer, size)
-            window_start = self.seek
-            self.seek += advance
-            add_words(segments, self.parts.model, states, tokenizer, size, self._last_speech)
-            self._keep(segments, result, window_start, ended_with_timestamp)
+            self._keep(cut(result, tokenizer, self.seek, size), result, cross, tokenizer, size)
 
     def result(self) -> FinalText:
         """The transcript, once the walk is over."""
         tokenizer = self.parts.vocabulary.tokenizer(self.language, self.options.task)
         return FinalText(
-            text=tokenizer.decode(self._tokens[self._prompt_length :]),
+            text=tokenizer.decode(self._tokens),
             language=self.language or self.options.language or "en",
             duration=len(self.recording) / SAMPLE_RATE,
-            segments=tuple(_segment(i, segment) for i, segment in enumerate(self._segments)),
+            segments=tuple(self._segments),
             model=self.parts.name,
         )
+
+    def _window(self) -> int:
+        """How many mel frames the next window has, 0 where there is none yet; moves ``seek`` over long silence."""
+        heard: int = len(self.recording) // HOP_LENGTH
+        if self.ended and heard <= self.seek:
+            return 0
+        seek_seconds = self.seek / FRAMES_PER_SECOND
+        island = self.spoken.island(seek_seconds + LEFT_SECONDS, self.ended)
+        if island is None:
+            known = self.spoken.known or 0.0
+            if known > seek_seconds + PAUSE_SECONDS + LATE_SECONDS + LEAD_SECONDS:
+                self.seek = int((known - LATE_SECONDS - LEAD_SECONDS) * FRAMES_PER_SECOND)
+                self._silent = True
+            return 0
+        if self._silent or island.start > seek_seconds + PAUSE_SECONDS:
+            self.seek = max(self.seek, int((island.start - LEAD_SECONDS) * FRAMES_PER_SECOND))
+            self._silent = False
+        if island.over or self.ended:
+            content: int = heard
+            if heard / FRAMES_PER_SECOND - island.end > PAUSE_SECONDS:
+                content = int((island.end + TRAIL_SECONDS) * FRAMES_PER_SECOND)
+            return max(0, min(int(N_FRAMES), content - self.seek))
+        return int(N_FRAMES) if heard >= self.seek + N_FRAMES + 2 else 0
 
     def _mel(self, size: int) -> Tensor:
         model = self.parts.model
@@ -156,26 +187,25 @@ class FinalPass:
 
     def _set_prompt(self, tokenizer: Tokenizer) -> None:
         if self.options.prompt and self.options.prompt.strip():
-            self._tokens = list(tokenizer.encode(" " + self.options.prompt.strip()))
-            self._prompt_length = len(self._tokens)
+            self._prompt = list(tokenizer.encode(" " + self.options.prompt.strip()))[-PROMPT_TOKENS:]
 
-    def _with_fallback(self, states: Tensor, tokenizer: Tokenizer) -> Generator[Pause, None, WindowResult]:
-        parts = self.parts
-        prompt = self._tokens[self._prompt_from :]
-        cross = parts.decoder.cross_keys(states)
-        expected: Sequence[int] = self._heard()
-        if parts.sketcher is not None and parts.beam_size == 1:
-            quick = parts.sketcher
+    def _with_fallback(
+        self, states: Tensor, cross: CrossKeys, tokenizer: Tokenizer, size: int
+    ) -> Generator[Pause, None, WindowResult]:
+        parts, prompt = self.parts, self._prompt
+        quick = parts.sketcher
+        expected: Sequence[int] = self._heard(size)
+        if quick is not None and parts.beam_size == 1 and len(expected) < THIN * size / FRAMES_PER_SECOND:
             sketch = yield from _working(
                 decode(quick, parts.vocabulary, quick.cross_keys(states), tokenizer, prompt, 0.0, expected)
             )
             expected = sketch.tokens
         for temperature in TEMPERATURES:
             if temperature == 0 and parts.beam_size > 1:
-                result = self._beam(states, tokenizer, prompt)
+                result = self._beam(states, cross, tokenizer, prompt)
             else:
                 result = yield from _working(
-                    decode(parts.decoder, parts.vocabulary, cross, tokenizer, prompt, temperature, expected)
+                    decode(parts.decoder, parts.vocabulary, cross, tokenizer, prompt, temperature, expected, quick)
                 )
             repetitive = result.compression_ratio > COMPRESSION_RATIO_THRESHOLD
             unsure = result.avg_logprob < LOGPROB_THRESHOLD
@@ -184,13 +214,14 @@ class FinalPass:
                 break
         return result
 
-    def _heard(self) -> list[int]:
-        """What the live pass has heard from here on; older words are forgotten."""
-        begin = self.seek * HOP_LENGTH / SAMPLE_RATE - HEARD_MARGIN_SECONDS
+    def _heard(self, size: int) -> list[int]:
+        """What the live pass has heard in the window; older words are forgotten."""
+        begin = self.seek / FRAMES_PER_SECOND - HEARD_MARGIN_SECONDS
+        end = (self.seek + size) / FRAMES_PER_SECOND
         self.heard = [item for item in self.heard if item[0] >= begin]
-        return [token for _, tokens in self.heard for token in tokens]
+        return [token for start, tokens in self.heard if start < end for token in tokens]
 
-    def _beam(self, states: Tensor, tokenizer: Tokenizer, prompt: list[int]) -> WindowResult:
+    def _beam(self, states: Tensor, cross: CrossKeys, tokenizer: Tokenizer, prompt: list[int]) -> WindowResult:
         options = DecodingOptions(
             task=self.options.task,
             language=tokenizer.language,
@@ -199,67 +230,63 @@ class FinalPass:
             fp16=states.dtype == torch.float16,
         )
         found = self.parts.model.decode(states, options)
+        tokens = tuple(found.tokens)
+        trace = traced(self.parts.decoder, cross, tokenizer, tokens)
         return WindowResult(
-            tuple(found.tokens), found.text, found.avg_logprob, found.no_speech_prob, 0.0, found.compression_ratio
+            tokens, found.text, found.avg_logprob, found.no_speech_prob, 0.0, found.compression_ratio, trace
         )
 
-    def _cut(self, result: WindowResult, tokenizer: Tokenizer, size: int) -> tuple[list[dict[str, Any]], bool, int]:
-        """Cut a window's tokens into segments at its timestamps.
-
-        Returns:
-            The segments, whether one timestamp alone ends the window, and how many frames the walk may advance.
-        """
-        tokens, begin = result.tokens, tokenizer.timestamp_begin
-        stamps = [token >= begin for token in tokens]
-        single_ending = stamps[-2:] == [False, True]
-        cuts = [i for i in range(1, len(tokens)) if stamps[i] and stamps[i - 1]]
-        offset = self.seek * HOP_LENGTH / SAMPLE_RATE
-        if not cuts:
-            last = next((token for token in reversed(tokens) if token >= begin), begin)
-            seconds = (last - begin) * TIMESTAMP_SECONDS if last > begin else size / FRAMES_PER_SECOND
-            return [self._new_segment(offset, offset + seconds, tokens, result, tokenizer)], single_ending, size
-        if single_ending:
-            cuts.append(len(tokens))
-        segments, start = [], 0
-        for cut in cuts:
-            part = tokens[start:cut]
-            first, last = (part[0] - begin) * TIMESTAMP_SECONDS, (part[-1] - begin) * TIMESTAMP_SECONDS
-            segments.append(self._new_segment(offset + first, offset + last, part, result, tokenizer))
-            start = cut
-        advance = size if single_ending else (tokens[start - 1] - begin) * FRAMES_PER_TIMESTAMP
-        return segments, single_ending, advance
-
-    def _new_segment(
-        self, start: float, end: float, tokens: tuple[int, ...], result: WindowResult, tokenizer: Tokenizer
-    ) -> dict[str, Any]:
-        return {
-            "seek": self.seek,
-            "start": start,
-            "end": end,
-            "text": tokenizer.decode([token for token in tokens if token < tokenizer.eot]),
-            "tokens": list(tokens),
-            "temperature": result.temperature,
-            "avg_logprob": result.avg_logprob,
-            "compression_ratio": result.compression_ratio,
-            "no_speech_prob": result.no_speech_prob,
-        }
-
-    def _keep(
-        self, segments: list[dict[str, Any]], result: WindowResult, window_start: int, single_ending: bool
-    ) -> None:
-        spoken = [segment for segment in segments if segment["words"]]
-        last_word = spoken[-1]["words"][-1]["end"] if spoken else None
-        if last_word is not None:
-            if not single_ending and last_word > window_start * HOP_LENGTH / SAMPLE_RATE:
-                self.seek = round(last_word * FRAMES_PER_SECOND)
-            self._last_speech = last_word
-        for segment in segments:
-            if segment["start"] == segment["end"] or not segment["text"].strip():
-                segment.update(text="", tokens=[], words=[])
+    def _keep(self, window: Cut, result: WindowResult, cross: CrossKeys, tokenizer: Tokenizer, size: int) -> None:
+        """Give the window's segments their words, move on, and keep what was spoken."""
+        words = self._words(window, result.trace, tokenizer, size)
+        told = window.segments
+        last = next((segment[-1].end for segment in reversed(words) if segment), None)
+        self.seek += window.advance or size  # a window that says to begin at itself again would do so for ever
+        if last is not None and self._over(last):
+            self.seek = self.seek if window.single_ending else round(last * FRAMES_PER_SECOND)
+            self._last_speech = last
+        else:  # whisper.transcribe goes on behind the last word, as its own alignment has it
+            told = whispers_words(told, self.parts.model, self.parts.decoder, cross, tokenizer, size, self._last_speech)
+            last = get_end(told)
+            if last is not None:
+                if not window.single_ending and last > told[0]["seek"] / FRAMES_PER_SECOND:
+                    self.seek = round(last * FRAMES_PER_SECOND)
+                self._last_speech = last
+        for segment, spoken in zip(told, words, strict=True):
+            if not spoken or segment["start"] == segment["end"] or not segment["text"].strip():
+                segment, spoken = segment | {"text": "", "tokens": []}, []
+            elif not self.spoken.heard_in(spoken[0].start, spoken[-1].end):
+                continue
             self._tokens.extend(segment["tokens"])
-        self._segments.extend(segments)
-        if result.temperature > RESET_TEMPERATURE:
-            self._prompt_from = len(self._tokens)
+            self._segments.append(finished(len(self._segments), segment, self._placed(spoken)))
+            self._prompt.extend(segment["tokens"])
+        del self._prompt[: -PROMPT_TOKENS if result.temperature <= RESET_TEMPERATURE else None]
+        self.spoken.forget(self.seek / FRAMES_PER_SECOND)
+
+    def _over(self, last: float) -> bool:
+        """Whether a word that ended at ``last`` is its island's last: how the walk goes on does not matter then."""
+        island = self.spoken.island(last + LEFT_SECONDS, self.ended)
+        if island is not None:
+            return island.start > last + PAUSE_SECONDS
+        return self.ended or (self.spoken.known or 0.0) > last + PAUSE_SECONDS
+
+    def _words(self, window: Cut, trace: Trace, tokenizer: Tokenizer, size: int) -> list[list[WordTiming]]:
+        """Each segment's words, in seconds of the recording."""
+        times = token_times(self.parts.decoder, trace, size) + self.seek / FRAMES_PER_SECOND
+        first, words = 0, []
+        for segment in window.segments:
+            words.append(words_of(segment["tokens"], first, times, trace, tokenizer))
+            first += len(segment["tokens"])
+        return words
+
+    def _placed(self, words: list[WordTiming]) -> list[WordTiming]:
+        """The words where somebody speaks, one after another, inside the audio."""
+        duration = len(self.recording) / SAMPLE_RATE
+        for word in words:
+            start, end = self.spoken.within(word.start, word.end)
+            word.start = round(min(max(start, self._last_word), duration), 2)
+            word.end = self._last_word = round(min(max(end, word.start), duration), 2)
+        return words
 
 
 T = TypeVar("T")
@@ -273,23 +300,3 @@ def _working(steps: Generator[None, None, T]) -> Generator[Pause, None, T]:
             result: T = end.value
             return result
         yield "working"
-
-
-def _segment(number: int, fields: dict[str, Any]) -> Segment:
-    words = tuple(
-        Word(word["word"], float(word["start"]), float(word["end"]), float(word["probability"]))
-        for word in fields["words"]
-    )
-    return Segment(
-        id=number,
-        seek=fields["seek"],
-        start=float(fields["start"]),
-        end=float(fields["end"]),
-        text=fields["text"],
-        tokens=tuple(fields["tokens"]),
-        temperature=fields["temperature"],
-        avg_logprob=float(fields["avg_logprob"]),
-        compression_ratio=float(fields["compression_ratio"]),
-        no_speech_prob=float(fields["no_speech_prob"]),
-        words=words,
-    )

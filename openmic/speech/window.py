@@ -7,7 +7,7 @@ the decoder token by token, each a step of a generator.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,19 +17,40 @@ from whisper.model import Whisper
 from whisper.tokenizer import Tokenizer
 from whisper.utils import compression_ratio
 
-from openmic.speech.decoder import CrossKeys, Decoder
+from openmic.speech.decoder import CrossKeys, Decoder, Row
 from openmic.speech.draft import Draft
 from openmic.speech.vocabulary import Vocabulary
 
 Steps = Generator[None, None, None]
 MOST_DRAFT = 32  # expected tokens that are checked in one pass: more after a pass that was right,
-LEAST_DRAFT = 3  # fewer after one that was not
+LEAST_DRAFT = 8  # fewer after one that was not
+SCORED_TOKENS = 8  # of them whose scores over the vocabulary are worked out at once: none behind a difference are
+SHORTLIST = 128  # tokens, the likeliest by a quicker decoder's scores, whose scores are worked out exactly
+SHORTLIST_MARGIN = 2.0  # between the first and the last of them: many times what the quicker scores may be wrong by
+TIMESTAMPS = 1501  # tokens at the vocabulary's end: 0.00 to 30.00 s
 MAX_INITIAL_TIMESTAMP = 50  # a window's first timestamp is at most 1.0 s in, in units of 0.02 s
 
 
 @dataclass(frozen=True, slots=True)
+class Trace:
+    """A decoder's state after it has said a window's text: where each word was heard can be read from it.
+
+    Attributes:
+        row: fed with what came before the window's text, and with the text.
+        start: place of the start-of-transcript token in it.
+        said: place of the first token of the text.
+        logprobs: of each token of the text.
+    """
+
+    row: Row
+    start: int
+    said: int
+    logprobs: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WindowResult:
-    """What one window said; the fields of ``whisper.DecodingResult``."""
+    """What one window said; the fields of ``whisper.DecodingResult``, and the decoder's trace."""
 
     tokens: tuple[int, ...]
     text: str
@@ -37,6 +58,7 @@ class WindowResult:
     no_speech_prob: float
     temperature: float
     compression_ratio: float
+    trace: Trace
 
 
 def encode(model: Whisper, mel: Tensor) -> Generator[None, None, Tensor]:
@@ -99,6 +121,7 @@ def decode(
     prompt: Sequence[int],
     temperature: float,
     expected: Sequence[int] = (),
+    quick: Decoder | None = None,
 ) -> Generator[None, None, WindowResult]:
     """Sample one window's tokens, a pass of the decoder a step.
 
@@ -110,15 +133,19 @@ def decode(
         prompt: text tokens before the window; the newest 223 are used.
         temperature: 0 takes the likeliest token, more samples.
         expected: tokens that are likely to be said, with or without timestamps; they save passes and change nothing.
+        quick: the same weights at a lower precision, if that is quicker: it says which few words are worth an exact
+            score. What is taken and its log-probability are the exact decoder's.
     """
     rules = TimestampRules(tokenizer, vocabulary)
-    draft = Draft(expected if temperature == 0 else ())
+    draft = Draft(tokenizer, expected if temperature == 0 else ())
     context = decoder.context
     before = [tokenizer.sot_prev, *prompt[-(context // 2 - 1) :]] if prompt else []
     feed = [*before, *tokenizer.sot_sequence]
     row = decoder.row(cross)
+    said = len(feed)
     sampled: list[int] = []
-    total, no_speech = 0.0, 0.0
+    logprobs: list[float] = []
+    no_speech = 0.0
     most = min(context // 2, context + 1 - len(feed))  # tokens, as openai-whisper's sample_len and context allow
     span = MOST_DRAFT
     first, guesses = True, draft.next(min(span, most - 1))
@@ -128,14 +155,13 @@ def decode(
         if first:
             no_speech = float(decoder.logits(hidden[[len(before)]])[0].softmax(dim=-1)[tokenizer.no_speech])
             first = False
-        scores = decoder.logits(hidden[len(feed) - 1 :])
-        for place, logits in enumerate(scores):
+        for place, logits in enumerate(_scores(decoder, quick, hidden[len(feed) - 1 :])):
             rules.apply(logits, sampled)
             if temperature == 0:
                 token = int(logits.argmax())
             else:
                 token = int(torch.multinomial((logits / temperature).softmax(dim=-1), 1))
-            total += float(F.log_softmax(logits, dim=-1)[token])
+            logprobs.append(float(logits[token] - logits.logsumexp(dim=-1)))
             if token == rules.eot:
                 most = 0
                 break
@@ -150,6 +176,35 @@ def decode(
         guesses = draft.next(min(span, most - len(sampled), context - row.length - 1)) if most else []
         yield
     text = tokenizer.decode(sampled).strip()
-    return WindowResult(
-        tuple(sampled), text, total / (len(sampled) + 1), no_speech, temperature, compression_ratio(text)
-    )
+    average = sum(logprobs) / (len(sampled) + 1)
+    trace = Trace(row, len(before), said, tuple(logprobs[: len(sampled)]))
+    return WindowResult(tuple(sampled), text, average, no_speech, temperature, compression_ratio(text), trace)
+
+
+def _scores(decoder: Decoder, quick: Decoder | None, hidden: Tensor) -> Iterator[Tensor]:
+    """Each token's scores, ``SCORED_TOKENS`` worked out at a time, and only those that are asked for."""
+    for part in torch.split(hidden, SCORED_TOKENS):
+        scores = None if quick is None else shortlisted(decoder, quick, part)
+        yield from decoder.logits(part) if scores is None else scores
+
+
+def shortlisted(decoder: Decoder, quick: Decoder, hidden: Tensor) -> Tensor | None:
+    """Scores that are exact where it matters: of the likeliest words, and of all timestamps.
+
+    Args:
+        decoder: whose scores are wanted.
+        quick: the same weights at a lower precision.
+        hidden: shape (n, n_text_state).
+
+    Returns:
+        float32, shape (n, n_vocab); None where no few words are likelier than the rest.
+    """
+    exact = decoder.embedding
+    stamps = len(exact) - TIMESTAMPS
+    scores = quick.logits(hidden)
+    best = scores[:, :stamps].topk(SHORTLIST, dim=-1)
+    if bool((best.values[:, 0] - best.values[:, -1] < SHORTLIST_MARGIN).any()):
+        return None
+    scores[:, stamps:] = hidden @ exact[stamps:].T
+    listed = exact[best.indices.flatten()].view(len(hidden), SHORTLIST, -1)
+    return scores.scatter_(1, best.indices, (listed @ hidden[:, :, None])[..., 0])
