@@ -10,7 +10,7 @@ export default {
   legend: "While you speak:",
   legend_stable: "this is settled,",
   legend_unstable: "this may still change",
-  kept_until: "Your voice and its text stay on the computer that runs this service for {time} after the end; then both are deleted.",
+  kept_until: "Your voice and its text stay on the computer that runs this service for {time} after the end; then both are deleted (if it is off by then, at its next start).",
   kept_not: "Your voice and its text are deleted from the computer that runs this service as soon as you are done.",
   kept_unknown:
     "Your voice and its text are sent to the computer of whoever gave you this link, and kept there for a limited time.",

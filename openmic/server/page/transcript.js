@@ -105,7 +105,7 @@ export class Transcript {
     if (old) {
       const gone = element("del", old.trim());
       gone.classList.toggle("apart", this.#length > 0 && old !== old.trimStart());
-      said.append(gone);
+      said.append(gone, document.createElement("wbr")); // the new words may stand on the next line
     }
     if (isNew) said.append(space, element("ins", word));
     else said.append(shown);

@@ -10,7 +10,7 @@ export default {
   legend: "Siz konuşurken:",
   legend_stable: "burası kesinleşti,",
   legend_unstable: "burası değişebilir",
-  kept_until: "Sesiniz ve metni, bitişten sonra {time} boyunca bu hizmeti çalıştıran bilgisayarda durur; ardından ikisi de silinir.",
+  kept_until: "Sesiniz ve metni, bitişten sonra {time} boyunca bu hizmeti çalıştıran bilgisayarda durur; ardından ikisi de silinir (hizmet o sırada kapalıysa bir sonraki açılışında).",
   kept_not: "Sesiniz ve metni, işiniz biter bitmez bu hizmeti çalıştıran bilgisayardan silinir.",
   kept_unknown:
     "Sesiniz ve metni, bu bağlantıyı size veren kişinin bilgisayarına gönderilir ve orada sınırlı bir süre saklanır.",
@@ -60,7 +60,7 @@ export default {
   final_plain: "Son metin.",
   final_empty: "Bu kayıtta hiç söz duyulmadı.",
   unfinished: "Tamamlanmamış metin: son dinleme yapılamadı.",
-  copy: "Metni kopyala",
+  copy: "Kopyala",
   copied: "Kopyalandı",
   copy_part: "{time} anından başlayan bölümü kopyala",
   download: "İndir",
