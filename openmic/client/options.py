@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypedDict
 
 
@@ -24,7 +25,12 @@ class Waits(TypedDict, total=False):
 
 
 class StreamOptions(Waits, total=False):
-    """What a stream can be asked for: the fields of the protocol's ``start`` message, and the waits."""
+    """What a stream can be asked for: the fields of the protocol's ``start`` message, the waits, and where to go on.
+
+    Attributes:
+        find_link: asked, in a thread, for the service's present link before each try to reconnect, for a service whose
+            public link may change (``lambda: mic.link``, or one that reads a file); None from it: where it was before.
+    """
 
     language: str | None
     task: str
@@ -33,6 +39,7 @@ class StreamOptions(Waits, total=False):
     sample_rate: int
     channels: int
     words: bool
+    find_link: Callable[[], str | None]
 
 
 DEFAULT_WAITS = Waits(

@@ -61,7 +61,11 @@ class Stream:
         self._address = address
         self._waits: Waits = {**DEFAULT_WAITS}
         self._start: dict[str, Any] = {"type": "start"}
+        self._find_link = options.get("find_link")
+        self._moved_to: Address | None = None
         for name, value in options.items():
+            if name == "find_link":
+                continue
             if name in DEFAULT_WAITS:
                 self._waits[name] = value  # type: ignore[literal-required]
             elif value is not None:
@@ -219,6 +223,8 @@ class Stream:
                     self._outbox.confirm(int(message["received_bytes"]))
                     self._confirmed.set()
                 elif kind != "pong" and not self._is_echo(message) and self._is_new(message):
+                    if message.get("code") == "public_url_changed" and message.get("url"):
+                        self._moved_to = parse_link(str(message["url"]), self._address.token)
                     await self._inbox.put(message)
                     if kind == "done":
                         return None
@@ -283,6 +289,7 @@ class Stream:
             await asyncio.sleep(min(left, delay * random.uniform(0.5, 1.0)))
             delay = min(2 * delay, LAST_DELAY_SECONDS)
             try:
+                await self._look_for_service()
                 return await self._open(
                     {
                         "type": "resume",
@@ -296,6 +303,14 @@ class Stream:
                     raise
                 last = error
         raise PROBLEMS.error("connection_lost", host=self._address.host, seconds=seconds, detail=last.message) from last
+
+    async def _look_for_service(self) -> None:
+        """Before another try: where is it now? By whoever was named to tell, else by turns here and where it moved."""
+        link = await asyncio.to_thread(self._find_link) if self._find_link is not None else None
+        if link is not None:
+            self._address = parse_link(link, None if "#token=" in link else self._address.token)
+        elif self._moved_to is not None:
+            self._address, self._moved_to = self._moved_to, self._address
 
     async def _tell_connection(self, state: str, detail: str) -> None:
         await self._inbox.put({"type": "connection", "state": state, "detail": detail})
