@@ -43,6 +43,7 @@ def create_app(settings: Settings, sessions: Sessions, keys: Keys | str) -> Fast
         keys.make("owner", secret=token)
     entry = app.state.entry = Entry(settings, keys)
     connections = app.state.connections = Connections(settings.max_connections)
+    app.state.receiving_uploads = 0
     app.state.metrics = Metrics(sessions, entry, connections)
 
     @app.websocket("/v1/stream")

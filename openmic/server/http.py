@@ -35,6 +35,7 @@ STATUS = {
     "session_deleted": 404,
     "not_found": 404,
     "wrong_method": 405,
+    "idle_too_long": 408,
     "upload_too_large": 413,
     "audio_empty": 400,
     "engine_failed": 500,

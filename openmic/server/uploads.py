@@ -6,7 +6,8 @@ https://platform.openai.com/docs/api-reference/audio. The model that runs here i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 from fastapi import APIRouter, Depends, Request
@@ -20,12 +21,16 @@ from openmic.server.problems import PROBLEMS
 from openmic.server.upload_stream import event_stream
 from openmic.sessions.events import Failed, Finalised
 from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
+from openmic.sessions.problems import ServerFull
 from openmic.sessions.registry import Sessions
 from openmic.sessions.subtitles import cues, to_subtitles
 from openmic.sessions.types import AUDIO_PROBLEMS, AudioFormat, FinalText, SpeechOptions, Task, language_name
+from openmic.settings import Settings
 
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 STREAMED = ("json", "text")  # the formats that OpenAI streams; the others come in one piece
+
+RETRY_SECONDS = 10.0  # what a file that finds no place is told to wait
 
 router = APIRouter(dependencies=[Depends(require_token)])
 
@@ -43,7 +48,8 @@ async def translations(request: Request) -> Response:
 
 
 async def _answer(request: Request, task: Task) -> Response:
-    form = await _read_form(request)
+    with _place(request):
+        form = await _read_form(request)
     try:
         upload = form.get("file")
         if not isinstance(upload, UploadFile):
@@ -74,6 +80,23 @@ async def _answer(request: Request, task: Task) -> Response:
     return await asyncio.to_thread(_format, final, response_format, task, words)
 
 
+@contextmanager
+def _place(request: Request) -> Iterator[None]:
+    """One of the places for files that are being received; there are as many as for sessions.
+
+    Raises:
+        OpenmicError: ``server_full``.
+    """
+    state = request.app.state
+    if state.receiving_uploads >= state.sessions.places:
+        raise ServerFull(state.receiving_uploads, state.sessions.places, RETRY_SECONDS)
+    state.receiving_uploads += 1
+    try:
+        yield
+    finally:
+        state.receiving_uploads -= 1
+
+
 def _text(form: FormData, name: str) -> str | None:
     value = form.get(name)
     return value if isinstance(value, str) and value else None
@@ -83,13 +106,21 @@ async def _read_form(request: Request) -> FormData:
     """The whole form; a large file in it goes to the disk as it comes.
 
     Raises:
-        OpenmicError: ``upload_too_large``, ``bad_request``.
+        OpenmicError: ``upload_too_large``, ``bad_request``, ``idle_too_long``.
     """
-    most = request.app.state.settings.max_upload_bytes
+    settings: Settings = request.app.state.settings
+    most, idle_seconds = settings.max_upload_bytes, settings.idle_seconds
 
     async def bounded() -> AsyncIterator[bytes]:
-        size = 0
-        async for chunk in request.stream():
+        size, chunks = 0, request.stream()
+        while True:
+            try:
+                async with asyncio.timeout(idle_seconds):
+                    chunk = await anext(chunks)
+            except StopAsyncIteration:
+                return
+            except TimeoutError as late:
+                raise SESSION_PROBLEMS.error("idle_too_long", idle_seconds=idle_seconds) from late
             size += len(chunk)
             if size > most:
                 raise PROBLEMS.error("upload_too_large", max_upload_bytes=most)
