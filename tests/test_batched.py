@@ -18,9 +18,12 @@ from openmic.speech.batched import CACHE_BUCKETS, FRAME_BUCKETS, ROW_BUCKETS, Ba
 from openmic.speech.decoder import CrossKeys, Decoder, OwnRow, Row
 from openmic.speech.device_decoder import decoder_for
 from openmic.speech.encoder import WindowEncoder
+from openmic.speech.final import FinalModel, FinalPass
 from openmic.speech.graphs import Step
 from openmic.speech.slots import SlotRow
+from openmic.speech.types import SpeechOptions
 from openmic.speech.vocabulary import Vocabulary
+from tests.clip import Clip
 
 SOT, EN, TR, DE, TRANSCRIBE, NO_TIMESTAMPS, EOT = 50258, 50259, 50268, 50261, 50359, 50363, 50257
 PREFIXES = (
@@ -195,6 +198,24 @@ def test_a_row_that_goes_on_in_a_longer_window_equals_the_ragged_one(
     assert isinstance(rows[0], SlotRow)
     assert rows[0].pool is decoder.pools[1]
     assert decoder.pools[0].free == 8
+
+
+def test_a_final_pass_says_the_same_through_slots(
+    base_model: Any, decoder: BatchedDecoder, sample_audio: Path, load_audio: Callable[[Path], Samples]
+) -> None:
+    """As on a GPU, where the one decoder serves live steps and final windows."""
+    clip = Clip(load_audio(sample_audio / "quickstart.wav")[: 4 * SAMPLE_RATE])
+    texts = []
+    for which in (decoder, Decoder(base_model, "float32")):
+        final = FinalPass(
+            FinalModel("base", base_model, which, Vocabulary(base_model)), clip, SpeechOptions("en"), True
+        )
+        for _ in final.walk():
+            pass
+        texts.append(final.result())
+    assert texts[0].text == texts[1].text
+    assert len(texts[0].text.split()) == 10
+    assert [w.word for s in texts[0].segments for w in s.words] == [w.word for s in texts[1].segments for w in s.words]
 
 
 def test_a_row_that_is_full_is_an_error(decoder: BatchedDecoder, windows: list[CrossKeys], never: torch.Tensor) -> None:

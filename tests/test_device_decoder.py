@@ -33,6 +33,13 @@ def test_a_processor_gets_the_ragged_decoder(base_model: Any) -> None:
     warm_up(decoder)
 
 
+def test_half_precision_agrees(base_model: Any) -> None:
+    """What a GPU computes: float16 throughout."""
+    decoder = BatchedDecoder(base_model, "float16", (3, 0))
+    warm_up(decoder)
+    assert decoder.pools
+
+
 def test_warming_up_leaves_a_decoder_that_agrees_as_it_is(
     base_model: Any, window: CrossKeys, caplog: pytest.LogCaptureFixture
 ) -> None:
