@@ -12,8 +12,8 @@ import pytest
 
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.speech.decoder import Decoder
-from openmic.speech.encoder import WindowEncoder, tail_clip
-from openmic.speech.hypothesis import Hypothesis, HypothesisDecoder, Request
+from openmic.speech.encoder import FRAME_SECONDS, SETTLED_SECONDS, Settled, WindowEncoder, tail_clip
+from openmic.speech.hypothesis import REFEED_SECONDS, Hypothesis, HypothesisDecoder, Memory, Request
 from openmic.speech.live import LivePolicy
 from openmic.speech.vocabulary import Vocabulary
 
@@ -96,6 +96,87 @@ def test_rows_of_a_batch_do_not_touch_each_other(live: HypothesisDecoder, sample
     assert tokens_of(together[0]) == tokens_of(together[2]) == tokens_of(live.step([one])[0])
     assert tokens_of(together[1]) == tokens_of(live.step([other])[0])
     assert together[1].language == "en"
+
+
+def test_a_growing_window_says_what_one_that_is_worked_out_at_once_says(
+    live: HypothesisDecoder, samples: Samples
+) -> None:
+    memory, draft, fed = Memory(), (), []
+    for end in np.arange(5.0, 9.7, 0.4):
+        request = cut(samples, 4.2, end, draft=draft, memory=memory)
+        growing = live.step([request])[0]
+        draft = tokens_of(growing)
+        fed.append(memory.fed_at)
+    assert text_of(growing) == text_of(live.step([cut(samples, 4.2, end)])[0])
+    assert memory.settled.frames == int((len(request.samples) / SAMPLE_RATE - SETTLED_SECONDS) / FRAME_SECONDS)
+
+
+def test_words_committed_in_a_window_are_fed_again_only_now_and_then(live: HypothesisDecoder, samples: Samples) -> None:
+    memory = Memory()
+    plain = live.step([cut(samples, 4.2, 7.4)])[0].words
+    prefix = tuple(token for word in plain[:4] for token in word.tokens)
+    fed = []
+    for end in (7.4, 7.8, 8.2, 8.6, 9.0, 9.4, 9.8):
+        heard = live.step([cut(samples, 4.2, end, prefix=prefix, context=prefix, memory=memory)])[0]
+        fed.append(memory.fed_at / SAMPLE_RATE + 4.2)
+    assert fed == pytest.approx([7.4] * 5 + [7.4 + REFEED_SECONDS] * 2, abs=0.01)
+    fresh = live.step([cut(samples, 4.2, end, prefix=prefix, context=prefix)])[0]
+    assert text_of(heard) == text_of(fresh)
+
+
+def test_a_window_elsewhere_owes_nothing_to_the_one_before(live: HypothesisDecoder, samples: Samples) -> None:
+    memory = Memory()
+    for end in (2.5, 3.0, 3.5, 4.0):
+        live.step([cut(samples, 0.3, end, memory=memory)])
+    memory.clear()
+    new, fresh = live.step([cut(samples, 4.2, 9.6, memory=memory), cut(samples, 4.2, 9.6)])
+    assert tokens_of(new) == tokens_of(fresh)
+
+
+def test_settled_frames_are_not_worked_out_again(base_model: Any, samples: Samples) -> None:
+    decoder = Decoder(base_model, "float32")
+    encoder = WindowEncoder(base_model, decoder, "float32")
+    settled = Settled()
+    first = encoder.window(samples[: 4 * SAMPLE_RATE], settled)
+    kept = settled.frames
+    second = encoder.window(samples[: 5 * SAMPLE_RATE], settled)
+    at_once = encoder.window(samples[: 5 * SAMPLE_RATE])
+    assert kept == round((4 - SETTLED_SECONDS) / FRAME_SECONDS)
+    assert second.frames == at_once.frames
+    for then, now, fresh in zip(first.cross.values, second.cross.values, at_once.cross.values, strict=True):
+        assert (then[:, :kept] == now[:, :kept]).all()
+        alike = np.corrcoef(now[:, : second.frames].flatten(), fresh[:, : second.frames].flatten())[0, 1]
+        assert 0.95 < alike < 1
+
+
+@pytest.fixture(scope="module")
+def german(sample_audio: Path, load_audio: Callable[[Path], Samples]) -> Samples:
+    return load_audio(sample_audio / "german.ogg")
+
+
+def test_another_language_takes_over_if_it_may(live: HypothesisDecoder, samples: Samples, german: Samples) -> None:
+    said = tuple(token for word in live.step([cut(samples, 0.3, 4.0)])[0].words for token in word.tokens)
+    may, pinned, same = live.step(
+        [
+            cut(german, 0.0, 4.0, context=said, may_change=True),
+            cut(german, 0.0, 4.0, context=said),
+            cut(samples, 4.2, 9.6, context=said, may_change=True),
+        ]
+    )
+    assert may.language == "de"
+    assert pinned.language == same.language == "en"
+    assert tokens_of(may) == tokens_of(live.step([cut(german, 0.0, 4.0, language="de")])[0])
+
+
+def test_a_window_is_asked_for_its_language_once_it_is_long_enough_and_then_no_more(
+    live: HypothesisDecoder, german: Samples
+) -> None:
+    memory = Memory()
+    languages = [
+        live.step([cut(german, 0.0, end, may_change=True, memory=memory)])[0].language for end in (0.8, 3.2, 3.6)
+    ]
+    assert languages == ["en", "de", "en"]  # the stream would have asked for German by now
+    assert memory.language_known
 
 
 @pytest.mark.parametrize("loudness", [0.005, 0.1])

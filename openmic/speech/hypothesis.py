@@ -29,6 +29,9 @@ from openmic.speech.vocabulary import Vocabulary
 
 TOKENS_PER_SECOND = 10  # nobody speaks faster; a longer hypothesis is a loop
 REFEED_SECONDS = 2.0  # a window that has grown by this much has all its tokens fed again
+LANGUAGE_SECONDS = 3.0  # a detected language is kept once it was heard for this long
+CHANGE_SECONDS = 1.0  # of a window after which another language can be told from the one before,
+SURE_LANGUAGE = 0.9  # if its probability is above this
 MEDIAN_FILTER_FRAMES = 7  # as openai-whisper's find_alignment
 
 
@@ -74,6 +77,7 @@ class Memory:
         tokens: control tokens and the words committed inside the window.
         fed_at: the window's length in samples when all of them were fed last.
         no_speech_prob: of that step.
+        language_known: nobody needs to look again in which language this window is.
     """
 
     settled: Settled = field(default_factory=Settled)
@@ -81,11 +85,12 @@ class Memory:
     tokens: tuple[int, ...] = ()
     fed_at: int = 0
     no_speech_prob: float = 0.0
+    language_known: bool = False
 
     def clear(self) -> None:
         """The window begins elsewhere now."""
         self.settled.clear()
-        self.row, self.tokens = None, ()
+        self.row, self.tokens, self.language_known = None, (), False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,7 @@ class Request:
         start: seconds on the stream's clock at which the window begins.
         language: ISO 639-1, or None to detect it.
         task: transcribe or translate.
+        may_change: the language was detected, too: another one takes its place if the window is surely in that.
         context: tokens said before the window, as a text prompt.
         prefix: tokens committed inside the window.
         draft: tokens that the previous hypothesis had after them.
@@ -111,6 +117,7 @@ class Request:
     prefix: tuple[int, ...] = ()
     draft: tuple[int, ...] = ()
     memory: Memory | None = None
+    may_change: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,21 +200,29 @@ class HypothesisDecoder:
         return row
 
     def _languages(self, rows: Sequence[Row], requests: Sequence[Request]) -> list[str]:
-        """The languages asked for, detected where none is; leaves the rows empty."""
-        unknown = [row for row, request in zip(rows, requests, strict=True) if request.language is None]
-        found: list[str] = []
-        if unknown and self._vocabulary.multilingual:
-            hidden = self._decoder.forward(unknown, [[self._vocabulary.any.sot]] * len(unknown))
-            scores = self._decoder.logits(torch.cat(hidden))[:, self._vocabulary.language_tokens]
-            found = [self._vocabulary.language_codes[i] for i in scores.argmax(dim=-1).tolist()]
+        """The languages asked for, detected where none is or where it may have changed; leaves those rows empty."""
+        pairs = list(zip(rows, requests, strict=True))
+        asked = [(row, request) for row, request in pairs if request.language is None or _may_change(request)]
+        found = {}
+        if asked and self._vocabulary.multilingual:
+            unknown = [row for row, _ in asked]
             for row in unknown:
                 row.length = 0
-        answers = iter(found)
-        return [request.language or next(answers, "en") for request in requests]
+            hidden = self._decoder.forward(unknown, [[self._vocabulary.any.sot]] * len(unknown))
+            scores = self._decoder.logits(torch.cat(hidden))[:, self._vocabulary.language_tokens]
+            best, places = scores.softmax(dim=-1).max(dim=-1)
+            for (row, request), probability, place in zip(asked, best.tolist(), places.tolist(), strict=True):
+                row.length = 0
+                if request.language is None or probability > SURE_LANGUAGE:
+                    found[id(request)] = self._vocabulary.language_codes[place]
+                if request.memory is not None and len(request.samples) >= LANGUAGE_SECONDS * SAMPLE_RATE:
+                    request.memory.language_known = True
+        return [found.get(id(request), request.language or "en") for request in requests]
 
     def _begin(self, row: Row, request: Request, language: str) -> _Progress:
         tokenizer = self._vocabulary.tokenizer(language, request.task)
-        context = [tokenizer.sot_prev, *request.context] if request.context else []
+        changed = request.language is not None and language != request.language
+        context = [tokenizer.sot_prev, *request.context] if request.context and not changed else []
         control = [*context, *tokenizer.sot_sequence_including_notimestamps]
         room = self._decoder.context - len(control)
         limit = min(room, int(TOKENS_PER_SECOND * (1 + len(request.samples) / SAMPLE_RATE)) + len(request.prefix))
@@ -298,3 +313,8 @@ class HypothesisDecoder:
             )
             place = last
         return tuple(words)
+
+
+def _may_change(request: Request) -> bool:
+    known = request.memory is not None and request.memory.language_known
+    return request.may_change and not known and len(request.samples) >= CHANGE_SECONDS * SAMPLE_RATE

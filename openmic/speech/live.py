@@ -107,6 +107,12 @@ class LivePolicy:
         start = (before[-1].end + kept[0].start) / 2 if before else kept[0].start
         self.window_start = round(start * SAMPLE_RATE)
 
+    def change_language(self, language: str) -> None:
+        """From now on ``language`` is spoken: what was said in another one would only mislead as a prompt."""
+        self.language = language
+        self.context.clear()
+        self.previous = ()
+
     def skip_to(self, sample: int) -> None:
         """Speech begins again at ``sample``; what lies before it is silence."""
         if not self.prefix and not self.previous:

@@ -11,7 +11,7 @@ from whisper.audio import HOP_LENGTH
 from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.errors import OpenmicError
 from openmic.speech.final import FinalPass, Walk
-from openmic.speech.hypothesis import Hypothesis, Memory, Request, TimedWord
+from openmic.speech.hypothesis import LANGUAGE_SECONDS, Hypothesis, Memory, Request, TimedWord
 from openmic.speech.live import LivePolicy, Update
 from openmic.speech.types import (
     CommittedText,
@@ -25,7 +25,6 @@ from openmic.speech.types import (
     Word,
 )
 
-LANGUAGE_SECONDS = 3.0  # a detected language is kept once it was heard for this long
 SKIP_BACKLOG_SECONDS = 30.0  # live text this far behind is given up once the client has stopped: the final is next
 PROGRESS_SECONDS = 1.0  # between two words about how far the final pass is
 FAR_BEHIND_SECONDS = 60.0  # a final pass this far behind says so while audio still comes
@@ -153,6 +152,7 @@ class EngineStream:
             prefix=policy.prefix_tokens(),
             draft=policy.draft_tokens(),
             memory=self.memory,
+            may_change=self.options.language is None and policy.language is not None,
         )
 
     def needs_decoding(self, plan: Plan) -> bool:
@@ -167,6 +167,8 @@ class EngineStream:
         """Carry out a step with what was heard."""
         if plan.end - plan.start >= LANGUAGE_SECONDS * SAMPLE_RATE and self.policy.language is None:
             self.policy.language = hypothesis.language
+        elif self.policy.language not in (None, hypothesis.language):
+            self.policy.change_language(hypothesis.language)
         self._after(plan, self.policy.update(hypothesis, plan.end, plan.endpoint, plan.behind))
 
     def fail(self, error: OpenmicError) -> None:
