@@ -188,9 +188,14 @@ def test_damage_under_a_running_session_is_an_error_and_not_other_sound(tmp_path
     journal.close()
 
 
-def test_what_replaces_it_stands_there_at_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compact_journal_stands_there_at_one_moment_without_the_audio(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     journal = Journal.create(tmp_path / "j", AUTO)
+    journal.record(Kind.OPENED, b"{}")
     journal.append(bytes(1000))
+    journal.record(Kind.FLUSHED, b"")
+    journal.record(Kind.COMMITTED, b"[]")
 
     def full(file: int) -> None:
         raise OSError(28, "No space left on device")
@@ -198,14 +203,28 @@ def test_what_replaces_it_stands_there_at_one_moment(tmp_path: Path, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space"):
-            journal.replace([(Kind.OPENED, b"{}")])
+            journal.compact()
     assert [path.name for path in tmp_path.iterdir()] == ["j"]
-    journal.replace([(Kind.OPENED, b"{}"), (Kind.COMPACTED, b"")])
+    journal.compact()
     file = os.open(tmp_path / "j", os.O_RDONLY)
-    assert [(record.kind, record.payload) for record in Scan(file)] == [(Kind.OPENED, b"{}"), (Kind.COMPACTED, b"")]
+    assert [record.kind for record in Scan(file)] == [Kind.OPENED, Kind.COMPACTED, Kind.COMMITTED]
     os.close(file)
     assert journal.reader().read(10) == b""
     journal.record(Kind.FLUSHED, b"")  # too late, and harmless
+
+
+def test_a_damaged_journal_is_not_made_compact(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path / "j", AUTO)
+    journal.record(Kind.OPENED, b"{}")
+    journal.append(b"spoken words")
+    journal.record(Kind.COMMITTED, b"[]")
+    data = bytearray((tmp_path / "j").read_bytes())
+    data[data.index(b"words")] ^= 1
+    (tmp_path / "j").write_bytes(data)
+    with pytest.raises(DamagedRecord):
+        journal.compact()
+    assert (tmp_path / "j").read_bytes() == data
+    journal.close()
 
 
 def test_any_place_of_a_long_journal_is_found(tmp_path: Path) -> None:

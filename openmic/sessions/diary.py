@@ -9,7 +9,7 @@ from openmic.errors import OpenmicError
 from openmic.sessions.events import Committed, Ended, Finalised, Reason
 from openmic.sessions.files import SessionFiles
 from openmic.sessions.records import Kind
-from openmic.sessions.story import Opened, Over, Stopped, Story, error_fields, to_payload
+from openmic.sessions.story import Over, Stopped, error_fields, to_payload
 
 OnRecord = Callable[[], None]
 
@@ -19,24 +19,16 @@ class Diary:
 
     Args:
         files: of the session.
-        opened: how it began.
         on_record: called when something was written that should not wait long for the disk.
 
     Raises:
         OSError: from every method: the disk is full or gone; nothing was written.
     """
 
-    def __init__(self, files: SessionFiles, opened: Opened, on_record: OnRecord) -> None:
+    def __init__(self, files: SessionFiles, on_record: OnRecord) -> None:
         self._files = files
         self._journal = files.journal
         self._on_record = on_record
-        self._kept = [(Kind.OPENED, to_payload(opened)), (Kind.COMPACTED, b"")]  # of a compact journal
-
-    def remember(self, story: Story) -> None:
-        """This stands in the journal already."""
-        self._kept += [(_kind(event), to_payload(event)) for event in story.counted]
-        if story.stopped is not None:
-            self._kept.append((Kind.STOPPED, to_payload(story.stopped)))
 
     def taken_up(self) -> None:
         """Another server goes on with this session."""
@@ -66,11 +58,10 @@ class Diary:
 
     def settle(self, *, compact: bool) -> None:
         """Force all to the disk and let go of it; ``compact``: the recording is what is kept of the audio."""
-        self._files.settle(self._kept if compact else None)
+        self._files.settle(compact=compact)
 
     def _write(self, kind: Kind, payload: bytes) -> None:
         self._journal.record(kind, payload)
-        self._kept.append((kind, payload))
         self._on_record()
 
 

@@ -101,11 +101,11 @@ class SessionFiles:
             os.close(file)
             raise
 
-    def settle(self, story: list[tuple[Kind, bytes]] | None) -> None:
+    def settle(self, *, compact: bool) -> None:
         """Force all to the disk and give it out of hand; the session has ended.
 
         Args:
-            story: what to keep of the journal once its recording is safe; None: all of it.
+            compact: drop the client's bytes from the journal once the recording is safe.
 
         Raises:
             OSError: it could not be written; the journal is still whole.
@@ -117,8 +117,8 @@ class SessionFiles:
                 self.journal.sync()
                 with contextlib.suppress(FileNotFoundError):
                     self.recording.sync()
-                    if story is not None:
-                        self.journal.replace(story)
+                    if compact:
+                        self.journal.compact()
             finally:
                 self.journal.close()
 

@@ -19,9 +19,10 @@ from pathlib import Path
 
 from openmic.audio.decoder import AudioFormat
 from openmic.sessions import packing
-from openmic.sessions.records import HEAD, MAGIC, DamagedRecord, Kind, Scan, frame, read_record, write_all
+from openmic.sessions.records import HEAD, MAGIC, DamagedRecord, Ending, Kind, Scan, frame, read_record, write_all
 
 INDEX_BYTES = 65_536  # of audio between two entries of a journal's index
+NOT_KEPT = (Kind.AUDIO, Kind.FLUSHED, Kind.RECOVERED, Kind.COMPACTED)  # in a compact journal
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)  # from file systems that have none
 
 
@@ -225,8 +226,8 @@ class Journal:
         """Whether readers end at once."""
         return self._aborted
 
-    def replace(self, records: list[tuple[Kind, bytes]]) -> None:
-        """Put a file of these ``records`` in this one's place, at one moment, and close.
+    def compact(self) -> None:
+        """Put a file without the audio bytes in this one's place, at one moment, and close.
 
         Raises:
             OSError: the disk is full or gone; the journal is as it was before.
@@ -235,8 +236,14 @@ class Journal:
         file = os.open(other, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             end = write_all(file, MAGIC, 0)
-            for kind, payload in records:
-                end = write_all(file, frame(kind, payload, end), end)
+            scan = Scan(self._file)
+            for record in scan:
+                if record.kind not in NOT_KEPT:
+                    end = write_all(file, frame(Kind(record.kind), record.payload, end), end)
+                if record.kind == Kind.OPENED:
+                    end = write_all(file, frame(Kind.COMPACTED, b"", end), end)
+            if scan.ending is not Ending.CLEAN:
+                raise DamagedRecord(errno.EIO, "the journal is damaged")
             os.fsync(file)
         except BaseException:
             other.unlink()

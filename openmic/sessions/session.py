@@ -101,7 +101,7 @@ class Session:
         self.token_hash, self.created = story.opened.token_hash, story.opened.created
         self._journal = self._files.journal
         self.recording = self._files.recording
-        self._diary = Diary(self._files, story.opened, on_record)
+        self._diary = Diary(self._files, on_record)
         self._transcript.remember(story.counted)
         try:
             self._stream = engine.open(self.recording, options, self._on_speech, self._transcript.commits)
@@ -407,7 +407,6 @@ class Session:
     def _go_on(self, story: Story) -> None:
         """Stand where the session stood when its server died."""
         self.resume_token = ""  # until its client shows it: a journal has no secrets
-        self._diary.remember(story)
         self._try_to_write(self._diary.taken_up)
         if story.stopped is not None:
             self._state, self._reason = State.FINISHING, story.stopped.reason
