@@ -49,6 +49,7 @@ class Quality:
     """One reading's figures, and processor seconds per second of audio.
 
     Attributes:
+        committed_delays: of every committed word, when it was committed, minus when it ended by its own time.
         events: (when, "live" or "commit", text).
         stretches: the committed text by the language that it was decoded in.
     """
@@ -59,6 +60,7 @@ class Quality:
     steps: int
     encoder_load: float
     decoder_load: float
+    committed_delays: tuple[float, ...] = field(repr=False)
     events: list[tuple[float, str, str]] = field(repr=False)
     stretches: list[Stretch] = field(repr=False)
 
@@ -70,10 +72,11 @@ def assess(virtual: VirtualEngine, reading: Reading) -> Quality:
     work.steps = 0
     told = list(virtual.play(GrowingRecording(reading.samples)))
     display = Display()
-    events = []
+    events, committed_delays = [], []
     for entry in told:
         if isinstance(entry.event, CommittedText):
             display.commit(entry.at, entry.event.text)
+            committed_delays += [entry.at - word.end for word in entry.event.words]
             events.append((entry.at, "commit", entry.event.text))
         elif isinstance(entry.event, LiveText):
             display.live(entry.at, entry.event.text)
@@ -86,6 +89,7 @@ def assess(virtual: VirtualEngine, reading: Reading) -> Quality:
         steps=work.steps,
         encoder_load=work.encoder / reading.seconds,
         decoder_load=(work.whole - work.encoder) / reading.seconds,
+        committed_delays=tuple(committed_delays),
         events=events,
         stretches=stretches(told),
     )

@@ -19,7 +19,7 @@ from functools import partial
 from itertools import takewhile
 
 from benchmarks.live_quality import Quality, add_engine_options, assess, quiet_engine, single_clips
-from benchmarks.measures import pooled
+from benchmarks.measures import Delay, pooled
 from benchmarks.reading import Reading, german_reading, join, load_reading
 from benchmarks.virtual import VirtualEngine
 from benchmarks.words import words as spelled_words
@@ -66,8 +66,8 @@ POLICIES: dict[str, Callable[[], LivePolicy]] = {
 }
 
 HEAD = (
-    "| policy | first seen median / p90 / max | stable median / p90 / max | missing % | flicker % | live WER % "
-    "| steps | CPU s per audio s |\n" + "| --- " * 8 + "|"
+    "| policy | first seen median / p90 / max | stable median / p90 / max | committed median / p90 / max | missing % "
+    "| flicker % | live WER % | CPU s per audio s |\n" + "| --- " * 8 + "|"
 )
 
 
@@ -88,11 +88,12 @@ def row(name: str, found: Sequence[Quality]) -> str:
     """One line of the table, over some readings."""
     m = pooled([quality.measured for quality in found])
     seconds = sum(quality.seconds for quality in found)
+    committed = Delay.of([delay for quality in found for delay in quality.committed_delays])
     spent = sum((quality.encoder_load + quality.decoder_load) * quality.seconds for quality in found)
     return (
-        f"| {name} | {m.first_seen or '-'} | {m.stable or '-'} | {100 * m.missing / max(1, m.words):.1f} "
-        f"| {100 * m.flicker:.1f} | {100 * m.live_wer:.1f} "
-        f"| {sum(quality.steps for quality in found)} | {spent / seconds:.3f} |"
+        f"| {name} | {m.first_seen or '-'} | {m.stable or '-'} | {committed or '-'} "
+        f"| {100 * m.missing / max(1, m.words):.1f} | {100 * m.flicker:.1f} | {100 * m.live_wer:.1f} "
+        f"| {spent / seconds:.3f} |"
     )
 
 

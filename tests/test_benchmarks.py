@@ -374,6 +374,8 @@ def test_virtual_time_is_the_speed_of_speech_plus_the_pretended_cost(engine: Any
     assert found.measured.live_wer == 0.0
     assert found.measured.stable is not None
     assert -0.5 < found.measured.stable.median < 2.0
+    assert len(found.committed_delays) == 10
+    assert all(0.0 < delay < 2.5 for delay in found.committed_delays)
     times = [at for at, _, _ in found.events]
     assert times == sorted(times)
     assert all(abs(at * 20 - round(at * 20)) < 1e-6 for at in times)  # ticks of 0.1 s and steps of 0.25 s
