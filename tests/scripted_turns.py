@@ -15,6 +15,7 @@ import numpy as np
 from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.speech.capacity import Clip, Costs
 from openmic.speech.hypothesis import Hypothesis, Request, TimedWord
+from openmic.speech.spoken import Spoken
 from openmic.speech.stream import EngineStream
 from openmic.speech.turns import Place, Turns
 from openmic.speech.types import FinalText, SpeechEvent, SpeechOptions
@@ -33,6 +34,7 @@ class ScriptedFinal:
         self.ended = False
         self.seek = 0
         self.heard: list[Any] = []
+        self.spoken = Spoken()
 
     def ready(self) -> bool:
         return self.ended or len(self.recording) >= (self.seek + WINDOW_FRAMES) * HOP

@@ -45,7 +45,7 @@ def test_measuring_replays_steps_and_one_window(monkeypatch: pytest.MonkeyPatch)
     stage = Stage(Costs(((1, 0.1), (4, 0.3)), 1.6))
     monkeypatch.setattr(capacity, "FinalPass", lambda parts, recording, options, ended=False: _final(stage, recording))
     told: list[float] = []
-    measured = capacity.measure(stage.live, None, (1, 4), told.append, lambda: stage.now)  # type: ignore[arg-type]
+    measured = capacity.measure(stage.live, None, (1, 4), told.append, [lambda: stage.now])  # type: ignore[arg-type]
     assert [count for count, _ in measured.steps] == [1, 4]
     assert [seconds for _, seconds in measured.steps] == pytest.approx([0.1, 0.3])
     assert measured.window_seconds == pytest.approx(1.6)
@@ -54,10 +54,19 @@ def test_measuring_replays_steps_and_one_window(monkeypatch: pytest.MonkeyPatch)
     assert told[-1] < 1
 
 
+def test_others_work_on_the_machine_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(Costs(((1, 0.1),), 1.6))
+    monkeypatch.setattr(capacity, "FinalPass", lambda parts, recording, options, ended=False: _final(stage, recording))
+    clocks = [lambda: 5.0 * stage.now, lambda: stage.now]
+    measured = capacity.measure(stage.live, None, (1,), clocks=clocks)  # type: ignore[arg-type]
+    assert measured.window_seconds == pytest.approx(1.6)
+    assert measured.step_seconds(1) == pytest.approx(0.1)
+
+
 def test_a_slow_machine_does_not_measure_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(Costs(((1, 3.0), (4, 12.0)), 40.0))
     monkeypatch.setattr(capacity, "FinalPass", lambda parts, recording, options, ended=False: _final(stage, recording))
-    measured = capacity.measure(stage.live, None, (1, 4), clock=lambda: stage.now)  # type: ignore[arg-type]
+    measured = capacity.measure(stage.live, None, (1, 4), clocks=[lambda: stage.now])  # type: ignore[arg-type]
     assert stage.live.batches == [1, 1]
     assert measured.capacity() == 1
 

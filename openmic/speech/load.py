@@ -11,7 +11,7 @@ import whisper
 from openmic.progress import ProgressCallback, silent
 from openmic.settings import Settings
 from openmic.speech.batched_encoder import encoder_for
-from openmic.speech.capacity import CPU_BATCHES, GPU_BATCHES, Costs, in_words, measure
+from openmic.speech.capacity import CPU_BATCHES, CPU_CLOCKS, GPU_BATCHES, GPU_CLOCKS, Costs, in_words, measure
 from openmic.speech.choice import choose_device, choose_weights
 from openmic.speech.device_decoder import decoder_for, warm_up
 from openmic.speech.engine import WhisperEngine
@@ -67,7 +67,8 @@ def _warm_up(hypotheses: HypothesisDecoder, final: FinalModel, progress: Progres
     progress(warming, None)
     began = time.monotonic()
     warm_up(final.decoder)
-    batches = CPU_BATCHES if final.model.device.type == "cpu" else GPU_BATCHES
-    costs = measure(hypotheses, final, batches, lambda done: progress(warming, done))
+    on_cpu = final.model.device.type == "cpu"
+    batches, clocks = (CPU_BATCHES, CPU_CLOCKS) if on_cpu else (GPU_BATCHES, GPU_CLOCKS)
+    costs = measure(hypotheses, final, batches, lambda done: progress(warming, done), clocks)
     progress(f"Warmed up in {time.monotonic() - began:.1f} s", 1.0)
     return costs
