@@ -8,6 +8,9 @@ const NAMES = {
   engine_failed: "service",
   session_failed: "service",
   too_many_wrong_tokens: "other",
+  too_many_connections: "other",
+  too_many_unauthenticated: "other",
+  too_many_wrong_tokens: "other",
 };
 
 // What is said when the service took no more audio of its own accord.
