@@ -52,7 +52,7 @@ def test_transcription_as_text(sdk: openai.OpenAI, recording: Path) -> None:
 def test_transcription_as_subtitles(sdk: openai.OpenAI, recording: Path, ending: str) -> None:
     answer = sdk.audio.transcriptions.create(model="whisper-1", file=recording, response_format=ending)  # type: ignore[call-overload]
     cues = pysubs2.SSAFile.from_string(answer, ending)
-    assert [cue.text for cue in cues][:3] == NUMBERS
+    assert cues[0].plaintext.split()[:3] == NUMBERS
 
 
 def test_transcription_as_verbose_json(sdk: openai.OpenAI, recording: Path) -> None:
@@ -88,7 +88,7 @@ def test_translation_in_every_format(sdk: openai.OpenAI, recording: Path) -> Non
     assert translate(model="whisper-1", file=recording, response_format="text") == f"{SPOKEN}\n"
     for ending in ("srt", "vtt"):
         cues = pysubs2.SSAFile.from_string(translate(model="whisper-1", file=recording, response_format=ending), ending)  # type: ignore[call-overload]
-        assert [cue.text for cue in cues][:3] == NUMBERS
+        assert cues[0].plaintext.split()[:3] == NUMBERS
     verbose = translate(model="whisper-1", file=recording, response_format="verbose_json")
     assert isinstance(verbose, TranslationVerbose)
     TranslationVerbose.model_validate(verbose.model_dump(), strict=True)

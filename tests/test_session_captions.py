@@ -102,6 +102,24 @@ def test_a_short_one_stays_long_enough_to_be_read_and_leaves_when_the_next_comes
     assert fast.end == pytest.approx(34 / CHARACTERS_PER_SECOND)
 
 
+def test_a_sentence_that_breaks_off_goes_on_in_the_next_segment() -> None:
+    first, second = spoken("he might have been made still more respectable than"), Cue(4.3, 4.9, " he was.")
+    assert [caption.text for caption in captions([first, second, Cue(5, 6, " So there.")])] == [
+        "he might have been made still\nmore respectable than he was.",
+        "So there.",
+    ]
+    late = Cue(9.0, 9.5, " he was.")
+    assert [caption.text for caption in captions([first, late])][-1] == "he was."
+
+
+@pytest.mark.parametrize("short", ["Mr.", "Dr.", "J.", "Prof."])
+def test_an_abbreviation_ends_no_sentence(short: str) -> None:
+    text = f"And {short} John Dashwood had then leisure to consider how much there might be"
+    first = texts(spoken(text, word_seconds=0.2))[0].split("\n")[0]
+    assert short in first
+    assert not first.endswith(short)
+
+
 def test_a_word_wider_than_a_line_is_left_whole() -> None:
     word = "Muvaffakiyetsizleştiricileştiriveremeyebileceklerimizdenmişsinizcesine"
     assert texts(Cue(0, 9, f"diyor {word} diyor")) == ["diyor", word, "diyor"]

@@ -37,6 +37,8 @@ SENTENCE_END = re.compile(r"[.?!…。？！।؟]+[\"'”’»)\]」』）]*$")
 CLAUSE_END = re.compile(r"[,;:،、，；：—–][\"'”’»)\]」』）]*$")
 NO_LINE_END = "เแโใไເແໂໃໄ「『（【《〈([{“‘¿¡"  # vowels written before their consonant; what opens something
 NO_LINE_START = "ーぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ々"
+ABBREVIATIONS = frozenset(("prof", "gen", "rev", "hon", "capt", "av", "doç", "yrd"))  # with a dot that ends nothing,
+VOWELS = frozenset("aeiouyäöüâîûıåæøœéèêëïôóúáíàì")  # as have short words without any of these: Mr., Dr., St., vs.
 ENCLITICS = frozenset(("da", "de", "mi", "mı", "mu", "mü", "ki", "ise"))  # Turkish: they lean on the word before them
 
 
@@ -65,10 +67,10 @@ def captions(cues: Iterable[Cue], until: float | None = None) -> list[Cue]:
     """Cut ``cues`` into captions, in order, whose lines are parted by line ends; empty cues give none.
 
     Args:
-        cues: stretches in order; none of the captions holds parts of two.
+        cues: segments in order. One that breaks off inside a sentence, which Whisper's do, goes on in the next.
         until: when the recording ends, in seconds; no caption stays longer. None: unknown.
     """
-    cut = [caption for cue in cues if cue.text.strip() for caption in _Cutter(_units(cue)).cut()]
+    cut = [caption for units in _stretches(cues) for caption in _Cutter(units).cut()]
     return [_readable(cue, following.start) for cue, following in pairwise(cut)] + [
         _readable(cue, until if until is not None else cue.end) for cue in cut[-1:]
     ]
@@ -90,6 +92,33 @@ def _readable(cue: Cue, latest: float) -> Cue:
 
 
 # --- what can be parted
+
+
+def _stretches(cues: Iterable[Cue]) -> Iterator[list[_Unit]]:
+    """The units of each run of cues between which nobody paused and no sentence ended."""
+    units: list[_Unit] = []
+    for cue in cues:
+        if not cue.text.strip():
+            continue
+        following = _units(cue)
+        if units and not _goes_on(units[-1], following[0]):
+            yield units
+            units = []
+        units += following
+    if units:
+        yield units
+
+
+def _goes_on(last: _Unit, first: _Unit) -> bool:
+    """Whether one sentence goes from one cue into the next."""
+    written_on = first.text[0].isspace() or is_spaceless(first.text[0]) or is_spaceless(last.text[-1])
+    return written_on and first.start - last.end < PAUSE_SECONDS and not _ends_sentence(last.text.strip())
+
+
+def _ends_sentence(text: str) -> bool:
+    word = text.rstrip(".").lower()
+    short = len(word) == 1 or word in ABBREVIATIONS or (len(word) <= LITTLE_LETTERS and not VOWELS & {*word})
+    return SENTENCE_END.search(text) is not None and not (text.endswith(".") and word.isalpha() and short)
 
 
 def _units(cue: Cue) -> list[_Unit]:
@@ -198,7 +227,7 @@ class _Cutter:
 
 def _break_cost(left: _Unit, right: _Unit) -> float:
     before, after = left.text.strip(), right.text.strip()
-    if SENTENCE_END.search(before):
+    if _ends_sentence(before):
         return 0.0
     if CLAUSE_END.search(before):
         return AFTER_CLAUSE
