@@ -254,7 +254,11 @@ class OpenMic:
 
     def dashboard(self) -> Dashboard:
         """What it does right now, to display or to ``watch``."""
-        return Dashboard(self.status, self.stop)
+        return Dashboard(self.status, self.stop, self.delete_recordings)
+
+    def delete_recordings(self) -> int:
+        """Delete sound and text of all ended sessions, before ``keep_seconds`` is over; returns how many there were."""
+        return self._sessions.delete_ended() if self._sessions is not None else 0
 
     def status(self) -> Status:
         """A snapshot for whoever shows it; from any thread."""

@@ -217,12 +217,17 @@ now, stopped = [STATUS], []
 def stop():
     stopped.append(True)
     now[0] = replace(STATUS, state="stopped", link="")
-board = Dashboard(lambda: now[0], stop)
+deleted = []
+board = Dashboard(lambda: now[0], stop, lambda: deleted.append(True) or 2)
 bundle = board._repr_mimebundle_()
 panel, buttons = board.widget().children
 assert bundle[WIDGET_VIEW]["model_id"] == board.widget().model_id
 assert board._repr_mimebundle_()[WIDGET_VIEW] == bundle[WIDGET_VIEW]
-refresh, stop_button = buttons.children
+refresh, delete, stop_button = buttons.children
+for told, times in (("Really delete?", 0), ("2 deleted", 1), ("Really delete?", 1)):
+    delete.click()
+    assert (delete.description, len(deleted)) == (told, times)
+assert len(Dashboard(lambda: now[0], stop).widget().children[1].children) == 2
 now[0] = replace(STATUS, busy=0.9)
 refresh.click()
 assert "load 90%" in panel.value

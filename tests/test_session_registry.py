@@ -135,6 +135,26 @@ def test_ended_sessions_are_deleted_when_their_time_is_over(tmp_path: Path) -> N
         assert sessions.opened_total == 1
 
 
+def test_the_owner_deletes_before_the_time_is_over_what_has_ended_and_nothing_else(tmp_path: Path) -> None:
+    with running(tmp_path) as (sessions, _):
+        first, second, open_still = (sessions.create(PCM, OPTIONS) for _ in range(3))
+        for session in (first, second):
+            session.write(SECOND)
+            session.stop()
+            assert session.ended.wait(20)
+        with pytest.raises(OpenmicError) as caught:
+            sessions.delete(open_still.id)
+        assert caught.value.code == "session_not_over"
+        sessions.delete(first.id)
+        with pytest.raises(OpenmicError) as caught:
+            sessions.get(first.id)
+        assert caught.value.code == "session_deleted"
+        assert sessions.delete_ended() == 1
+        assert sessions.delete_ended() == 0
+        assert [snapshot.id for snapshot in sessions.list()] == [open_still.id]
+        assert [path.name for path in tmp_path.iterdir()] == [open_still.id]
+
+
 def test_closing_sends_the_finals_and_keeps_what_is_to_be_kept(tmp_path: Path) -> None:
     with running(tmp_path) as (sessions, _):
         session = sessions.create(PCM, OPTIONS)

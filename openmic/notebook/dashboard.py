@@ -14,6 +14,7 @@ from openmic.notebook.picture import status_html, status_text
 from openmic.notebook.place import Area
 from openmic.notebook.status import Status
 
+DELETE = "Delete ended"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -23,11 +24,16 @@ class Dashboard:
     Args:
         read: gives the status now.
         stop: stops the service.
+        delete: deletes all recordings of ended sessions and says how many; None: no button for that.
     """
 
-    def __init__(self, read: Callable[[], Status], stop: Callable[[], None]) -> None:
+    def __init__(
+        self, read: Callable[[], Status], stop: Callable[[], None], delete: Callable[[], int] | None = None
+    ) -> None:
         self._read = read
         self._stop = stop
+        self._delete = delete
+        self._sure = False  # the button to delete was clicked once
         self._panel: Any = None
         self._box: Any = None
 
@@ -71,12 +77,28 @@ class Dashboard:
             )
             refresh.on_click(lambda _: self.refresh())
             stop.on_click(self._stop_clicked)
-            self._box = ipywidgets.VBox([self._panel, ipywidgets.HBox([refresh, stop])])
+            buttons = [refresh, stop]
+            if self._delete is not None:
+                delete = ipywidgets.Button(
+                    description=DELETE, icon="trash", tooltip="Delete sound and text of all ended sessions, now"
+                )
+                delete.on_click(self._delete_clicked)
+                buttons.insert(1, delete)
+            self._box = ipywidgets.VBox([self._panel, ipywidgets.HBox(buttons)])
         return self._box
 
     def _stop_clicked(self, button: Any) -> None:
         button.disabled = True
         self._stop()
+        self.refresh()
+
+    def _delete_clicked(self, button: Any) -> None:
+        if self._sure and self._delete is not None:
+            count = self._delete()
+            button.description = f"{count} deleted"
+        else:
+            button.description = "Really delete?"
+        self._sure = not self._sure
         self.refresh()
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from openmic.audio.decoder import decode
 from openmic.errors import OpenmicError
-from openmic.sessions.files import JOURNAL, RECORDING, SessionFiles, is_in_use
+from openmic.sessions.files import JOURNAL, RECORDING, SessionFiles, holding, is_in_use
 from openmic.sessions.journal import InUse, Journal
 from openmic.sessions.kept import KeptSession
 from openmic.sessions.problems import PROBLEMS
@@ -149,9 +149,11 @@ class Entry:
         Raises:
             OpenmicError: ``recording_in_use``.
         """
-        if is_in_use(self.folder):
-            raise PROBLEMS.error("recording_in_use", name=self.short)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            with holding(self.folder):
+                shutil.rmtree(self.folder, ignore_errors=True)
+        except InUse as error:
+            raise PROBLEMS.error("recording_in_use", name=self.short) from error
 
 
 class Archive:

@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from openmic.errors import OpenmicError
@@ -137,19 +138,32 @@ class SessionFiles:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """Keep every process from working on this session meanwhile.
+
+    Raises:
+        InUse: one does.
+    """
+    try:
+        file = os.open(folder / JOURNAL, os.O_RDONLY)
+    except OSError:  # there is nothing that could be worked on
+        yield
+        return
+    try:
+        lock(file)
+        yield
+    finally:
+        os.close(file)
+
+
 def is_in_use(folder: Path) -> bool:
     """Whether a process works on this session right now."""
     try:
-        file = os.open(folder / JOURNAL, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        lock(file)
+        with holding(folder):
+            return False
     except InUse:
         return True
-    finally:
-        os.close(file)
-    return False
 
 
 def _stands_at(file: int, path: Path) -> bool:

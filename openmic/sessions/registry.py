@@ -140,6 +140,13 @@ class Sessions:
             raise PROBLEMS.error("session_not_over")
         self._forget(session)
 
+    def delete_ended(self) -> int:
+        """Delete all ended sessions before their time; returns how many there were."""
+        ended = [session for session in self._all() if session.ended_at is not None]
+        for session in ended:
+            self._forget(session)
+        return len(ended)
+
     def list(self) -> list[SessionSnapshot]:
         """All sessions that are open or kept, the oldest first."""
         with self._lock:
