@@ -15,6 +15,7 @@ import websockets
 
 from openmic.client import connect, stream_file, stream_file_async
 from openmic.client.loop import LoopThread
+from openmic.client.problems import Refused
 from openmic.errors import OpenmicError
 from tests.client_audio import PCM, SECOND
 from tests.scripted_engine import ScriptedServer, scripted_server
@@ -43,6 +44,10 @@ def test_a_full_service_is_told(tmp_path: Path, sample_audio: Path) -> None:
     with scripted_server(tmp_path, token=TOKEN, max_sessions=1) as service, pytest.raises(OpenmicError) as caught:
         asyncio.run(run(service.link))
     assert caught.value.code == "server_full"
+    assert isinstance(caught.value, Refused)
+    assert caught.value.retry_after is not None
+    assert caught.value.retry_after > 0
+    assert "It serves 1 of about 1 at once" in str(caught.value)
 
 
 def test_nobody_there_is_told() -> None:

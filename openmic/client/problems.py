@@ -102,7 +102,22 @@ PROBLEMS = ProblemTable(
 )
 
 
-def from_wire(message: dict[str, Any]) -> OpenmicError:
+class Refused(OpenmicError):
+    """What a service said when it refused, in its own words.
+
+    Attributes:
+        retry_after: seconds until another try makes sense, where it said so; else None.
+    """
+
+    def __init__(self, code: str, what: str, why: str, hint: str, retry_after: float | None) -> None:
+        super().__init__(code, what, why, hint)
+        self.retry_after = retry_after
+
+
+def from_wire(message: dict[str, Any]) -> Refused:
     """The error that a service's ``error`` message tells of; its ``message`` holds both what happened and why."""
     what, dot, why = str(message.get("message", "The service reported an error.")).partition(". ")
-    return OpenmicError(str(message.get("code", "error")), what + dot.rstrip(), why, str(message.get("hint") or ""))
+    after = message.get("retry_after")
+    retry_after = float(after) if isinstance(after, int | float) else None
+    code, hint = str(message.get("code", "error")), str(message.get("hint") or "")
+    return Refused(code, what + dot.rstrip(), why, hint, retry_after)
