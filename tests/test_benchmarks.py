@@ -42,10 +42,13 @@ from benchmarks.recordings import SHARED_AUDIO_VARIABLE, Clip, german_clip, read
 from benchmarks.report import SPREAD_COLUMNS, Row, Spread
 from benchmarks.rounds import run_round
 from benchmarks.service import Service, Stream, free_port, seen, stream
+from benchmarks.tail import LEAST_SECONDS, Construction, FullEncoder, Grown, decoded, filled
 from benchmarks.virtual import GrowingRecording, Told, VirtualEngine
 from benchmarks.words import SpokenWord, spans, words
 from openmic.audio.types import SAMPLE_RATE
 from openmic.settings import Settings
+from openmic.speech.decoder import Decoder
+from openmic.speech.encoder import WindowEncoder
 from openmic.speech.hypothesis import Hypothesis, TimedWord
 from openmic.speech.live import LivePolicy
 from openmic.speech.types import CommittedText, LiveText
@@ -442,3 +445,26 @@ def test_laps_of_one_stream_are_measured_like_readings(engine: Any, capsys: pyte
         "| 0.0 to 0.1",
         "| 0.1 to 0.2",
     ]
+
+
+def test_every_construction_of_a_window_hears_the_greeting(base_model: Any) -> None:
+    clip = next(clip for clip in sample_clips() if clip.name == "quickstart")
+    greeting = Clip("greeting", clip.samples[: 4 * SAMPLE_RATE], clip.text.split(".")[0])
+    decoder = Decoder(base_model, "float32")
+    encoder = WindowEncoder(base_model, decoder, "float32")
+    for construction in (
+        Construction(FullEncoder(base_model, decoder, "float32").window),
+        Construction(encoder.window),
+        Grown(encoder.window, inner=encoder),
+        Construction(lambda samples: encoder.window(filled(samples))),
+    ):
+        found = decoded(construction, decoder, base_model, [greeting])
+        assert (found.wer, found.loops) == (0.0, 0)
+        assert found.encoder_seconds > 0
+        assert str(found).startswith("0.0 | 0 | ")
+
+
+def test_a_short_window_is_filled_with_silence() -> None:
+    assert len(filled(np.ones(100, np.float32))) == LEAST_SECONDS * SAMPLE_RATE
+    assert filled(np.ones(100, np.float32)).sum() == 100
+    assert len(filled(np.ones(3 * SAMPLE_RATE, np.float32))) == 3 * SAMPLE_RATE
