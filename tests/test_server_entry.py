@@ -25,7 +25,7 @@ from openmic.sessions.registry import Sessions
 from openmic.settings import Settings
 from tests.scripted_engine import ScriptedEngine
 
-WAIT = 20
+WAIT = 60
 PCM = {"type": "start", "encoding": "pcm_s16le", "sample_rate": 16_000}
 TONE = (np.sin(np.arange(16_000) / 10) * 8000).astype("<i2").tobytes()  # 1 s
 Json = dict[str, Any]

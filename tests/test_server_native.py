@@ -19,7 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 import openmic.server.native
 from tests.scripted_engine import ScriptedEngine, ScriptedServer, scripted_server
 
-WAIT = 20  # seconds; a generous deadline for everything that should happen at once
+WAIT = 60  # seconds; a generous deadline for everything that should happen at once
 PCM = {"type": "start", "encoding": "pcm_s16le", "sample_rate": 16000}
 Json = dict[str, Any]
 
