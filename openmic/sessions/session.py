@@ -12,7 +12,6 @@ server died goes on from its journal (``taken_up``): its bytes are decoded again
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -22,15 +21,14 @@ from openmic.audio.types import SpeechBoundary
 from openmic.errors import OpenmicError
 from openmic.log import tell
 from openmic.sessions.diary import Diary, OnRecord
-from openmic.sessions.events import Failed, Heard, Progressed, Reason, Replaced, SessionEvent, Subscriber, Warned
+from openmic.sessions.events import Failed, Heard, Progressed, Reason, Warned
 from openmic.sessions.files import SessionFiles, disk_full
 from openmic.sessions.hearing import Hearing
+from openmic.sessions.listened import Listened
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.records import Ending
-from openmic.sessions.snapshot import SessionSnapshot
 from openmic.sessions.state import Identity, Limits, State
 from openmic.sessions.story import Opened, Story, hash_token, to_error
-from openmic.sessions.transcript import Transcript
 from openmic.speech.types import (
     CommittedText,
     Engine,
@@ -47,7 +45,7 @@ logger = logging.getLogger(__name__)
 SERVER_ENDS = ("server_stopping", "engine_closed")  # errors that end a server's work on a session, not the session
 
 
-class Session:
+class Session(Listened):
     """One stream; all methods may be called from any thread.
 
     Args:
@@ -75,34 +73,19 @@ class Session:
         taken_up: tuple[SessionFiles, Story] | None = None,
         on_record: OnRecord = lambda: None,
     ) -> None:
-        self.id = identity.id
-        self.resume_token = identity.resume_token
-        self.token_hash = hash_token(identity.resume_token)
-        self.options = options
-        self.words = words
-        self.created = time.time()
-        self.ended = threading.Event()
-        self.ended_at: float | None = None  # monotonic
-        self.detached_at: float | None = time.monotonic()
-        self._limits = limits
-        self._engine = engine
-        self._lock = threading.RLock()
-        self._state = State.RECEIVING
-        self._reason: Reason | None = None
-        self._error: OpenmicError | None = None
-        self._transcript = Transcript()
-        self._subscriber: Subscriber | None = None
-        self._abandoned = False
-        opened = Opened(self.id, self.token_hash, self.created, words, options, audio_format)
         if taken_up is not None:
             self._files, story = taken_up
         else:
+            token_hash = hash_token(identity.resume_token)
+            opened = Opened(identity.id, token_hash, time.time(), words, options, audio_format)
             self._files, story = SessionFiles.create(identity.folder, opened), Story(opened)
-        self.token_hash, self.created = story.opened.token_hash, story.opened.created
+        super().__init__(story, self._files.recording)
+        self.resume_token = identity.resume_token
+        self._limits = limits
+        self._engine = engine
+        self._abandoned = False
         self._journal = self._files.journal
-        self.recording = self._files.recording
         self._diary = Diary(self._files, on_record)
-        self._transcript.remember(story.counted)
         try:
             self._stream = engine.open(self.recording, options, self._on_speech, self._transcript.commits)
         except BaseException:
@@ -119,16 +102,6 @@ class Session:
             tell(logger, "session_opened", session=self.id, encoding=audio_format.encoding)
 
     # --- what a client does
-
-    @property
-    def state(self) -> State:
-        """Where this session stands."""
-        return self._state
-
-    @property
-    def reason(self) -> Reason | None:
-        """Why it takes no more audio; None while it does."""
-        return self._reason
 
     @property
     def received_bytes(self) -> int:
@@ -191,56 +164,7 @@ class Session:
         self._stream.abandon()
         self._fail(error)
 
-    # --- who listens
-
-    def attach(self, subscriber: Subscriber, after_seq: int = 0) -> None:
-        """Tell ``subscriber`` all counted events after ``after_seq``, the present live text, then what comes.
-
-        An earlier subscriber is told ``Replaced`` and nothing more.
-        """
-        with self._lock:
-            if self._subscriber is not None:
-                self._subscriber(Replaced())
-            self._subscriber = subscriber
-            self.detached_at = None
-            for event in self._transcript.after(after_seq):
-                subscriber(event)
-            if self._transcript.live is not None:
-                subscriber(self._transcript.show(self._transcript.live))
-            if self._state is State.ENDED and self._error is not None:
-                subscriber(Failed(self._error))
-
-    def detach(self, subscriber: Subscriber) -> None:
-        """Stop telling ``subscriber``; nothing happens if it was replaced before."""
-        with self._lock:
-            if self._subscriber == subscriber:  # not `is`: a bound method is a new object each time
-                self._subscriber = None
-                self.detached_at = time.monotonic()
-
-    def snapshot(self) -> SessionSnapshot:
-        """This session now."""
-        with self._lock:
-            live = self._transcript.live
-            return SessionSnapshot(
-                id=self.id,
-                state=self._state,
-                attached=self._subscriber is not None,
-                created=self.created,
-                received_bytes=self.received_bytes,
-                audio_seconds=self.recording.seconds,
-                lag=live.lag if live is not None else 0.0,
-                committed_text=self._transcript.committed_text,
-                live_text=live.text.strip() if live is not None else "",
-                final=self._transcript.final,
-                revised=self._transcript.revised,
-                reason=self._reason,
-                error=self._error if self._state is State.ENDED else None,
-            )
-
-    def commits(self) -> list[CommittedText]:
-        """What has been promised so far, in order."""
-        with self._lock:
-            return self._transcript.commits
+    # --- its thread and its files
 
     def join(self, seconds: float) -> None:
         """Wait up to ``seconds`` for the decode thread to end."""
@@ -414,7 +338,3 @@ class Session:
             self._journal.end()
         elif story.ending is Ending.DAMAGED:
             self._finish("timeout", PROBLEMS.error("journal_damaged"))
-
-    def _emit(self, event: SessionEvent) -> None:
-        if self._subscriber is not None:
-            self._subscriber(event)
