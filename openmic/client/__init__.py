@@ -2,6 +2,7 @@
 
 from openmic.client.link import Address, parse_link
 from openmic.client.options import StreamOptions
+from openmic.client.problems import Refused
 from openmic.client.remaining import Remaining
 from openmic.client.result import Message, Result, Revision, StreamFailed, readable_json
 from openmic.client.stream import Stream, connect
@@ -12,6 +13,7 @@ __all__ = [
     "Address",
     "Collect",
     "Message",
+    "Refused",
     "Remaining",
     "Result",
     "Revision",
