@@ -1,86 +1,132 @@
 """Is the progressive final as right as whisper.transcribe of the whole file?
 
-    python -m benchmarks.accuracy [--model base]
+    python -m benchmarks.accuracy [--model base] [--beam 5] [--first N]
 
-Every recording alone, and all readings joined; each is heard a second at a time, as a live session is. Prints the WER
-of both, whether text and tokens are the same, and what either cost in processor seconds.
+Every recording alone, and all readings joined; each is heard a second at a time with its voice activity, as a live
+session is. Prints the WER of both, whether text and tokens are the same, how far the ends of words are from those that
+``whisper.transcribe(word_timestamps=True)`` gives, and what either cost in processor seconds.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
 import warnings
+from difflib import SequenceMatcher
 
+import numpy as np
 import torch
 import whisper
 
-from benchmarks.live_quality import GrowingRecording
 from benchmarks.measures import word_error_rate
 from benchmarks.reading import joined_samples
 from benchmarks.recordings import Clip, jfk_clip, reading_clips, sample_clips, shared_folder
+from benchmarks.virtual import GrowingRecording
+from openmic.audio import VoiceActivity
 from openmic.audio.types import SAMPLE_RATE
 from openmic.settings import Settings
-from openmic.speech.engine import WhisperEngine
-from openmic.speech.final import FinalPass
+from openmic.speech.final import FinalModel, FinalPass
 from openmic.speech.load import load_engine
 from openmic.speech.types import FinalText, SpeechOptions
 
+COLUMNS = (
+    "recording",
+    "s",
+    "WER % openmic final",
+    "WER % whisper.transcribe",
+    "same text",
+    "same tokens",
+    "word ends apart s, median / p90",
+    "CPU s openmic",
+    "CPU s whisper",
+)
 
-def progressive(engine: WhisperEngine, clip: Clip) -> FinalText:
+
+def progressive(parts: FinalModel, clip: Clip) -> FinalText:
     """Walk a recording while it grows by a second at a time."""
     heard = GrowingRecording(clip.samples)
-    final = FinalPass(engine._final, heard, SpeechOptions())
+    final = FinalPass(parts, heard, SpeechOptions())
+    voice = VoiceActivity(Settings().endpoint_silence_seconds)
     walk = final.walk()
     with torch.inference_mode():
-        while heard.length < len(clip.samples):
-            heard.length = min(heard.length + SAMPLE_RATE, len(clip.samples))
+        while (begin := heard.length) < len(clip.samples):
+            heard.length = min(begin + SAMPLE_RATE, len(clip.samples))
+            final.spoken.hear(voice.push(clip.samples[begin : heard.length]), heard.length / SAMPLE_RATE)
             for pause in walk:
                 if pause == "waiting":
                     break
+        final.spoken.hear(voice.flush(), heard.length / SAMPLE_RATE)
         final.ended = True
         for _ in walk:
             pass
     return final.result()
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="base")
-    model = parser.parse_args().model
-    warnings.filterwarnings("ignore", module="whisper")
+def ends_apart(ours: FinalText, theirs: list[tuple[str, float]]) -> list[float]:
+    """Seconds between the ends of the words that both texts have."""
+    mine = [(word.word, word.end) for segment in ours.segments for word in segment.words]
+    matcher = SequenceMatcher(None, [text for text, _ in mine], [text for text, _ in theirs], autojunk=False)
+    return [abs(mine[a + i][1] - theirs[b + i][1]) for a, b, size in matcher.get_matching_blocks() for i in range(size)]
+
+
+def all_clips() -> list[Clip]:
+    """The recordings, and the readings joined."""
     folder = shared_folder()
     reading = reading_clips(folder) if folder else []
     clips = [*sample_clips(), *([jfk_clip(folder)] if folder else []), *reading]
     if reading:
         clips.append(Clip("reading, joined", joined_samples(reading), " ".join(clip.text for clip in reading)))
-    engine = load_engine(Settings(model=model))
-    print(f"{model} on {engine.info.device}, {engine.info.dtype}; openai-whisper {whisper.__version__}")
-    print(
-        "| recording | s | WER % openmic final | WER % whisper.transcribe | same text | same tokens | CPU s | CPU s |"
-    )
-    print("| --- " * 8 + "|")
-    words = [0, 0.0, 0.0]
-    for clip in clips:
+    return clips
+
+
+def spread(apart: list[float]) -> str:
+    """Median and 90th percentile in words."""
+    return f"{np.median(apart):.2f} / {np.percentile(apart, 90):.2f}" if apart else "-"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__.partition("\n")[0])
+    parser.add_argument("--model", default="base")
+    parser.add_argument("--beam", type=int, default=1, help="beam size of both; 1 is greedy")
+    parser.add_argument("--first", type=int, help="only so many recordings, and not the joined one")
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore", module="whisper")
+    engine = load_engine(Settings(model=arguments.model))
+    parts = dataclasses.replace(engine._final, beam_size=arguments.beam)
+    print(f"{arguments.model} on {engine.info.device}, {engine.info.dtype}, beam {arguments.beam}")
+    print(f"| {' | '.join(COLUMNS)} |\n" + "| --- " * len(COLUMNS) + "|")
+    words, apart, cpu = [0, 0.0, 0.0], [], [0.0, 0.0]
+    for clip in all_clips()[: arguments.first]:
         began = time.process_time()
-        ours = progressive(engine, clip)
+        ours = progressive(parts, clip)
         middle = time.process_time()
         theirs = whisper.transcribe(
-            engine._final.model, clip.samples, word_timestamps=True, fp16=engine.info.dtype == "float16"
+            parts.model,
+            clip.samples,
+            word_timestamps=True,
+            fp16=engine.info.dtype == "float16",
+            beam_size=arguments.beam if arguments.beam > 1 else None,
         )
         ended = time.process_time()
         mine, other = word_error_rate(clip.text, ours.text), word_error_rate(clip.text, theirs["text"])
         same = [list(s.tokens) for s in ours.segments] == [s["tokens"] for s in theirs["segments"]]
+        differences = ends_apart(ours, [(w["word"], w["end"]) for s in theirs["segments"] for w in s["words"]])
+        apart += differences
         count = len(clip.text.split())
         words = [words[0] + count, words[1] + mine * count, words[2] + other * count]
+        cpu = [cpu[0] + middle - began, cpu[1] + ended - middle]
         print(
             f"| {clip.name} | {clip.seconds:.0f} | {100 * mine:.1f} | {100 * other:.1f} "
-            f"| {'yes' if ours.text == theirs['text'] else 'no'} | {'yes' if same else 'no'} "
+            f"| {'yes' if ours.text == theirs['text'] else 'no'} | {'yes' if same else 'no'} | {spread(differences)} "
             f"| {middle - began:.1f} | {ended - middle:.1f} |",
             flush=True,
         )
-    print(f"| all | | {100 * words[1] / words[0]:.2f} | {100 * words[2] / words[0]:.2f} | | | | |")
+    print(
+        f"| all | | {100 * words[1] / words[0]:.2f} | {100 * words[2] / words[0]:.2f} | | | {spread(apart)} "
+        f"| {cpu[0]:.0f} | {cpu[1]:.0f} |"
+    )
     engine.close()
 
 

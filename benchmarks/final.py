@@ -1,9 +1,11 @@
 """How long the final text takes after the speaker stops, against how long was spoken.
 
-    python -m benchmarks.final [--minutes 1,5,10] [--speed N] [--skip-batch] [--output DIR]
+    python -m benchmarks.final [--minutes 1,5,10,30,60] [--speed N] [--skip-batch] [--again] [--output DIR]
 
 The recordings, repeated, are streamed to a fresh server at the speed of speech, or N times faster; beside it the same
-file is transcribed after the fact. Prints one table while it goes; leaves ``final.json`` and three plots in DIR.
+file is transcribed after the fact. Prints one table while it goes; leaves ``final.json`` and three plots in DIR. Each
+length is kept there when it is done, and one that is there already is not run again: a run that was cut short goes on
+where it was.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks import batch, plots
 from benchmarks.environments import NotInstalled
@@ -23,7 +26,7 @@ from benchmarks.measures import word_error_rate
 from benchmarks.processes import Others, ProcessTree
 from benchmarks.reading import Reading, long_reading
 from benchmarks.report import machine
-from benchmarks.service import service, stream
+from benchmarks.service import Service, Stream, service, stream
 from openmic.audio import write_wav
 
 COLUMNS = (
@@ -38,6 +41,7 @@ COLUMNS = (
     "server memory MB: before",
     "peak",
     "CPU s per audio s",
+    "CPU s after the last sample",
 )
 
 
@@ -51,6 +55,7 @@ class Length:
         live_wer, final_wer: fractions.
         before_bytes, peak_bytes: the server's resident memory.
         cpu_per_second: processor seconds of the server per second of audio.
+        cpu_after: processor seconds of the server after the last sample.
         plain_seconds, plain_wer: of one greedy ``whisper.transcribe`` of the file.
         quick_seconds, quick_wer: of faster-whisper, int8, greedy.
         note: that others used the machine too, if they did.
@@ -63,6 +68,7 @@ class Length:
     before_bytes: int
     peak_bytes: int
     cpu_per_second: float
+    cpu_after: float = 0.0
     plain_seconds: float | None = None
     plain_wer: float | None = None
     quick_seconds: float | None = None
@@ -80,6 +86,7 @@ class Length:
             f"{self.before_bytes / 1e6:.0f}",
             f"{self.peak_bytes / 1e6:.0f}",
             f"{self.cpu_per_second:.2f}",
+            f"{self.cpu_after:.1f}",
         ]
         return "| " + " | ".join(cells) + " |"
 
@@ -91,21 +98,42 @@ def main() -> None:
     pace = "the speed of speech" if arguments.speed == 1 else f"{arguments.speed:g} times the speed of speech"
     title = f"model {arguments.model}, fed at {pace}; {machine()}"
     print(f"{title}\n\n| {' | '.join(COLUMNS)} |\n{'| --- ' * len(COLUMNS)}|", flush=True)
-    lengths: list[Length] = []
+    run = {name: getattr(arguments, name) for name in ("model", "language", "speed", "skip_batch")}
+    kept = {} if arguments.again else done_before(arguments.output / "final.json", run)
     for minutes in arguments.minutes.split(","):
-        reading = long_reading(float(minutes))
-        after = {} if arguments.skip_batch else after_the_fact(reading, arguments.model, arguments.language)
-        lengths.append(streamed(reading, arguments.model, arguments.language, arguments.speed, after))
-        print(lengths[-1].markdown(), flush=True)
-    content = {"title": title, "lengths": [asdict(length) for length in lengths]}
-    (arguments.output / "final.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
-    draw(arguments.output, lengths)
+        if minutes not in kept:
+            reading = long_reading(float(minutes))
+            after = {} if arguments.skip_batch else after_the_fact(reading, arguments.model, arguments.language)
+            kept[minutes] = streamed(reading, arguments.model, arguments.language, arguments.speed, after)
+            keep(arguments.output / "final.json", title, run, kept)
+        print(kept[minutes].markdown(), flush=True)
+    draw(arguments.output, sorted(kept.values(), key=lambda length: length.minutes))
+
+
+def done_before(file: Path, run: dict[str, Any]) -> dict[str, Length]:
+    """The lengths that an earlier run with the same arguments has left in ``file``, by the minutes asked for."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    if content.get("run") != run:
+        return {}
+    return {minutes: Length(**fields) for minutes, fields in content["lengths"].items()}
+
+
+def keep(file: Path, title: str, run: dict[str, Any], lengths: dict[str, Length]) -> None:
+    """Leave all lengths that are done in ``file``, or the ones before if this is cut short."""
+    content = {"title": title, "run": run, "lengths": {minutes: asdict(length) for minutes, length in lengths.items()}}
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    part.replace(file)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.final", description=__doc__.partition("\n")[0])
-    parser.add_argument("--minutes", default="1,5,10", help="lengths of audio, one round each")
+    parser.add_argument("--minutes", default="1,5,10,30,60", help="lengths of audio, one round each")
     parser.add_argument("--speed", type=float, default=1.0, help="how many times faster than speech")
+    parser.add_argument("--again", action="store_true", help="run lengths that are done already, too")
     parser.add_argument("--skip-batch", action="store_true", help="no transcription after the fact")
     parser.add_argument("--model", default="base")
     parser.add_argument("--language", default="en", help="told to everyone; empty: each detects it")
@@ -117,8 +145,8 @@ def streamed(reading: Reading, model: str, language: str, speed: float, after: d
     """Stream a reading to a fresh server."""
     with service(model) as running, ProcessTree(running.pid) as tree, Others() as others:
         before_bytes, cpu_before = tree.memory_bytes(), tree.cpu_seconds()
-        seen = asyncio.run(stream(running, reading.pcm(), language, speed))
-        spent = tree.cpu_seconds() - cpu_before
+        seen, cpu_at_stop = asyncio.run(watched(running, tree, reading, language, speed))
+        cpu_at_end = tree.cpu_seconds()
     live = next((shown.text for shown in reversed(seen.history) if shown.at <= seen.audio_end), "")
     return Length(
         minutes=reading.seconds / 60,
@@ -127,10 +155,21 @@ def streamed(reading: Reading, model: str, language: str, speed: float, after: d
         final_wer=None if seen.final is None else word_error_rate(reading.text, seen.final),
         before_bytes=before_bytes,
         peak_bytes=tree.peak_bytes,
-        cpu_per_second=spent / reading.seconds,
-        note=others.note,
+        cpu_per_second=(cpu_at_end - cpu_before) / reading.seconds,
+        cpu_after=cpu_at_end - cpu_at_stop,
+        note=seen.refused or others.note,
         **after,
     )
+
+
+async def watched(
+    running: Service, tree: ProcessTree, reading: Reading, language: str, speed: float
+) -> tuple[Stream, float]:
+    """Stream a reading; what was seen, and the server's processor seconds so far at the end of its audio."""
+    task = asyncio.create_task(stream(running, reading.pcm(), language, speed))
+    await asyncio.wait([task], timeout=reading.seconds / speed)
+    cpu_at_stop = tree.cpu_seconds()
+    return await task, cpu_at_stop
 
 
 def after_the_fact(reading: Reading, model: str, language: str) -> dict[str, float]:

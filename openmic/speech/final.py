@@ -9,36 +9,33 @@ loudness maximum, which a progressive pass knows only so far.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 from whisper.audio import FRAMES_PER_SECOND, HOP_LENGTH, N_FRAMES
-from whisper.decoding import DecodingOptions
-from whisper.model import Whisper
 from whisper.timing import WordTiming
 from whisper.tokenizer import Tokenizer
 from whisper.utils import get_end
 
 from openmic.audio.types import SAMPLE_RATE
-from openmic.speech.alignment import token_times, traced, whispers_words, words_of
-from openmic.speech.decoder import CrossKeys, Decoder
+from openmic.speech.alignment import token_times, whispers_words, words_of
+from openmic.speech.decoder import CrossKeys
+from openmic.speech.fallback import LOGPROB_THRESHOLD, NO_SPEECH_THRESHOLD, FinalModel, detected, transcribed
 from openmic.speech.mel import log_mel_power, normalized
 from openmic.speech.segments import Cut, cut, finished
 from openmic.speech.spoken import PAUSE_SECONDS, Spoken
 from openmic.speech.types import FinalText, Recording, Segment, SpeechOptions
-from openmic.speech.vocabulary import Vocabulary
-from openmic.speech.window import Trace, WindowResult, decode, encode
+from openmic.speech.window import Trace, WindowResult, encode
 
-TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-COMPRESSION_RATIO_THRESHOLD = 2.4  # above: too repetitive, try a higher temperature
-LOGPROB_THRESHOLD = -1.0  # below: too unsure, try a higher temperature
-NO_SPEECH_THRESHOLD = 0.6  # above, with a low log-probability: silence
+__all__ = ["FinalModel", "FinalPass", "Walk"]
+
 RESET_TEMPERATURE = 0.5  # text sampled above this is not fed on as a prompt
 PROMPT_TOKENS = 223  # of the text before a window, the newest
+
+SURE_OF_LANGUAGE = 0.8  # that a window's language is another one: it is tried, and taken if the text is likelier
 
 LEAD_SECONDS = 1.0  # of a long pause that are looked at before speech,
 TRAIL_SECONDS = 1.0  # and after it
@@ -53,28 +50,6 @@ TimedTokens = tuple[float, tuple[int, ...]]
 
 Pause = Literal["working", "waiting"]
 Walk = Generator[Pause, None, None]
-
-
-@dataclass(frozen=True, slots=True)
-class FinalModel:
-    """What a final pass works with.
-
-    Attributes:
-        name: of the model.
-        model: the loaded model.
-        decoder: its decoder, at the precision that the result has.
-        vocabulary: its tokenizers.
-        sketcher: its decoder at a lower precision, if that is quicker. It says which words are worth an exact score
-            and writes a window's text first where the live pass has not; what ``decoder`` would say otherwise counts.
-        beam_size: 1 is greedy with temperature fallback.
-    """
-
-    name: str
-    model: Whisper
-    decoder: Decoder
-    vocabulary: Vocabulary
-    sketcher: Decoder | None = None
-    beam_size: int = 1
 
 
 @dataclass(slots=True)
@@ -115,6 +90,7 @@ class FinalPass:
     def walk(self) -> Walk:
         """The pass, a small step at a time; yields "waiting" where it needs more audio. Run it in inference mode."""
         tokenizer: Tokenizer | None = None
+        code = ""
         while True:
             size = self._window()
             if size == 0 and self.ended:
@@ -123,12 +99,21 @@ class FinalPass:
                 yield "waiting"
                 continue
             states = yield from _working(encode(self.parts.model, self._mel(size)))
-            if tokenizer is None:
-                self.language = self.options.language or self._detect(states)
-                tokenizer = self.parts.vocabulary.tokenizer(self.language, self.options.task)
-                self._set_prompt(tokenizer)
             cross = self.parts.decoder.cross_keys(states)
-            result = yield from self._with_fallback(states, cross, tokenizer, size)
+            language, probability = detected(self.parts, self.options.language, cross)
+            if tokenizer is None:
+                self.language = code = language
+                tokenizer = self.parts.vocabulary.tokenizer(code, self.options.task)
+                self._set_prompt(tokenizer)
+            result = yield from self._read(states, cross, tokenizer, size)
+            if language != code and probability > SURE_OF_LANGUAGE:
+                before, self._prompt = self._prompt, []
+                other = self.parts.vocabulary.tokenizer(language, self.options.task)
+                anew = yield from self._read(states, cross, other, size)
+                if anew.avg_logprob > result.avg_logprob:
+                    tokenizer, result, code = other, anew, language
+                else:
+                    self._prompt = before
             yield "working"
             if result.no_speech_prob > NO_SPEECH_THRESHOLD and result.avg_logprob <= LOGPROB_THRESHOLD:
                 self.seek += size
@@ -176,42 +161,19 @@ class FinalPass:
         mel = F.pad(normalized(power, self._loudest), (0, N_FRAMES - size))
         return mel.to(self.parts.decoder.dtype)
 
-    def _detect(self, states: Tensor) -> str:
-        vocabulary = self.parts.vocabulary
-        if not vocabulary.multilingual:
-            return "en"
-        decoder = self.parts.decoder
-        hidden = decoder.forward([decoder.row(decoder.cross_keys(states), 1)], [[vocabulary.any.sot]])[0]
-        scores = decoder.logits(hidden)[0, vocabulary.language_tokens]
-        return vocabulary.language_codes[int(scores.argmax())]
-
     def _set_prompt(self, tokenizer: Tokenizer) -> None:
         if self.options.prompt and self.options.prompt.strip():
             self._prompt = list(tokenizer.encode(" " + self.options.prompt.strip()))[-PROMPT_TOKENS:]
 
-    def _with_fallback(
+    def _read(
         self, states: Tensor, cross: CrossKeys, tokenizer: Tokenizer, size: int
     ) -> Generator[Pause, None, WindowResult]:
-        parts, prompt = self.parts, self._prompt
-        quick = parts.sketcher
-        expected: Sequence[int] = self._heard(size)
-        if quick is not None and parts.beam_size == 1 and len(expected) < THIN * size / FRAMES_PER_SECOND:
-            sketch = yield from _working(
-                decode(quick, parts.vocabulary, quick.cross_keys(states), tokenizer, prompt, 0.0, expected)
-            )
-            expected = sketch.tokens
-        for temperature in TEMPERATURES:
-            if temperature == 0 and parts.beam_size > 1:
-                result = self._beam(states, cross, tokenizer, prompt)
-            else:
-                result = yield from _working(
-                    decode(parts.decoder, parts.vocabulary, cross, tokenizer, prompt, temperature, expected, quick)
-                )
-            repetitive = result.compression_ratio > COMPRESSION_RATIO_THRESHOLD
-            unsure = result.avg_logprob < LOGPROB_THRESHOLD
-            silent = unsure and result.no_speech_prob > NO_SPEECH_THRESHOLD
-            if silent or not (repetitive or unsure):
-                break
+        """What is said in the window; the live text is its draft if there is enough of it."""
+        heard = self._heard(size)
+        sketched = len(heard) < THIN * size / FRAMES_PER_SECOND
+        result = yield from _working(
+            transcribed(self.parts, self.options.task, states, cross, tokenizer, self._prompt, heard, sketched)
+        )
         return result
 
     def _heard(self, size: int) -> list[int]:
@@ -220,21 +182,6 @@ class FinalPass:
         end = (self.seek + size) / FRAMES_PER_SECOND
         self.heard = [item for item in self.heard if item[0] >= begin]
         return [token for start, tokens in self.heard if start < end for token in tokens]
-
-    def _beam(self, states: Tensor, cross: CrossKeys, tokenizer: Tokenizer, prompt: list[int]) -> WindowResult:
-        options = DecodingOptions(
-            task=self.options.task,
-            language=tokenizer.language,
-            beam_size=self.parts.beam_size,
-            prompt=prompt,
-            fp16=states.dtype == torch.float16,
-        )
-        found = self.parts.model.decode(states, options)
-        tokens = tuple(found.tokens)
-        trace = traced(self.parts.decoder, cross, tokenizer, tokens)
-        return WindowResult(
-            tokens, found.text, found.avg_logprob, found.no_speech_prob, 0.0, found.compression_ratio, trace
-        )
 
     def _keep(self, window: Cut, result: WindowResult, cross: CrossKeys, tokenizer: Tokenizer, size: int) -> None:
         """Give the window's segments their words, move on, and keep what was spoken."""
