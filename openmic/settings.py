@@ -156,8 +156,8 @@ class Settings(BaseSettings):
         1.0,
         gt=0,
         le=60,
-        description="How often what sessions received is forced to the disk (`fsync`), so that a loss of power costs no "
-        "more than this. A server that is killed loses nothing acknowledged, whatever this is.",
+        description="How often what sessions received is forced to the disk (`fsync`): a loss of power costs no more "
+        "than this. A server that is killed loses nothing acknowledged, whatever this is.",
     )
 
     # --- log
