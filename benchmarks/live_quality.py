@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -183,7 +183,8 @@ def main() -> None:
 def _assessed(engine: WhisperEngine, settings: Settings, arguments: argparse.Namespace) -> list[Quality]:
     wanted: list[tuple[Reading, str | None]] = []
     if arguments.german:
-        wanted += [(german_reading(), "de"), (german_reading(), None)]
+        german = german_reading()
+        wanted += [(replace(german, name="German, told"), "de"), (replace(german, name="German, detected"), None)]
     if arguments.mixed:
         wanted.append((mixed_reading(min(arguments.seconds or MIXED_SECONDS, MIXED_SECONDS)), None))
     if not wanted:
