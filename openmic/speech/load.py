@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import time
 
+import numpy as np
 import torch
 import whisper
+from whisper.timing import dtw_cpu
 
 from openmic.progress import ProgressCallback, silent
 from openmic.settings import Settings
@@ -52,9 +54,10 @@ def load_engine(settings: Settings, progress: ProgressCallback = silent) -> Whis
     sketcher = None if quick is exact else quick
     final = FinalModel(name, model, exact, vocabulary, sketcher, settings.final_beam_size)
     progress(loading, 1.0)
-    costs = _warm_up(hypotheses, final, progress)
     if device.type == "cpu":
-        torch.set_num_threads(settings.cpu_threads or os.cpu_count() or 1)  # numba has set its own number meanwhile
+        dtw_cpu(np.zeros((2, 2)))  # at its first work numba sets the number of threads, torch's too
+        torch.set_num_threads(settings.cpu_threads or os.cpu_count() or 1)
+    costs = _warm_up(hypotheses, final, progress)
     called = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     info = ModelInfo(name, str(device), str(exact.dtype).removeprefix("torch."), vocabulary.multilingual, called)
     progress(f"About {in_words(costs.capacity())} on this {called} ({name})", 1.0)
