@@ -12,6 +12,7 @@ import pytest
 import torch
 import whisper
 
+from openmic.audio import VoiceActivity
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.speech.decoder import Decoder
 from openmic.speech.final import FinalModel, FinalPass
@@ -134,3 +135,22 @@ def test_beam_search_is_whispers_own(
     samples = load_audio(sample_audio / "quickstart.wav")[: 5 * SAMPLE_RATE]
     theirs = whisper.transcribe(base_model, samples, word_timestamps=True, fp16=False, language="en", beam_size=3)
     assert walk(parts, Clip(samples), SpeechOptions("en")).text == theirs["text"]
+
+
+def test_a_recording_that_changes_its_language_stays_readable(
+    parts: FinalModel, sample_audio: Path, load_audio: Callable[[Path], Samples]
+) -> None:
+    english = load_audio(sample_audio / "quickstart.wav")[: 4 * SAMPLE_RATE]
+    german = load_audio(sample_audio / "german.ogg")[: 9 * SAMPLE_RATE]
+    samples = np.concatenate([english, np.zeros(5 * SAMPLE_RATE, np.float32), german])
+    final = FinalPass(parts, Clip(samples), SpeechOptions(), ended=True)
+    voice = VoiceActivity(0.6)
+    final.spoken.hear(voice.push(samples) + voice.flush(), len(samples) / SAMPLE_RATE)
+    with torch.inference_mode():
+        for _ in final.walk():
+            pass
+    result = final.result()
+    assert result.language == "en"
+    assert "Good morning" in result.text
+    assert "Guten Morgen" in result.text
+    assert result.segments[-1].words[0].start > 8.5
