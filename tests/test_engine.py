@@ -142,6 +142,21 @@ def test_flush_commits_what_was_said_so_far(engine: WhisperEngine, quickstart: t
     assert "Saturday" in listener.committed
 
 
+def test_a_stream_that_is_over_holds_nothing_large(engine: WhisperEngine, quickstart: tuple[Samples, str]) -> None:
+    """A session keeps its stream for as long as it can be downloaded."""
+    done, left = Listener(engine, quickstart[0]), Listener(engine, quickstart[0])
+    left.hear(4.0)
+    left.wait_for(lambda: bool(left.events))
+    assert left.stream.memory.row is not None
+    left.stream.abandon()
+    done.finish()
+    Listener(engine, quickstart[0][:SAMPLE_RATE]).finish()  # the engine has come round
+    for stream in (done.stream, left.stream):
+        assert stream.memory.row is None
+        assert stream.memory.settled.cross is None
+        assert stream.walk.gi_frame is None
+
+
 def test_silence_says_nothing(engine: WhisperEngine) -> None:
     listener = Listener(engine, np.zeros(8 * SAMPLE_RATE, np.float32))
     assert listener.finish().text.strip() == ""

@@ -144,8 +144,14 @@ class WhisperEngine:
             while not self._closing:
                 with self._condition:
                     self._changed = False
-                    self._places = [p for p in self._places if not (p.stream.over or p.stream.abandoned)]
-                    places = list(self._places)
+                    before, places = (
+                        self._places,
+                        [p for p in self._places if not (p.stream.over or p.stream.abandoned)],
+                    )
+                    self._places = list(places)
+                for place in before:
+                    if place not in places:
+                        place.stream.release()
                 started = time.monotonic()
                 worked = self._turns.take(places)
                 self._note(started, places)

@@ -176,6 +176,11 @@ class EngineStream:
         self.send(SpeechFailed(error))
         self.over = True
 
+    def release(self) -> None:
+        """Let go of all that is large: a session keeps its stream for as long as it can be downloaded."""
+        self.memory.clear()
+        self.walk.close()
+
     def send(self, event: SpeechEvent) -> None:
         """Pass an event on, unless the session has gone."""
         if not self.abandoned:
@@ -246,6 +251,7 @@ class EngineStream:
             if not self._boundaries and not self.finished:
                 return
         self.speaking = False
+        self.memory.clear()  # it is large, and the next utterance begins elsewhere
         if self._boundaries and self._boundaries[0].state == "ended":
             self._boundaries.popleft()
 
@@ -268,4 +274,5 @@ class EngineStream:
     def _give_up_live(self, length: int) -> None:
         self._boundaries.clear()
         self.speaking = False
+        self.memory.clear()
         self._show((), length)
