@@ -55,7 +55,7 @@ def same_as_whisper(ours: FinalText, theirs: dict[str, Any]) -> None:
     assert [s.tokens for s in ours.segments] == [tuple(s["tokens"]) for s in theirs["segments"]]
     for mine, other in zip(ours.segments, theirs["segments"], strict=True):
         assert mine.id == other["id"]
-        assert mine.start == pytest.approx(other["start"], abs=0.4)
+        assert other["start"] - 0.1 <= mine.start <= other["start"] + 0.8  # theirs often count the pause before it
         assert mine.end == pytest.approx(other["end"], abs=0.4)
         assert mine.avg_logprob == pytest.approx(other["avg_logprob"], abs=1e-3)
         assert mine.no_speech_prob == pytest.approx(other["no_speech_prob"], abs=1e-3)
