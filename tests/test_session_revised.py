@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmic.sessions.revised import Revision, apply, revise
+from openmic.sessions.revised import MOST_CHARACTERS, Revision, apply, revise
 from openmic.speech.types import CommittedText, FinalText, Segment, Word
 
 
@@ -134,3 +134,15 @@ def test_an_hour_is_compared_without_a_table_of_all_pairs() -> None:
     revised = revise([said(old)], final(new))
     assert len(revised) == 500
     assert apply(revised, old.strip()) == new.strip()
+
+
+def test_a_text_beyond_reason_is_one_change() -> None:
+    old, new = "a " * MOST_CHARACTERS, "b " * MOST_CHARACTERS
+    whole = revise([said_whole(old)], final(new, words=False))
+    assert [(one.kind, len(one.old), len(one.new)) for one in whole] == [("words", len(old) - 1, len(new) - 1)]
+    assert apply(whole, old.strip()) == new.strip()
+    assert revise([said_whole(old)], final(old, words=False)) == ()
+
+
+def said_whole(text: str) -> CommittedText:
+    return CommittedText(text, 0.0, 1.0, ())
