@@ -180,26 +180,6 @@ def test_a_final_window_takes_a_wide_slot(base_model: Any, decoder: BatchedDecod
     assert follow(decoder, [row], never, 3) == follow(decoder, [own(decoder, window)], never, 3)
 
 
-def test_a_row_that_goes_on_in_a_longer_window_equals_the_ragged_one(
-    decoder: BatchedDecoder, windows: list[CrossKeys]
-) -> None:
-    """From a live step to the next, and on into a window that no live slot holds."""
-    longer = CrossKeys(*([torch.cat([t, t], dim=1) for t in side] for side in (windows[3].keys, windows[3].values)))
-    rows = [decoder.row(windows[0]), own(decoder, windows[0])]
-    for window in (windows[0], windows[3], longer):
-        rows = [decoder.again(row, window) for row in rows]
-        if window is longer:  # its tokens had to be left behind
-            rows[1].length = 0
-        assert rows[0].length == rows[1].length
-        first, second = decoder.forward(rows, [PREFIXES[2]] * 2)
-        assert torch.allclose(decoder.logits(first), decoder.logits(second), atol=2e-3)
-        for row in rows:
-            row.length -= 10
-    assert isinstance(rows[0], SlotRow)
-    assert rows[0].pool is decoder.pools[1]
-    assert decoder.pools[0].free == 8
-
-
 def test_a_final_pass_says_the_same_through_slots(
     base_model: Any, decoder: BatchedDecoder, sample_audio: Path, load_audio: Callable[[Path], Samples]
 ) -> None:

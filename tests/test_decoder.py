@@ -86,23 +86,6 @@ def test_the_likeliest_token_that_may_be_taken_is_chosen(base_model: Any, states
     assert [row.length for row in rows] == [4, 3]
 
 
-def test_a_row_goes_on_in_a_longer_window(base_model: Any, states: torch.Tensor) -> None:
-    """It keeps its tokens, and attends to the new window from then on."""
-    decoder = Decoder(base_model, "float32")
-    with torch.inference_mode():
-        short, long = decoder.cross_keys(states[:300]), decoder.cross_keys(states[:900])
-        row = decoder.row(short)
-        decoder.forward([row], [[50258, 50259]])
-        row = decoder.again(row, long)
-        assert row.length == 2
-        last = decoder.forward([row], [[50359]])[0]
-        alone = decoder.row(long)
-        whole = decoder.forward([alone], [[50258, 50259, 50359]])[0][-1:]
-        before = decoder.row(short)
-        left = decoder.forward([before], [[50258, 50259, 50359]])[0][-1:]
-    assert float((last - whole).norm()) < float((left - whole).norm())
-
-
 def test_a_row_that_is_full_is_an_error(base_model: Any, states: torch.Tensor) -> None:
     decoder = Decoder(base_model, "float32")
     with torch.inference_mode(), pytest.raises(ValueError, match="do not fit"):

@@ -147,12 +147,10 @@ def test_a_stream_that_is_over_holds_nothing_large(engine: WhisperEngine, quicks
     done, left = Listener(engine, quickstart[0]), Listener(engine, quickstart[0])
     left.hear(4.0)
     left.wait_for(lambda: bool(left.events))
-    assert left.stream.memory.row is not None
     left.stream.abandon()
     done.finish()
     Listener(engine, quickstart[0][:SAMPLE_RATE]).finish()  # the engine has come round
     for stream in (done.stream, left.stream):
-        assert stream.memory.row is None
         assert stream.memory.settled.cross is None
         assert stream.walk.gi_frame is None
 

@@ -13,7 +13,7 @@ import pytest
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.speech.decoder import Decoder
 from openmic.speech.encoder import FRAME_SECONDS, SETTLED_SECONDS, Settled, WindowEncoder, tail_clip
-from openmic.speech.hypothesis import REFEED_SECONDS, Hypothesis, HypothesisDecoder, Memory, Request
+from openmic.speech.hypothesis import Hypothesis, HypothesisDecoder, Memory, Request
 from openmic.speech.live import LivePolicy
 from openmic.speech.vocabulary import Vocabulary
 
@@ -101,27 +101,13 @@ def test_rows_of_a_batch_do_not_touch_each_other(live: HypothesisDecoder, sample
 def test_a_growing_window_says_what_one_that_is_worked_out_at_once_says(
     live: HypothesisDecoder, samples: Samples
 ) -> None:
-    memory, draft, fed = Memory(), (), []
+    memory, draft = Memory(), ()
     for end in np.arange(5.0, 9.7, 0.4):
         request = cut(samples, 4.2, end, draft=draft, memory=memory)
         growing = live.step([request])[0]
         draft = tokens_of(growing)
-        fed.append(memory.fed_at)
     assert text_of(growing) == text_of(live.step([cut(samples, 4.2, end)])[0])
     assert memory.settled.frames == int((len(request.samples) / SAMPLE_RATE - SETTLED_SECONDS) / FRAME_SECONDS)
-
-
-def test_words_committed_in_a_window_are_fed_again_only_now_and_then(live: HypothesisDecoder, samples: Samples) -> None:
-    memory = Memory()
-    plain = live.step([cut(samples, 4.2, 7.4)])[0].words
-    prefix = tuple(token for word in plain[:4] for token in word.tokens)
-    fed = []
-    for end in (7.4, 7.8, 8.2, 8.6, 9.0, 9.4, 9.8):
-        heard = live.step([cut(samples, 4.2, end, prefix=prefix, context=prefix, memory=memory)])[0]
-        fed.append(memory.fed_at / SAMPLE_RATE + 4.2)
-    assert fed == pytest.approx([7.4] * 5 + [7.4 + REFEED_SECONDS] * 2, abs=0.01)
-    fresh = live.step([cut(samples, 4.2, end, prefix=prefix, context=prefix)])[0]
-    assert text_of(heard) == text_of(fresh)
 
 
 def test_a_window_elsewhere_owes_nothing_to_the_one_before(live: HypothesisDecoder, samples: Samples) -> None:

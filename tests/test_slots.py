@@ -44,19 +44,6 @@ def test_a_slot_is_cleared_when_it_is_taken_again() -> None:
     assert not slots.cross_keys[:, 0, 5:].any()
 
 
-def test_a_row_may_attend_to_another_window_in_its_slot() -> None:
-    slots = pool(1)
-    row = slots.take(window(16, 5.0))
-    assert row is not None
-    slots.keys[:, row.slot] = 3.0
-    assert slots.refill(row, window(9))
-    assert (row.frames, slots.free) == (9, 0)
-    assert slots.cross_keys[1, row.slot, :9].unique().tolist() == [2.0]
-    assert not slots.cross_values[:, row.slot, 9:].any()
-    assert slots.keys.unique().tolist() == [3.0]
-    assert not slots.refill(row, window(17))
-
-
 def test_a_full_pool_has_no_slot_and_gets_one_back() -> None:
     slots = pool(2)
     first, second = slots.take(window(5)), slots.take(window(5))

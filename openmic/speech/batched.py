@@ -109,12 +109,6 @@ class BatchedDecoder(Decoder):
                     return row
         return super().row(cross, capacity)
 
-    def again(self, row: Row, cross: CrossKeys) -> Row:
-        """See ``Decoder.again``; a row in a slot stays there as long as ``cross`` fits."""
-        if isinstance(row, SlotRow) and row.pool.refill(row, cross):
-            return row
-        return super().again(row, cross)
-
     def forward(self, rows: Sequence[Row], tokens: Sequence[Sequence[int]]) -> list[Tensor]:
         """See ``Decoder.forward``."""
         counts = [len(row_tokens) for row_tokens in tokens]

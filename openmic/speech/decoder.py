@@ -130,17 +130,6 @@ class Decoder:
             queries={layer: empty() for layer in self.alignment_heads},
         )
 
-    def again(self, row: Row, cross: CrossKeys) -> Row:
-        """A row that attends to ``cross`` and still knows as many of ``row``'s tokens as its length says.
-
-        Their keys and values are those of the time they were fed, when they attended to what ``row`` did. ``row``
-        itself is not to be used any more.
-        """
-        if not isinstance(row, OwnRow):
-            return self.row(cross)
-        row.cross = cross
-        return row
-
     def forward(self, rows: Sequence[Row], tokens: Sequence[Sequence[int]]) -> list[Tensor]:
         """Feed each row its tokens; returns each row's hidden states, shape (tokens, n_text_state).
 

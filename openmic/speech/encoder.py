@@ -35,7 +35,7 @@ FRAME_SAMPLES = 2 * HOP_LENGTH  # one encoder state stands for two mel frames:
 FRAME_SECONDS = FRAME_SAMPLES / SAMPLE_RATE  # 0.02 s
 PAD_SECONDS = 0.5  # silence encoded with the window, so that its last word ends inside it
 TAIL_STATES = 200  # of the tail behind the window; without it the decoder loops, more hardly change anything
-SETTLED_SECONDS = 1.5  # of audio behind a frame, after which its states are kept
+SETTLED_SECONDS = 1.0  # of audio behind a frame, after which its states are kept
 MARGIN_FRAMES = 3  # before the first new one, for the convolutions and the Fourier transform to begin right
 
 

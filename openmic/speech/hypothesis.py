@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
 
 import numpy as np
 import torch
@@ -28,7 +27,6 @@ from openmic.speech.types import Task
 from openmic.speech.vocabulary import Vocabulary
 
 TOKENS_PER_SECOND = 10  # nobody speaks faster; a longer hypothesis is a loop
-REFEED_SECONDS = 2.0  # a window that has grown by this much has all its tokens fed again
 LANGUAGE_SECONDS = 3.0  # a detected language is kept once it was heard for this long
 CHANGE_SECONDS = 1.0  # of a window after which another language can be told from the one before,
 SURE_LANGUAGE = 0.9  # if its probability is above this
@@ -72,25 +70,16 @@ class Memory:
 
     Attributes:
         settled: frames that are not encoded again.
-        row: the decoder's row, whose first ``tokens`` are not fed again. They were fed when the window was a little
-            shorter; what a committed word says hardly depends on what came since.
-        tokens: control tokens and the words committed inside the window.
-        fed_at: the window's length in samples when all of them were fed last.
-        no_speech_prob: of that step.
         language_known: nobody needs to look again in which language this window is.
     """
 
     settled: Settled = field(default_factory=Settled)
-    row: Row | None = None
-    tokens: tuple[int, ...] = ()
-    fed_at: int = 0
-    no_speech_prob: float = 0.0
     language_known: bool = False
 
     def clear(self) -> None:
         """The window begins elsewhere now."""
         self.settled.clear()
-        self.row, self.tokens, self.language_known = None, (), False
+        self.language_known = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +158,7 @@ class HypothesisDecoder:
     def step(self, requests: Sequence[Request]) -> list[Hypothesis]:
         """Decode all windows together; the answers are in the order of ``requests``."""
         windows = self._windows(requests)
-        rows = [self._row(*item) for item in zip(windows, requests, strict=True)]
+        rows = [self._decoder.row(window.cross) for window in windows]
         languages = self._languages(rows, requests)
         states = [self._begin(*item) for item in zip(rows, requests, languages, strict=True)]
         self._check_drafts(states, requests)
@@ -188,17 +177,6 @@ class HypothesisDecoder:
             return self._encoder.windows([request.samples for request in requests])
         return [self._encoder.window(r.samples, r.memory.settled if r.memory else None) for r in requests]
 
-    def _row(self, window: Window, request: Request) -> Row:
-        """The row that the window's last step has left, where its tokens are still worth something, or a new one."""
-        memory = request.memory
-        if memory is None:
-            return self._decoder.row(window.cross)
-        left = memory.row
-        memory.row = row = self._decoder.row(window.cross) if left is None else self._decoder.again(left, window.cross)
-        fresh = len(request.samples) - memory.fed_at < REFEED_SECONDS * SAMPLE_RATE
-        row.length = min(row.length, len(memory.tokens)) if fresh and request.prefix and request.language else 0
-        return row
-
     def _languages(self, rows: Sequence[Row], requests: Sequence[Request]) -> list[str]:
         """The languages asked for, detected where none is or where it may have changed; leaves those rows empty."""
         pairs = list(zip(rows, requests, strict=True))
@@ -206,8 +184,6 @@ class HypothesisDecoder:
         found = {}
         if asked and self._vocabulary.multilingual:
             unknown = [row for row, _ in asked]
-            for row in unknown:
-                row.length = 0
             hidden = self._decoder.forward(unknown, [[self._vocabulary.any.sot]] * len(unknown))
             scores = self._decoder.logits(torch.cat(hidden))[:, self._vocabulary.language_tokens]
             best, places = scores.softmax(dim=-1).max(dim=-1)
@@ -226,28 +202,18 @@ class HypothesisDecoder:
         control = [*context, *tokenizer.sot_sequence_including_notimestamps]
         room = self._decoder.context - len(control)
         limit = min(room, int(TOKENS_PER_SECOND * (1 + len(request.samples) / SAMPLE_RATE)) + len(request.prefix))
-        memory, known = request.memory, (*control, *request.prefix)
-        if memory is not None:
-            same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(memory.tokens, known, strict=False)))
-            row.length = min(row.length, same, len(known) - 1)  # the last one is fed for what comes after it
-            memory.tokens = known
-            memory.fed_at = memory.fed_at if row.length else len(request.samples)
         return _Progress(row, control, len(context), limit)
 
     def _check_drafts(self, states: Sequence[_Progress], requests: Sequence[Request]) -> None:
         """Feed control, prefix and draft tokens in one pass; accept the draft as far as the model agrees."""
         drafts = [list(r.draft[: s.limit - len(r.prefix)]) for s, r in zip(states, requests, strict=True)]
-        feeds = [[*s.control, *r.prefix, *d][s.row.length :] for s, r, d in zip(states, requests, drafts, strict=True)]
-        starts = [s.start_token - s.row.length for s in states]
+        feeds = [[*s.control, *r.prefix, *d] for s, r, d in zip(states, requests, drafts, strict=True)]
         hidden = self._decoder.forward([state.row for state in states], feeds)
-        wanted = [h[[max(n, 0), *range(-len(d) - 1, 0)]] for h, n, d in zip(hidden, starts, drafts, strict=True)]
+        wanted = [h[[s.start_token, *range(-len(d) - 1, 0)]] for h, s, d in zip(hidden, states, drafts, strict=True)]
         scores = torch.split(self._decoder.logits(torch.cat(wanted)), [len(w) for w in wanted])
         no_speech = self._vocabulary.any.no_speech
-        for state, request, start, draft, score in zip(states, requests, starts, drafts, scores, strict=True):
-            memory = request.memory or Memory()
-            if start >= 0:
-                memory.no_speech_prob = float(score[0].softmax(dim=-1)[no_speech])
-            state.no_speech_prob = memory.no_speech_prob
+        for state, request, draft, score in zip(states, requests, drafts, scores, strict=True):
+            state.no_speech_prob = float(score[0].softmax(dim=-1)[no_speech])
             first = score[1:]
             if not request.prefix:
                 first[0, self._vocabulary.blank] = -torch.inf

@@ -89,23 +89,12 @@ class SlotPool:
         except IndexError:
             return None
         row = SlotRow(self.shape.context, pool=self, slot=slot, frames=cross.frames)
-        self._fill(slot, cross)
-        self.keys[:, slot] = 0
-        self.values[:, slot] = 0
-        return row
-
-    def refill(self, row: SlotRow, cross: CrossKeys) -> bool:
-        """Let ``row`` attend to ``cross`` and keep its tokens; False if ``cross`` has more frames than a slot."""
-        if cross.frames > self.shape.frames:
-            return False
-        row.frames = cross.frames
-        self._fill(row.slot, cross)
-        return True
-
-    def _fill(self, slot: int, cross: CrossKeys) -> None:
         for pool, new in ((self.cross_keys, cross.keys), (self.cross_values, cross.values)):
             pool[:, slot, : cross.frames] = torch.stack(list(new)).transpose(1, 2)
             pool[:, slot, cross.frames :] = 0
+        self.keys[:, slot] = 0
+        self.values[:, slot] = 0
+        return row
 
     def give_back(self, slot: int) -> None:
         """The slot may be taken again."""
