@@ -55,6 +55,25 @@ def test_words_at_the_very_end_of_the_audio_wait() -> None:
     assert text_of(update.live) == "not"
 
 
+def test_more_words_than_anybody_says_were_copied_from_the_prompt() -> None:
+    policy = LivePolicy(context=[1, 2, 3])
+    step(policy, "ask not what", 2.0)
+    copied = "and so my fellow americans ask not what your country can do for you ask what you can do for it"
+    many = Hypothesis(words(f"{copied} {copied}", each=0.02), "en", 0.0, -0.2, False)
+    update = policy.update(many, 2 * SAMPLE_RATE, False)
+    assert update.committed == ()
+    assert text_of(update.live) == "ask not what"
+    assert policy.context == []
+    assert text_of(policy.update(many, 2 * SAMPLE_RATE, True).committed) == "ask not what"
+
+
+def test_fast_speech_is_believed() -> None:
+    """Seven words a second, as an auctioneer."""
+    text = " ".join(f"lot{n}" for n in range(21))
+    update = LivePolicy().update(Hypothesis(words(text, each=1 / 7), "en", 0.0, -0.2, False), 3 * SAMPLE_RATE, False)
+    assert len(update.live) > 18
+
+
 def test_a_word_cut_by_the_end_of_the_audio_is_shown_only_if_the_model_is_sure() -> None:
     unsure, sure = (
         Hypothesis((*words("ask"), TimedWord(" note", (7,), 0.4, 0.79, p)), "en", 0.0, -0.2, False) for p in (0.4, 0.95)

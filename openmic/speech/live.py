@@ -24,6 +24,8 @@ SLIDE_SECONDS = 8.0  # a window longer than this slides as soon as it can
 NO_SPEECH = 0.6  # with LOW_LOGPROB: the window holds no speech (openai-whisper's thresholds)
 LOW_LOGPROB = -1.0
 STALL_SECONDS = 2.0  # of speech after which nothing is heard: the committed words in the window are in the way
+FASTEST = 8.0  # words a second, and BURST_WORDS: more than nobody says, so they were copied from the prompt
+BURST_WORDS = 6
 PATIENCE_SECONDS = 5.0  # words that are older than this are committed even if hypotheses never agree on them
 
 
@@ -72,6 +74,11 @@ class LivePolicy:
         """
         end = audio_end / SAMPLE_RATE
         words = () if _is_silence(hypothesis) else hypothesis.words
+        if len(words) > self._most_words(end):
+            self.context.clear()
+            words = self.previous
+            if not endpoint:
+                return Update((), _whole(words, end))
         if endpoint:
             committed = words
         elif behind:
@@ -117,6 +124,11 @@ class LivePolicy:
         """Speech begins again at ``sample``; what lies before it is silence."""
         if not self.prefix and not self.previous:
             self.window_start = max(self.window_start, sample)
+
+    def _most_words(self, end: float) -> float:
+        """How many words can have been said after the prefix, up to ``end`` seconds."""
+        begin = self.prefix[-1].end if self.prefix else self.window_start / SAMPLE_RATE
+        return BURST_WORDS + FASTEST * max(0.0, end - begin)
 
     def _stable(self, words: Sequence[TimedWord], end: float) -> tuple[TimedWord, ...]:
         agreed = 0
