@@ -154,9 +154,7 @@ class Turns:
         return True, place.due_since or 0.0
 
     def _remaining(self, place: Place) -> float:
-        whole = (
-            self.window_seconds or WINDOW_EVERY_SECONDS
-        )  # in its place where nothing is known: the order is the same
+        whole = self.window_seconds or WINDOW_EVERY_SECONDS  # where nothing is known: the order is the same
         return max(SLICE_SECONDS, place.windows_left() * whole - place.spent)
 
     def _share(self, finals: Sequence[Place], now: float, speaking: int) -> float:
