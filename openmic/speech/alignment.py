@@ -27,6 +27,7 @@ from openmic.speech.window import Trace
 STATE_SECONDS = 0.02  # of one encoder state
 FRAMES_PER_STATE = 2  # mel frames
 MEDIAN_FILTER_STATES = 7  # as openai-whisper's find_alignment
+MEDIAN_WORD_SECONDS = 0.7  # at most; a segment's first word of more than twice the median has taken a pause in
 PREPENDED = "\"'“¿([{-"  # punctuation that belongs to the word behind it,
 APPENDED = "\"'.。,，!！?？:：”)]}、"  # and to the word before it, as in openai-whisper
 
@@ -87,7 +88,12 @@ def words_of(
         probability = float(np.exp([trace.logprobs[place] for place in own]).mean())
         words.append(WordTiming(text, list(group), float(times[own[0]]), float(times[own[-1] + 1]), probability))
     merge_punctuations(words, PREPENDED, APPENDED)
-    return [word for word in words if word.word]
+    words = [word for word in words if word.word]
+    if words:
+        said = [word.end - word.start for word in words if word.end > word.start]
+        longest = 2 * min(MEDIAN_WORD_SECONDS, float(np.median(said))) if said else 0.0
+        words[0].start = max(words[0].start, words[0].end - longest)  # before it is a pause
+    return words
 
 
 def whispers_words(
