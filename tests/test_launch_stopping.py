@@ -146,6 +146,7 @@ def kernel(folder: Path) -> Iterator[tuple[KernelManager, str, psutil.Process]]:
         client.stop_channels()
         if manager.is_alive():
             manager.shutdown_kernel(now=True)
+        manager.context.destroy(linger=0)  # left to the garbage collector it warns in some later test
         for left in running_under(folder):
             left.kill()
 
