@@ -24,7 +24,7 @@ def test_a_steps_time_is_a_line_between_and_behind_what_was_measured() -> None:
 
 def test_capacity_is_what_fits_into_the_time() -> None:
     most = KNOWN.capacity()
-    assert KNOWN.load(most) <= 0.85 < KNOWN.load(most + 1)
+    assert KNOWN.load(most) <= capacity.MOST_LOAD < KNOWN.load(most + 1)
     assert KNOWN.load(3) == pytest.approx(0.2 / 1.5 + 3 * 0.9 / 27)
 
 
