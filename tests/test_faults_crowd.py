@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from benchmarks.strangers import knock
+from tests.raw_socket import frame, shake_hands
 from tests.scripted_engine import ScriptedEngine, ScriptedServer, scripted_server
 
 PCM = {"type": "start", "encoding": "pcm_s16le", "sample_rate": 16_000}
@@ -26,24 +26,10 @@ FILLER = "x" * 20_000  # makes each commit so long that no socket holds what a s
 GROWTH_BYTES = 8_000_000 * (READERS + SLEEPERS)  # of the whole process: each session has threads, a decoder, a VAD
 
 
-def frame(opcode: int, payload: bytes) -> bytes:
-    """A masked WebSocket frame (RFC 6455, 5.2), with a mask of zeros."""
-    return bytes([0x80 | opcode, 0x80 | 126]) + len(payload).to_bytes(2, "big") + bytes(4) + payload
-
-
 @contextmanager
 def sleeper(server: ScriptedServer) -> Iterator[None]:
     """A client that sends ten seconds of audio and never reads."""
-    with socket.socket() as raw:
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        raw.connect(("127.0.0.1", server.thread.port))
-        raw.sendall(
-            b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-            b"Authorization: Bearer secret\r\n\r\n"
-        )
-        assert b"101" in raw.recv(12)
-        raw.sendall(frame(0x1, json.dumps(PCM).encode()))
+    with shake_hands(server, PCM, receive_buffer=4096) as raw:
         for _ in range(10):
             raw.sendall(frame(0x2, SECOND))
         yield

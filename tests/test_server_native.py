@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 import openmic.server.native
+from tests.raw_socket import frame, shake_hands
 from tests.scripted_engine import ScriptedEngine, ScriptedServer, scripted_server
 
 WAIT = 60  # seconds; a generous deadline for everything that should happen at once
@@ -526,26 +527,6 @@ def test_a_final_that_does_not_come_in_time_is_said_so(tmp_path: Path) -> None:
         server.engine.may_finish.set()
 
 
-def shake_hands(server: ScriptedServer, *, receive_buffer: int) -> socket.socket:
-    """A connection that will never read again: a WebSocket by hand, with a started stream."""
-    raw = socket.socket()
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    raw.connect(("127.0.0.1", server.thread.port))
-    raw.sendall(
-        b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-        b"Authorization: Bearer secret\r\n\r\n"
-    )
-    assert b"101" in raw.recv(12)
-    raw.sendall(frame(0x1, json.dumps(PCM).encode()))
-    return raw
-
-
-def frame(opcode: int, payload: bytes) -> bytes:
-    """A masked WebSocket frame (RFC 6455, 5.2), with a mask of zeros."""
-    return bytes([0x80 | opcode, 0x80 | 126]) + len(payload).to_bytes(2, "big") + bytes(4) + payload
-
-
 def wait_until_detached(server: ScriptedServer, seconds_of_audio: float) -> None:
     deadline = time.monotonic() + WAIT
     while True:
@@ -557,7 +538,7 @@ def wait_until_detached(server: ScriptedServer, seconds_of_audio: float) -> None
 
 
 def test_a_client_that_answers_no_ping_is_dropped_and_its_session_kept(tmp_path: Path) -> None:
-    with scripted_server(tmp_path, ping_seconds=0.3) as server, shake_hands(server, receive_buffer=65_536) as raw:
+    with scripted_server(tmp_path, ping_seconds=0.3) as server, shake_hands(server, PCM, receive_buffer=65_536) as raw:
         raw.sendall(frame(0x2, tone(1.0)))
         wait_until_detached(server, 1.0)
         assert server.sessions.list()[0].committed_text == "one"
@@ -570,7 +551,7 @@ def test_a_client_that_never_reads_is_dropped_and_its_session_kept(
     engine = ScriptedEngine(filler="x" * 1_000_000)
     with (
         scripted_server(tmp_path, engine=engine) as server,
-        shake_hands(server, receive_buffer=4096) as raw,
+        shake_hands(server, PCM, receive_buffer=4096) as raw,
     ):
         for _ in range(20):
             raw.sendall(frame(0x2, tone(1.0)))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,23 +17,11 @@ from openmic.sessions.session import Session
 from openmic.settings import Settings
 from openmic.speech.engine import WhisperEngine
 from openmic.speech.types import SpeechOptions
-from tests.scripted_engine import ScriptedEngine
+from tests.scripted_sessions import scripted_sessions
 
 PCM = AudioFormat("pcm_s16le", 16_000, 1)
 SECOND = b"\x10\x00" * 16_000
 WAIT_SECONDS = 240.0  # a bound for a busy machine, not an expectation
-
-
-@contextmanager
-def running(folder: Path, capacity: int | None, **settings: object) -> Iterator[tuple[Sessions, ScriptedEngine]]:
-    engine = ScriptedEngine(capacity=capacity)
-    sessions = Sessions(Settings(**{"data_dir": folder, "stop_seconds": 5.0, **settings}), engine)  # type: ignore[arg-type]
-    try:
-        yield sessions, engine
-    finally:
-        engine.may_finish.set()
-        sessions.close()
-        engine.close()
 
 
 def begin(sessions: Sessions) -> Session:
@@ -54,7 +41,7 @@ def refusal(sessions: Sessions) -> ServerFull:
 def test_places_are_those_measured_unless_a_number_is_set(
     tmp_path: Path, capacity: int | None, setting: int, places: int
 ) -> None:
-    with running(tmp_path, capacity, max_sessions=setting) as (sessions, _):
+    with scripted_sessions(tmp_path, capacity=capacity, max_sessions=setting) as (sessions, _):
         assert sessions.places == places
         for _ in range(places):
             begin(sessions)
@@ -64,7 +51,7 @@ def test_places_are_those_measured_unless_a_number_is_set(
 
 
 def test_nobody_is_admitted_while_those_inside_are_late(tmp_path: Path) -> None:
-    with running(tmp_path, 4) as (sessions, engine):
+    with scripted_sessions(tmp_path, capacity=4) as (sessions, engine):
         begin(sessions)
         engine.late = True
         assert refusal(sessions).retry_after == admission.LATE_RETRY_SECONDS
@@ -76,7 +63,7 @@ def test_finals_nobody_waits_for_count_once_there_is_much_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admission, "AWAY_SECONDS", 0.0)
-    with running(tmp_path, 1) as (sessions, engine):
+    with scripted_sessions(tmp_path, capacity=1) as (sessions, engine):
         engine.may_finish.clear()
         gone = begin(sessions)
         gone.write(SECOND)
@@ -88,13 +75,13 @@ def test_finals_nobody_waits_for_count_once_there_is_much_of_them(
 
 
 def test_the_next_try_is_for_when_a_place_is_likely_to_be_free(tmp_path: Path) -> None:
-    with running(tmp_path, 2, max_seconds=3600.0) as (sessions, engine):
+    with scripted_sessions(tmp_path, capacity=2, max_seconds=3600.0) as (sessions, engine):
         begin(sessions), begin(sessions)
         unknown = refusal(sessions).retry_after
         assert unknown == pytest.approx(admission.USUAL_SECONDS / 2)
         engine.finals_seconds = 4.0
         assert refusal(sessions).retry_after == pytest.approx(8.0)
-    with running(tmp_path, 1) as (sessions, _):
+    with scripted_sessions(tmp_path, capacity=1) as (sessions, _):
         for _ in range(3):  # people speak for 10 s here
             session = begin(sessions)
             session.write(10 * SECOND)
@@ -102,7 +89,7 @@ def test_the_next_try_is_for_when_a_place_is_likely_to_be_free(tmp_path: Path) -
             assert session.ended.wait(20)
         begin(sessions)
         assert refusal(sessions).retry_after == pytest.approx(10.0)
-    with running(tmp_path / "short", 1, max_seconds=7.0) as (sessions, _):
+    with scripted_sessions(tmp_path / "short", capacity=1, max_seconds=7.0) as (sessions, _):
         begin(sessions)
         assert refusal(sessions).retry_after == pytest.approx(7.0)
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,21 +17,10 @@ from openmic.settings import Settings
 from openmic.speech.problems import PROBLEMS as SPEECH_PROBLEMS
 from openmic.speech.types import SpeechOptions
 from tests import media
-from tests.scripted_engine import ScriptedEngine
+from tests.scripted_sessions import scripted_sessions
 
 PCM = AudioFormat("pcm_s16le", 16_000, 1)
 TONE = (np.sin(np.arange(40_000) / 10) * 8000).astype("<i2").tobytes()  # 2.5 s
-
-
-@contextmanager
-def server(folder: Path) -> Iterator[tuple[Sessions, ScriptedEngine]]:
-    engine = ScriptedEngine()
-    sessions = Sessions(Settings(data_dir=folder, stop_seconds=5.0), engine)
-    try:
-        yield sessions, engine
-    finally:
-        sessions.close()
-        engine.close()
 
 
 def spoken(sessions: Sessions, data: bytes = TONE, audio_format: AudioFormat = PCM, *, end: bool = True) -> Session:
@@ -49,7 +36,7 @@ def spoken(sessions: Sessions, data: bytes = TONE, audio_format: AudioFormat = P
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Recordings: one that has ended, one whose server died, one that nobody can read."""
-    with server(tmp_path / "living") as (sessions, _):
+    with scripted_sessions(tmp_path / "living") as (sessions, _):
         spoken(sessions)
         left = spoken(sessions, end=False)
         while len(left.commits()) < 2:
@@ -90,7 +77,7 @@ def test_a_recording_is_found_by_how_its_name_begins(folder: Path) -> None:
 
 def test_the_sound_of_what_has_not_ended_comes_from_its_journal(tmp_path: Path, sample_audio: Path) -> None:
     webm = media.webm(media.read_wav(sample_audio / "quickstart.wav")[:48_000])
-    with server(tmp_path) as (sessions, _):
+    with scripted_sessions(tmp_path) as (sessions, _):
         for audio_format, data in ((PCM, TONE), (AudioFormat(), webm)):
             session = spoken(sessions, data, audio_format, end=False)
             entry = Archive(tmp_path).find(session.id)
@@ -106,7 +93,7 @@ def test_the_sound_of_what_has_not_ended_comes_from_its_journal(tmp_path: Path, 
 
 
 def test_what_was_sent_and_is_no_sound_says_so(tmp_path: Path) -> None:
-    with server(tmp_path) as (sessions, _):
+    with scripted_sessions(tmp_path) as (sessions, _):
         session = sessions.create(AudioFormat(), SpeechOptions())
         session.write(b"a letter, not a recording")
         assert session.ended.wait(20)
@@ -120,7 +107,7 @@ def test_what_was_sent_and_is_no_sound_says_so(tmp_path: Path) -> None:
 
 
 def test_what_a_server_works_on_can_be_read_and_nothing_else(tmp_path: Path) -> None:
-    with server(tmp_path) as (sessions, _):
+    with scripted_sessions(tmp_path) as (sessions, _):
         entry = Archive(tmp_path).find(spoken(sessions, end=False).id)
         for action in (entry.take, entry.delete):
             with pytest.raises(OpenmicError) as caught:
@@ -151,7 +138,7 @@ def test_an_unfinished_one_is_transcribed_and_kept_like_any_other(folder: Path) 
 
 
 def test_one_that_an_engine_failed_on_is_finished_by_a_better_one(tmp_path: Path) -> None:
-    with server(tmp_path) as (sessions, engine):
+    with scripted_sessions(tmp_path) as (sessions, engine):
         session = spoken(sessions, end=False)
         while not session.commits():
             pass

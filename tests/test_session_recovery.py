@@ -10,8 +10,6 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -26,30 +24,16 @@ from openmic.sessions.files import DAMAGED, JOURNAL
 from openmic.sessions.kept import KeptSession
 from openmic.sessions.records import Kind, Scan
 from openmic.sessions.recovery import MOST_RECOVERIES
-from openmic.sessions.registry import Sessions
 from openmic.sessions.session import Session
 from openmic.sessions.state import State
 from openmic.sessions.story import read_story_at
-from openmic.settings import Settings
 from openmic.speech.types import SpeechOptions
 from tests import media
-from tests.scripted_engine import ScriptedEngine
+from tests.scripted_sessions import scripted_sessions
 
 PCM = AudioFormat("pcm_s16le", 16_000, 1)
 OPTIONS = SpeechOptions(language="en", prompt="names: Zoë")
 Counted = Committed | Finalised | Ended
-
-
-@contextmanager
-def server(folder: Path, **settings: object) -> Iterator[tuple[Sessions, ScriptedEngine]]:
-    engine = ScriptedEngine()
-    sessions = Sessions(Settings(**{"data_dir": folder, "stop_seconds": 5.0, **settings}), engine)  # type: ignore[arg-type]
-    try:
-        yield sessions, engine
-    finally:
-        engine.may_finish.set()
-        sessions.close()
-        engine.close()
 
 
 def tone(seconds: float) -> bytes:
@@ -83,7 +67,7 @@ def dead(living: Path, grave: Path) -> Path:
 
 def undisturbed(folder: Path, audio_format: AudioFormat, data: bytes) -> tuple[list[Counted], bytes]:
     """What a session tells, and its sound, if nothing happens."""
-    with server(folder) as (sessions, _):
+    with scripted_sessions(folder) as (sessions, _):
         session = sessions.create(audio_format, OPTIONS)
         sent(session, data)
         session.stop()
@@ -112,7 +96,7 @@ def test_killed_at_random_moments_a_session_ends_as_if_nothing_had_happened(
     for life in range(6):
         folder, heard, name = tmp_path / f"{life}-0", list[Counted](), ("", "")
         for death in range(1 + life % 4):
-            with server(folder) as (sessions, _):
+            with scripted_sessions(folder) as (sessions, _):
                 if death == 0:
                     session = sessions.create(audio_format, OPTIONS, words=True)
                     name = (session.id, session.resume_token)
@@ -128,7 +112,7 @@ def test_killed_at_random_moments_a_session_ends_as_if_nothing_had_happened(
                 folder = dead(folder, tmp_path / f"{life}-{death + 1}")
             assert read_back(folder / name[0]) == data[:end]  # all that was acknowledged
             assert read_story_at(folder / name[0] / JOURNAL).seq >= len(heard)  # all that was told
-        with server(folder) as (sessions, _):
+        with scripted_sessions(folder) as (sessions, _):
             session = sessions.resume(*name)
             sent(session, data[session.received_bytes :])
             session.stop()
@@ -156,7 +140,7 @@ def read_back(folder: Path) -> bytes:
 @pytest.fixture
 def unfinished(tmp_path: Path) -> tuple[Path, str, str]:
     """A folder in which a session of two seconds was left, with two commits; its name and its resume token."""
-    with server(tmp_path / "living") as (sessions, _):
+    with scripted_sessions(tmp_path / "living") as (sessions, _):
         session = sessions.create(PCM, OPTIONS)
         sent(session, tone(2.3))
         wait_until(lambda: len(session.commits()) == 2)
@@ -165,7 +149,7 @@ def unfinished(tmp_path: Path) -> tuple[Path, str, str]:
 
 def test_a_client_that_stays_away_gets_its_final_all_the_same(unfinished: tuple[Path, str, str]) -> None:
     folder, session_id, token = unfinished
-    with server(folder, resume_seconds=0.2) as (sessions, _):
+    with scripted_sessions(folder, resume_seconds=0.2) as (sessions, _):
         session = sessions.get(session_id)
         assert session.ended.wait(20)
         snapshot = session.snapshot()
@@ -180,7 +164,7 @@ def test_what_another_server_works_on_is_left_alone(
 ) -> None:
     monkeypatch.setattr(openmic.sessions.registry, "LOOK_SECONDS", 0.1)
     folder, session_id, token = unfinished
-    with server(folder) as (first, _), server(folder) as (second, _):
+    with scripted_sessions(folder) as (first, _), scripted_sessions(folder) as (second, _):
         running = first.get(session_id)
         own = second.create(PCM, OPTIONS)
         for sessions, other in ((second, session_id), (first, own.id)):
@@ -203,7 +187,7 @@ def test_a_server_that_dies_leaves_its_sessions_to_one_that_runs(
     monkeypatch.setattr(openmic.sessions.registry, "LOOK_SECONDS", 0.1)
     folder, session_id, token = unfinished
     (tmp_path / "other").mkdir()
-    with server(tmp_path / "other") as (sessions, _):
+    with scripted_sessions(tmp_path / "other") as (sessions, _):
         (folder / session_id).rename(tmp_path / "other" / session_id)
         wait_until(lambda: any(one.id == session_id for one in sessions.list()))
         assert sessions.resume(session_id, token).received_bytes == 73_600
@@ -212,14 +196,14 @@ def test_a_server_that_dies_leaves_its_sessions_to_one_that_runs(
 def test_ended_sessions_are_there_after_a_restart_until_their_time_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with server(tmp_path, keep_seconds=100) as (sessions, _):
+    with scripted_sessions(tmp_path, keep_seconds=100) as (sessions, _):
         session = sessions.create(PCM, OPTIONS)
         sent(session, tone(2))
         session.stop()
         assert session.ended.wait(20)
         told = counted(session)
         sound = session.recording.read_pcm(0, 99_999)
-    with server(tmp_path, keep_seconds=100) as (sessions, engine):
+    with scripted_sessions(tmp_path, keep_seconds=100) as (sessions, engine):
         kept = sessions.resume(session.id, session.resume_token)
         assert isinstance(kept, KeptSession)
         assert engine.streams == []
@@ -235,7 +219,7 @@ def test_ended_sessions_are_there_after_a_restart_until_their_time_is_over(
         assert caught.value.code == "already_stopped"
     real_time = time.time
     monkeypatch.setattr(time, "time", lambda: real_time() + 200)
-    with server(tmp_path, keep_seconds=100) as (sessions, _):
+    with scripted_sessions(tmp_path, keep_seconds=100) as (sessions, _):
         assert sessions.list() == []
     assert list(tmp_path.iterdir()) == []
 
@@ -245,7 +229,7 @@ def test_a_clock_that_jumps_deletes_nothing_and_ends_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump: float
 ) -> None:
     real_time = time.time
-    with server(tmp_path, keep_seconds=50, resume_seconds=50) as (sessions, _):
+    with scripted_sessions(tmp_path, keep_seconds=50, resume_seconds=50) as (sessions, _):
         running, ended = sessions.create(PCM, OPTIONS), sessions.create(PCM, OPTIONS)
         sent(running, tone(1))
         sent(ended, tone(1))
@@ -261,19 +245,19 @@ def test_a_clock_that_jumps_deletes_nothing_and_ends_nothing(
     monkeypatch.setattr(time, "time", real_time)
     if jump < 0:
         return
-    with server(tmp_path, keep_seconds=50) as (sessions, _):  # it seems to have ended in the future
+    with scripted_sessions(tmp_path, keep_seconds=50) as (sessions, _):  # it seems to have ended in the future
         assert sessions.get(running.id).snapshot().final is not None
 
 
 def test_a_session_that_was_stopped_takes_no_more_and_gets_its_final(tmp_path: Path) -> None:
-    with server(tmp_path / "living") as (sessions, engine):
+    with scripted_sessions(tmp_path / "living") as (sessions, engine):
         engine.may_finish.clear()
         session = sessions.create(PCM, OPTIONS)
         sent(session, tone(1.5))
         session.stop()
         wait_until(lambda: len(session.commits()) == 2)
         folder = dead(tmp_path / "living", tmp_path / "dead")
-    with server(folder) as (sessions, _):
+    with scripted_sessions(folder) as (sessions, _):
         again = sessions.resume(session.id, session.resume_token)
         with pytest.raises(OpenmicError) as caught:
             again.write(b"more")
@@ -283,7 +267,7 @@ def test_a_session_that_was_stopped_takes_no_more_and_gets_its_final(tmp_path: P
 
 
 def test_killed_between_the_final_and_the_end_it_is_not_transcribed_again(tmp_path: Path) -> None:
-    with server(tmp_path / "living") as (sessions, _):
+    with scripted_sessions(tmp_path / "living") as (sessions, _):
         session = sessions.create(PCM, OPTIONS)
         sent(session, tone(1.5))
         wait_until(lambda: len(session.commits()) == 1)
@@ -299,7 +283,7 @@ def test_killed_between_the_final_and_the_end_it_is_not_transcribed_again(tmp_pa
             if record.kind in (Kind.STOPPED, Kind.FINALISED) or b'" two"' in record.payload:
                 reopened.journal.record(Kind(record.kind), record.payload)
     reopened.release()
-    with server(folder) as (sessions, engine):
+    with scripted_sessions(folder) as (sessions, engine):
         engine.may_finish.clear()  # nobody may need another final
         again = sessions.resume(session.id, session.resume_token)
         assert again.ended.wait(20)
@@ -317,7 +301,7 @@ def test_damage_in_the_middle_is_told_and_what_came_before_is_kept(unfinished: t
     data = bytearray(path.read_bytes())
     data[audio[14].start + 40] ^= 1
     path.write_bytes(data)
-    with server(folder) as (sessions, _):
+    with scripted_sessions(folder) as (sessions, _):
         session = sessions.resume(session_id, token)
         assert session.ended.wait(20)
         events: list[SessionEvent] = []
@@ -329,14 +313,14 @@ def test_damage_in_the_middle_is_told_and_what_came_before_is_kept(unfinished: t
         assert (snapshot.final.duration, snapshot.received_bytes) == (1.4, 14 * 3200)
         assert (folder / session_id / DAMAGED).read_bytes() == data
         assert (folder / session_id / DAMAGED).stat().st_mode & 0o777 == 0o600
-    with server(folder) as (sessions, _):
+    with scripted_sessions(folder) as (sessions, _):
         again = sessions.get(session_id).snapshot()
         assert again.error is not None
         assert (again.error.code, again.final) == ("journal_damaged", snapshot.final)
 
 
 def test_an_ended_session_whose_words_are_damaged_still_has_its_sound(tmp_path: Path) -> None:
-    with server(tmp_path) as (sessions, _):
+    with scripted_sessions(tmp_path) as (sessions, _):
         session = sessions.create(PCM, OPTIONS)
         sent(session, tone(2))
         session.stop()
@@ -345,7 +329,7 @@ def test_an_ended_session_whose_words_are_damaged_still_has_its_sound(tmp_path: 
     data = bytearray(path.read_bytes())
     data[data.index(b"listening" if b"listening" in data else b" heard 2.0")] ^= 1
     path.write_bytes(data)
-    with server(tmp_path) as (sessions, engine):
+    with scripted_sessions(tmp_path) as (sessions, engine):
         kept = sessions.get(session.id)
         snapshot = kept.snapshot()
         assert snapshot.error is not None
@@ -359,11 +343,11 @@ def test_a_session_that_servers_die_of_is_left_for_its_owner_or_its_client(
 ) -> None:
     folder, session_id, token = unfinished
     for life in range(MOST_RECOVERIES):
-        with server(folder) as (sessions, engine):
+        with scripted_sessions(folder) as (sessions, engine):
             engine.may_finish.clear()
             assert sessions.get(session_id).state is State.RECEIVING
             folder = dead(folder, tmp_path / f"life{life}")
-    with server(folder) as (sessions, engine):
+    with scripted_sessions(folder) as (sessions, engine):
         assert (sessions.list(), engine.streams) == ([], [])
         with pytest.raises(OpenmicError):
             sessions.get(session_id)
@@ -378,15 +362,15 @@ def test_a_session_that_servers_die_of_is_left_for_its_owner_or_its_client(
 
 
 def test_a_language_that_this_model_does_not_know_leaves_the_session_for_another(tmp_path: Path) -> None:
-    with server(tmp_path / "living") as (sessions, _):
+    with scripted_sessions(tmp_path / "living") as (sessions, _):
         session = sessions.create(PCM, SpeechOptions(language="tr"))
         sent(session, tone(1))
         folder = dead(tmp_path / "living", tmp_path / "dead")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tests.scripted_engine.LANGUAGES", {"en"})
-        with server(folder) as (sessions, _):
+        with scripted_sessions(folder) as (sessions, _):
             assert sessions.list() == []
-    with server(folder) as (sessions, _):
+    with scripted_sessions(folder) as (sessions, _):
         assert sessions.get(session.id).received_bytes == 32_000
 
 
@@ -400,5 +384,5 @@ def test_a_folder_that_was_never_finished_making_goes_once_it_is_old(tmp_path: P
     for folder in (old, fresh):
         folder.mkdir()
     os.utime(old, (1, 1))
-    with server(tmp_path):
+    with scripted_sessions(tmp_path):
         assert [path.name for path in tmp_path.iterdir()] == [fresh.name]

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,28 +12,14 @@ from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
 from openmic.sessions.events import Ended, Failed, Finalised, SessionEvent
 from openmic.sessions.problems import ServerFull
-from openmic.sessions.registry import Sessions
 from openmic.sessions.state import State
 from openmic.sessions.story import read_story_at
-from openmic.settings import Settings
 from openmic.speech.types import SpeechOptions
-from tests.scripted_engine import ScriptedEngine
+from tests.scripted_sessions import scripted_sessions
 
 PCM = AudioFormat("pcm_s16le", 16_000, 1)
 OPTIONS = SpeechOptions()
 SECOND = b"\x10\x00" * 16_000
-
-
-@contextmanager
-def running(folder: Path, **settings: object) -> Iterator[tuple[Sessions, ScriptedEngine]]:
-    engine = ScriptedEngine()
-    sessions = Sessions(Settings(**{"data_dir": folder, "stop_seconds": 5.0, **settings}), engine)  # type: ignore[arg-type]
-    try:
-        yield sessions, engine
-    finally:
-        engine.may_finish.set()
-        sessions.close()
-        engine.close()
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -45,7 +30,7 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 
 def test_one_more_than_allowed_is_refused_until_one_has_ended(tmp_path: Path) -> None:
-    with running(tmp_path, max_sessions=2) as (sessions, _):
+    with scripted_sessions(tmp_path, max_sessions=2) as (sessions, _):
         first = sessions.create(PCM, OPTIONS)
         sessions.create(PCM, OPTIONS)
         with pytest.raises(ServerFull) as caught:
@@ -60,7 +45,7 @@ def test_one_more_than_allowed_is_refused_until_one_has_ended(tmp_path: Path) ->
 
 def test_a_session_whose_client_is_away_gives_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openmic.sessions.admission, "AWAY_SECONDS", 0.0)
-    with running(tmp_path, max_sessions=2) as (sessions, engine):
+    with scripted_sessions(tmp_path, max_sessions=2) as (sessions, engine):
         engine.may_finish.clear()
         attached, longest_away = sessions.create(PCM, OPTIONS), sessions.create(PCM, OPTIONS)
         attached.attach(list[SessionEvent]().append)
@@ -82,7 +67,7 @@ def test_a_session_whose_client_is_away_gives_way(tmp_path: Path, monkeypatch: p
 
 
 def test_names_and_secrets_cannot_be_guessed(tmp_path: Path) -> None:
-    with running(tmp_path) as (sessions, _):
+    with scripted_sessions(tmp_path) as (sessions, _):
         first, second = sessions.create(PCM, OPTIONS), sessions.create(PCM, OPTIONS)
         assert len({first.id, second.id, first.resume_token, second.resume_token}) == 4
         assert min(len(first.id), len(first.resume_token)) >= 32
@@ -102,13 +87,13 @@ def test_names_and_secrets_cannot_be_guessed(tmp_path: Path) -> None:
 
 
 def test_the_settings_language_is_for_those_who_name_none(tmp_path: Path) -> None:
-    with running(tmp_path, language="tr") as (sessions, _):
+    with scripted_sessions(tmp_path, language="tr") as (sessions, _):
         assert sessions.create(PCM, OPTIONS).options.language == "tr"
         assert sessions.create(PCM, SpeechOptions(language="de")).options.language == "de"
 
 
 def test_a_session_nobody_comes_back_to_is_finished(tmp_path: Path) -> None:
-    with running(tmp_path, resume_seconds=0.2) as (sessions, _):
+    with scripted_sessions(tmp_path, resume_seconds=0.2) as (sessions, _):
         session = sessions.create(PCM, OPTIONS)
         hear = list[SessionEvent]().append
         session.attach(hear)
@@ -123,7 +108,7 @@ def test_a_session_nobody_comes_back_to_is_finished(tmp_path: Path) -> None:
 
 
 def test_ended_sessions_are_deleted_when_their_time_is_over(tmp_path: Path) -> None:
-    with running(tmp_path, keep_seconds=0.3) as (sessions, _):
+    with scripted_sessions(tmp_path, keep_seconds=0.3) as (sessions, _):
         session = sessions.create(PCM, OPTIONS)
         session.write(SECOND)
         session.stop()
@@ -136,7 +121,7 @@ def test_ended_sessions_are_deleted_when_their_time_is_over(tmp_path: Path) -> N
 
 
 def test_the_owner_deletes_before_the_time_is_over_what_has_ended_and_nothing_else(tmp_path: Path) -> None:
-    with running(tmp_path) as (sessions, _):
+    with scripted_sessions(tmp_path) as (sessions, _):
         first, second, open_still = (sessions.create(PCM, OPTIONS) for _ in range(3))
         for session in (first, second):
             session.write(SECOND)
@@ -156,7 +141,7 @@ def test_the_owner_deletes_before_the_time_is_over_what_has_ended_and_nothing_el
 
 
 def test_closing_sends_the_finals_and_keeps_what_is_to_be_kept(tmp_path: Path) -> None:
-    with running(tmp_path) as (sessions, _):
+    with scripted_sessions(tmp_path) as (sessions, _):
         session = sessions.create(PCM, OPTIONS)
         events: list[SessionEvent] = []
         session.attach(events.append)
@@ -173,7 +158,7 @@ def test_closing_sends_the_finals_and_keeps_what_is_to_be_kept(tmp_path: Path) -
 
 
 def test_closing_does_not_wait_longer_than_it_may_and_keeps_what_is_unfinished(tmp_path: Path) -> None:
-    with running(tmp_path, stop_seconds=0.3) as (sessions, engine):
+    with scripted_sessions(tmp_path, stop_seconds=0.3) as (sessions, engine):
         engine.may_finish.clear()
         session = sessions.create(PCM, OPTIONS)
         events: list[SessionEvent] = []
@@ -184,7 +169,7 @@ def test_closing_does_not_wait_longer_than_it_may_and_keeps_what_is_unfinished(t
         assert events[-1].error.code == "server_stopping"
         story = read_story_at(tmp_path / session.id / "journal")
         assert (story.received_bytes, story.over) == (32_000, None)
-    with running(tmp_path) as (sessions, _):
+    with scripted_sessions(tmp_path) as (sessions, _):
         again = sessions.resume(session.id, session.resume_token)
         assert again.ended.wait(20)
         snapshot = again.snapshot()
@@ -193,7 +178,7 @@ def test_closing_does_not_wait_longer_than_it_may_and_keeps_what_is_unfinished(t
 
 
 def test_nothing_is_kept_after_closing_where_nothing_is_to_be_kept(tmp_path: Path) -> None:
-    with running(tmp_path, keep_seconds=0) as (sessions, engine):
+    with scripted_sessions(tmp_path, keep_seconds=0) as (sessions, engine):
         engine.may_finish.clear()
         sessions.create(PCM, OPTIONS).write(SECOND)
         engine.may_finish.set()
@@ -209,5 +194,5 @@ def test_leftovers_of_a_dead_server_go_and_nothing_else(tmp_path: Path) -> None:
     long_ago = time.time() - 100_000
     for path in (old / "received.bytes", old, foreign / "received.bytes", foreign):
         os.utime(path, (long_ago, long_ago))
-    with running(tmp_path):
+    with scripted_sessions(tmp_path):
         assert sorted(path.name for path in tmp_path.iterdir()) == ["b" * 32, "holiday photos"]
