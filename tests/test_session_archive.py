@@ -17,6 +17,7 @@ from openmic.settings import Settings
 from openmic.speech.problems import PROBLEMS as SPEECH_PROBLEMS
 from openmic.speech.types import SpeechOptions
 from tests import media
+from tests.scripted_engine import ScriptedEngine
 from tests.scripted_sessions import scripted_sessions
 
 PCM = AudioFormat("pcm_s16le", 16_000, 1)
