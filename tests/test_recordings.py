@@ -16,7 +16,8 @@ import openmic.speech.load
 from openmic.cli import main
 from openmic.sessions.archive import Archive
 from tests.scripted_engine import ScriptedEngine
-from tests.test_session_archive import TONE, folder, server, spoken
+from tests.scripted_sessions import scripted_sessions
+from tests.test_session_archive import TONE, folder, spoken
 
 __all__ = ["folder"]  # the fixture
 
@@ -120,7 +121,7 @@ def test_what_was_left_is_finished(run: Run, names: list[str], monkeypatch: pyte
 
 
 def test_all_are_deleted_but_those_in_use(run: Run, names: list[str], folder: Path) -> None:
-    with server(folder) as (sessions, _):  # it takes up the unfinished one
+    with scripted_sessions(folder) as (sessions, _):  # it takes up the unfinished one
         running = spoken(sessions, end=False)
         told = run("delete", "--all")
         assert sorted(told.split()) == sorted(["deleted", names[0][:8], "deleted", names[2][:8]])
