@@ -104,7 +104,9 @@ class Settings(BaseSettings):
     idle_seconds: float = Field(
         60.0, gt=0, description="Time without any message after which a session is closed (4408)."
     )
-    first_message_seconds: float = Field(5.0, gt=0, description="Time a new connection has for its first message.")
+    first_message_seconds: float = Field(
+        5.0, gt=0, description="Time a new connection has for its first message; before that, for a request's headers."
+    )
     max_unauthenticated: int = Field(
         32,
         ge=1,

@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
@@ -17,9 +16,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from benchmarks.strangers import knock
 from tests.raw_socket import frame, shake_hands
 from tests.scripted_engine import ScriptedEngine, ScriptedServer, scripted_server
+from tests.scripted_reader import PCM, SECOND, check, reader
 
-PCM = {"type": "start", "encoding": "pcm_s16le", "sample_rate": 16_000}
-SECOND = (np.sin(np.arange(16_000) / 10) * 8000).astype("<i2").tobytes()
 READERS = SLEEPERS = 50
 STRANGERS = 300
 FILLER = "x" * 20_000  # makes each commit so long that no socket holds what a sleeper is told
@@ -33,26 +31,6 @@ def sleeper(server: ScriptedServer) -> Iterator[None]:
         for _ in range(10):
             raw.sendall(frame(0x2, SECOND))
         yield
-
-
-async def reader(server: ScriptedServer, seconds: int = 10) -> list[dict[str, Any]]:
-    """A client that reads everything."""
-    async with connect(
-        server.stream_url, additional_headers=server.headers, max_size=None, proxy=None, open_timeout=60
-    ) as one:
-        await one.send(json.dumps(PCM))
-        for _ in range(seconds):
-            await one.send(SECOND)
-        await one.send('{"type": "stop"}')
-        return [json.loads(message) async for message in one]
-
-
-def check(told: list[dict[str, Any]], seconds: int = 10) -> None:
-    kinds = [message["type"] for message in told]
-    assert kinds[0] == "ready"
-    assert kinds[-2:] == ["final", "done"]
-    assert [message["seq"] for message in told if message["type"] == "commit"] == list(range(1, seconds + 1))
-    assert told[-2]["duration"] == float(seconds)
 
 
 async def everybody(server: ScriptedServer) -> list[list[dict[str, Any]]]:

@@ -38,7 +38,8 @@ def packed(audio_format: AudioFormat, messages: list[bytes]) -> list[bytes]:
         (AudioFormat("pcm_s16le", 48_000, 2), voice(4000, 2).tobytes(), FLAC),
         (AudioFormat("pcm_s16le", 48_000, 4), np.zeros(4000, "<i2").tobytes(), ZLIB),
         (AudioFormat("pcm_f32le", 16_000, 1), (voice(4000) / 32768).astype("<f4").tobytes(), FLOAT_FLAC),
-        (AudioFormat("pcm_f32le", 16_000, 1), (voice(4000) * 1e-5).astype("<f4").tobytes(), PLANES),
+        (AudioFormat("pcm_f32le", 16_000, 1), (voice(4000) / 3000).astype("<f4").tobytes(), PLANES),  # too loud
+        (AudioFormat("pcm_f32le", 16_000, 3), (voice(4000, 3) / 32768).astype("<f4").tobytes(), PLANES),
         (AudioFormat("pcm_f32le", 16_000, 1), np.full(4000, np.nan, "<f4").tobytes(), PLANES),
         (PCM, np.random.default_rng(3).bytes(8000), RAW),
         (AudioFormat(), b"\x1aE\xdf\xa3" + bytes(4000), RAW),
@@ -50,6 +51,25 @@ def test_each_kind_of_sound_is_packed_in_the_way_that_fits_it(
     (piece,) = packed(audio_format, [data])
     assert piece[0] == method
     assert len(piece) < len(data) or method == RAW
+
+
+def test_floats_come_back_as_the_sixteen_bits_that_the_recording_has() -> None:
+    floats = np.random.default_rng(5).uniform(-1, 1, (3000, 2)).astype("<f4") * np.float32(0.2)
+    floats[:2] = [[1, -1], [1e-9, -1e-30]]
+    data = floats.tobytes()
+    messages = [data[:4001], data[4001:9002], data[9002:9003], data[9003:]]
+    packer, back = Packer(AudioFormat("pcm_f32le", 48_000, 2)), b""
+    for message in messages:
+        back += unpack(packer.pack(message))
+        packer.took(message)
+    assert len(back) == len(data)
+    cut = {4001 // 4, 9002 // 4, 9003 // 4}  # samples in two messages stay as they are
+    error = np.abs(np.frombuffer(back, "<f4") - floats.ravel())
+    assert np.delete(error, list(cut)).max() <= 1 / 32768
+    assert np.array_equal(
+        np.clip(np.rint(np.frombuffer(back, "<f4") * 32768), -32768, 32767),
+        np.clip(np.rint(floats.ravel() * 32768), -32768, 32767),
+    )
 
 
 def test_messages_that_cut_samples_in_two_are_packed_all_the_same() -> None:
@@ -89,4 +109,10 @@ def test_a_wav_of_another_kind_goes_through_zlib() -> None:
     messages=st.lists(st.binary(max_size=300) | st.binary(max_size=30).map(lambda data: data * 20), max_size=5),
 )
 def test_whatever_is_sent_comes_back_to_the_byte(encoding: str, channels: int, messages: list[bytes]) -> None:
-    packed(AudioFormat(encoding, 16_000, channels), messages)  # type: ignore[arg-type]
+    packer = Packer(AudioFormat(encoding, 16_000, channels))  # type: ignore[arg-type]
+    for message in messages:
+        piece = packer.pack(message)
+        packer.took(message)
+        if piece[0] != FLOAT_FLAC:
+            assert unpack(piece) == message
+        assert len(unpack(piece)) == unpacked_length(piece) == len(message)

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from openmic.errors import OpenmicError
 from openmic.log import tell
 from openmic.server.app import LEAVE_SECONDS, drain
+from openmic.server.http_protocol import HttpProtocol
 from openmic.server.problems import PROBLEMS
 from openmic.server.socket_protocol import SocketProtocol
 from openmic.settings import Settings
@@ -61,6 +62,7 @@ class ServerThread:
         self._stop_seconds = settings.stop_seconds + LEAVE_SECONDS + 2 * SPARE_SECONDS
         config = uvicorn.Config(
             app,
+            http=HttpProtocol.within(settings.first_message_seconds),
             ws=SocketProtocol,
             ws_max_size=settings.max_message_bytes * HARD_LIMIT_FACTOR,
             ws_ping_interval=settings.ping_seconds,

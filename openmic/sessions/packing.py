@@ -1,6 +1,7 @@
-"""A client's bytes without the air in them: 16-bit samples as FLAC, others through zlib, what is compact as it is.
+"""A client's bytes without the air in them: samples as FLAC, other sounds through zlib, what is compact as it is.
 
-Everything is lossless to the byte, which is checked as it is packed; each packed piece can be unpacked by itself.
+Every piece is unpacked and compared as it is packed, and can be unpacked by itself. Bytes come back as they were, but
+for one thing: floats between -1 and 1 come back rounded to the 16 bits that the recording has anyway.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ class Packer:
 
     def pack(self, data: bytes) -> bytes:
         """``data``, which comes next in the stream, as a piece; ``took`` says that it was kept."""
-        method, packed = RAW, data
+        method, packed, meant = RAW, data, data
         if self._format is not None and self._position >= self._sound_at:
-            method, packed = self._pack_samples(data, self._format)
+            method, packed, meant = self._pack_samples(data, self._format)
         elif self._squeeze:
             method, packed = ZLIB, zlib.compress(data, 1)
-        if method != RAW and (len(packed) > WORTH_IT * len(data) or _unpack(method, packed) != data):
+        if method != RAW and (len(packed) > WORTH_IT * len(data) or _unpack(method, packed) != meant):
             method, packed = RAW, data
         return HEAD.pack(method, len(data)) + packed
 
@@ -71,27 +72,28 @@ class Packer:
             self._squeeze = True
             self._head = None
 
-    def _pack_samples(self, data: bytes, audio_format: AudioFormat) -> tuple[int, bytes]:
+    def _pack_samples(self, data: bytes, audio_format: AudioFormat) -> tuple[int, bytes, bytes]:
+        """Method, packed bytes, and what they must give when they are unpacked."""
         channels = audio_format.channels or 1
         floats = audio_format.encoding == "pcm_f32le"
         unit = channels * (4 if floats else 2)
         before = min(len(data), -(self._position - self._sound_at) % unit)
         after = (len(data) - before) % unit
         samples = data[before : len(data) - after]
-        shape = SHAPE.pack(channels, before, after) + data[:before] + data[len(data) - after :]
+        head, tail = data[:before], data[len(data) - after :]
+        shape = SHAPE.pack(channels, before, after) + head + tail
         if not samples:
-            return RAW, data
+            return RAW, data, data
         if floats:
-            with np.errstate(invalid="ignore", over="ignore"):
-                scaled = np.frombuffer(samples, "<f4") * FULL_SCALE
-                whole = np.clip(np.rint(scaled), -FULL_SCALE, FULL_SCALE - 1)
-            if channels <= MOST_FLAC_CHANNELS and np.array_equal(whole, scaled):
-                return FLOAT_FLAC, shape + encode_flac(whole.astype(np.int16), channels, audio_format.sample_rate)
+            whole = _rounded(np.frombuffer(samples, "<f4")) if channels <= MOST_FLAC_CHANNELS else None
+            if whole is not None:
+                meant = head + _to_floats(whole) + tail
+                return FLOAT_FLAC, shape + encode_flac(whole, channels, audio_format.sample_rate), meant
             planes = np.frombuffer(samples, np.uint8).reshape(-1, 4).T.tobytes()  # exponents beside exponents
-            return PLANES, shape + zlib.compress(planes, 1)
+            return PLANES, shape + zlib.compress(planes, 1), data
         if channels > MOST_FLAC_CHANNELS:
-            return ZLIB, zlib.compress(data, 1)
-        return FLAC, shape + encode_flac(np.frombuffer(samples, "<i2"), channels, audio_format.sample_rate)
+            return ZLIB, zlib.compress(data, 1), data
+        return FLAC, shape + encode_flac(np.frombuffer(samples, "<i2"), channels, audio_format.sample_rate), data
 
 
 def unpack(piece: bytes) -> bytes:
@@ -118,9 +120,20 @@ def _unpack(method: int, packed: bytes) -> bytes:
         samples = planes.reshape(4, -1).T.tobytes()
     else:
         whole = decode_flac(packed[body:])
-        floats = (whole.astype(np.float32) / FULL_SCALE).astype("<f4")
-        samples = floats.tobytes() if method == FLOAT_FLAC else whole.astype("<i2").tobytes()
+        samples = _to_floats(whole) if method == FLOAT_FLAC else whole.astype("<i2").tobytes()
     return packed[SHAPE.size : SHAPE.size + before] + samples + packed[SHAPE.size + before : body]
+
+
+def _rounded(floats: NDArray[np.float32]) -> NDArray[np.int16] | None:
+    """The nearest 16-bit samples; None where some are no numbers or beyond full scale."""
+    if not np.all(np.abs(floats) <= 1):  # a comparison with NaN is false
+        return None
+    whole: NDArray[np.int16] = np.clip(np.rint(floats * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+    return whole
+
+
+def _to_floats(whole: NDArray[np.int16]) -> bytes:
+    return (whole.astype(np.float32) / FULL_SCALE).astype("<f4").tobytes()
 
 
 def encode_flac(samples: NDArray[np.int16], channels: int = 1, rate: int | None = None) -> bytes:

@@ -1,0 +1,77 @@
+"""uvicorn's HTTP protocol, with a deadline for the head of a request.
+
+uvicorn waits for ever for a request line and headers that come byte by byte or not at all; each such connection costs
+a file descriptor, and whoever opens enough of them ("slow headers") keeps everybody else out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+TIMEOUT = (
+    b"HTTP/1.1 408 Request Timeout\r\n"
+    b"content-type: text/plain; charset=utf-8\r\n"
+    b"connection: close\r\n"
+    b"\r\n"
+    b"The request's headers did not come in time, so the connection is closed. Send them at once.\n"
+)
+
+
+class HttpProtocol(H11Protocol):
+    """Answers 408 and closes where a request's head is not there ``head_seconds`` after the connection was opened.
+
+    A later request on the same connection has as long from its first byte; before that uvicorn's keep-alive counts.
+    """
+
+    head_seconds: ClassVar[float] = 5.0
+    _deadline: asyncio.TimerHandle | None = None
+
+    @classmethod
+    def within(cls, seconds: float) -> type[HttpProtocol]:
+        """The protocol with another deadline."""
+        return type(cls.__name__, (cls,), {"head_seconds": seconds})
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has connected: its first request's head is awaited."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone."""
+        self._forget_deadline()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the client; a part of a head does not move its deadline."""
+        super().data_received(data)
+        self._look()
+
+    def on_response_complete(self) -> None:
+        """A request is answered; a part of the next one's head may be here already."""
+        super().on_response_complete()
+        self._look()
+
+    def _look(self) -> None:
+        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0] and not self.transport.is_closing():
+            self._await_head()
+        else:
+            self._forget_deadline()
+
+    def _await_head(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(self.head_seconds, self._give_up)
+
+    def _forget_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _give_up(self) -> None:
+        self._deadline = None
+        if not self.transport.is_closing():
+            self.transport.write(TIMEOUT)
+            self.transport.close()

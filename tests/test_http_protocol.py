@@ -1,0 +1,97 @@
+"""A request's head has a deadline: raw sockets, since no client library is that slow."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.scripted_engine import ScriptedServer, scripted_server
+from tests.scripted_reader import check, reader
+
+HEAD_SECONDS = 0.6
+REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ScriptedServer]:
+    with scripted_server(tmp_path, first_message_seconds=HEAD_SECONDS, max_sessions=4) as running:
+        yield running
+
+
+def connected(server: ScriptedServer) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.thread.port), timeout=30)
+
+
+def everything(connection: socket.socket) -> bytes:
+    """What comes until the server closes."""
+    got = b""
+    while data := connection.recv(4096):
+        got += data
+    return got
+
+
+def test_who_sends_nothing_is_told_and_closed(server: ScriptedServer) -> None:
+    with connected(server) as connection:
+        answer = everything(connection)
+    assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert b"Send them at once" in answer
+
+
+def test_a_byte_now_and_then_wins_no_time(server: ScriptedServer) -> None:
+    began = time.monotonic()
+    with connected(server) as connection:
+        connection.settimeout(HEAD_SECONDS / 6)
+        answer = b""
+        for byte in REQUEST[:-1]:
+            try:
+                answer += connection.recv(4096)
+                break
+            except TimeoutError:
+                connection.sendall(bytes([byte]))
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert time.monotonic() - began < len(REQUEST) * HEAD_SECONDS / 6
+
+
+def test_the_second_request_of_a_connection_has_a_deadline_too(server: ScriptedServer) -> None:
+    with connected(server) as connection:
+        connection.sendall(REQUEST + REQUEST[:9])
+        answer = everything(connection)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.count(b"HTTP/1.1 408") == 1
+
+
+def test_whole_requests_are_answered_one_after_the_other(server: ScriptedServer) -> None:
+    with connected(server) as connection:
+        for _ in range(3):
+            time.sleep(HEAD_SECONDS / 2)
+            connection.sendall(REQUEST[:5])
+            connection.sendall(REQUEST[5:])
+            answer = b""
+            while not answer.endswith(b"}"):
+                answer += connection.recv(4096)
+            assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_a_speaker_is_served_beside_many_that_never_end_their_headers(server: ScriptedServer) -> None:
+    slow = [connected(server) for _ in range(40)]
+    try:
+        for connection in slow[::2]:
+            connection.sendall(REQUEST[:12])
+        check(asyncio.run(reader(server)))
+        answers = [everything(connection) for connection in slow]
+    finally:
+        for connection in slow:
+            connection.close()
+    assert {answer[:12] for answer in answers} == {b"HTTP/1.1 408"}
+
+
+def test_a_websocket_outlives_the_deadline(server: ScriptedServer) -> None:
+    async def slow_speaker() -> None:
+        check(await reader(server, pause=2 * HEAD_SECONDS))
+
+    asyncio.run(slow_speaker())
