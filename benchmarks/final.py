@@ -1,11 +1,13 @@
 """How long the final text takes after the speaker stops, against how long was spoken.
 
-    python -m benchmarks.final [--minutes 1,5,10,30,60] [--speed N] [--skip-batch] [--again] [--output DIR]
+    python -m benchmarks.final [--minutes 1,5,10,30,60] [--speed N] [--at-once N] [--skip-batch] [--again]
+                               [--output DIR]
 
-The recordings, repeated, are streamed to a fresh server at the speed of speech, or N times faster; beside it the same
-file is transcribed after the fact. Prints one table while it goes; leaves ``final.json`` and three plots in DIR. Each
-length is kept there when it is done, and one that is there already is not run again: a run that was cut short goes on
-where it was.
+The recordings, repeated, are streamed to a fresh server at the speed of speech, or N times faster; then the same file
+is transcribed after the fact. ``--at-once 2`` streams two lengths at any time, the longest first, each to a server of
+its own: harder for each than alone, and all are done when the longest is. Leaves ``final.json`` and three plots in
+DIR. Each length is kept there when it is done, and one that is there already is not run again: a run that was cut
+short goes on where it was.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ import argparse
 import asyncio
 import json
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,18 +100,38 @@ def main() -> None:
     arguments = _parser().parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     pace = "the speed of speech" if arguments.speed == 1 else f"{arguments.speed:g} times the speed of speech"
-    title = f"model {arguments.model}, fed at {pace}; {machine()}"
-    print(f"{title}\n\n| {' | '.join(COLUMNS)} |\n{'| --- ' * len(COLUMNS)}|", flush=True)
-    run = {name: getattr(arguments, name) for name in ("model", "language", "speed", "skip_batch")}
+    beside = "" if arguments.at_once == 1 else f", {arguments.at_once} lengths at a time, each with a server of its own"
+    title = f"model {arguments.model}, fed at {pace}{beside}; {machine()}"
+    print(title, flush=True)
+    run = {name: getattr(arguments, name) for name in ("model", "language", "speed", "at_once")}
     kept = {} if arguments.again else done_before(arguments.output / "final.json", run)
-    for minutes in arguments.minutes.split(","):
-        if minutes not in kept:
-            reading = long_reading(float(minutes))
-            after = {} if arguments.skip_batch else after_the_fact(reading, arguments.model, arguments.language)
-            kept[minutes] = streamed(reading, arguments.model, arguments.language, arguments.speed, after)
-            keep(arguments.output / "final.json", title, run, kept)
+    asked = arguments.minutes.split(",")
+
+    def done(minutes: str, length: Length) -> None:
+        kept[minutes] = length
+        keep(arguments.output / "final.json", title, run, kept)
+
+    left = sorted((minutes for minutes in asked if minutes not in kept), key=float, reverse=True)
+    in_lanes(left, arguments.at_once, partial(streamed, **run), done)
+    print(f"\n| {' | '.join(COLUMNS)} |\n{'| --- ' * len(COLUMNS)}|", flush=True)
+    for minutes in asked:
+        if kept[minutes].plain_seconds is None and not arguments.skip_batch:
+            after = after_the_fact(long_reading(float(minutes)), arguments.model, arguments.language)
+            done(minutes, replace(kept[minutes], **after))
         print(kept[minutes].markdown(), flush=True)
     draw(arguments.output, sorted(kept.values(), key=lambda length: length.minutes))
+
+
+def in_lanes(
+    asked: Iterable[str], lanes: int, stream_one: Callable[[str], Length], done: Callable[[str, Length], None]
+) -> None:
+    """Stream each of ``asked`` to a server of its own, so many of them at any time; ``done`` hears of each at once."""
+    with ThreadPoolExecutor(lanes) as pool:
+        waiting = {pool.submit(stream_one, minutes): minutes for minutes in asked}
+        for finished in as_completed(waiting):
+            length = finished.result()
+            print(f"{waiting[finished]} min streamed: {_number(length.time_to_final)} s to the final", flush=True)
+            done(waiting[finished], length)
 
 
 def done_before(file: Path, run: dict[str, Any]) -> dict[str, Length]:
@@ -133,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.final", description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", default="1,5,10,30,60", help="lengths of audio, one round each")
     parser.add_argument("--speed", type=float, default=1.0, help="how many times faster than speech")
+    parser.add_argument("--at-once", type=int, default=1, metavar="N", help="so many lengths at the same time")
     parser.add_argument("--again", action="store_true", help="run lengths that are done already, too")
     parser.add_argument("--skip-batch", action="store_true", help="no transcription after the fact")
     parser.add_argument("--model", default="base")
@@ -141,8 +166,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def streamed(reading: Reading, model: str, language: str, speed: float, after: dict[str, float]) -> Length:
-    """Stream a reading to a fresh server."""
+def streamed(minutes: str, model: str, language: str, speed: float, at_once: int) -> Length:
+    """Stream so much of the reading to a fresh server; ``at_once`` says how many such servers there are."""
+    reading = long_reading(float(minutes))
     with service(model) as running, ProcessTree(running.pid) as tree, Others() as others:
         before_bytes, cpu_before = tree.memory_bytes(), tree.cpu_seconds()
         seen, cpu_at_stop = asyncio.run(watched(running, tree, reading, language, speed))
@@ -157,8 +183,7 @@ def streamed(reading: Reading, model: str, language: str, speed: float, after: d
         peak_bytes=tree.peak_bytes,
         cpu_per_second=(cpu_at_end - cpu_before) / reading.seconds,
         cpu_after=cpu_at_end - cpu_at_stop,
-        note=seen.refused or others.note,
-        **after,
+        note=seen.refused or (others.note if at_once == 1 else ""),
     )
 
 
@@ -172,14 +197,14 @@ async def watched(
     return await task, cpu_at_stop
 
 
-def after_the_fact(reading: Reading, model: str, language: str) -> dict[str, float]:
+def after_the_fact(reading: Reading, model: str, language: str) -> dict[str, Any]:
     """The batch fields of ``Length``."""
     runs: dict[str, Callable[[Path], batch.BatchResult]] = {
         "plain": lambda file: batch.openai_whisper(file, model, language)
     }
     if model == "base":
         runs["quick"] = lambda file: batch.faster_whisper(file, language)
-    found = {}
+    found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "reading.wav"
         write_wav(file, [reading.samples])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.final import Length, done_before, keep
+from benchmarks.final import Length, done_before, in_lanes, keep
 from benchmarks.quiet import Heard, judged
 from benchmarks.sounds import SOUNDS, room
 from benchmarks.words import SpokenWord
@@ -23,6 +24,18 @@ def test_a_run_that_was_cut_short_goes_on_where_it_was(tmp_path: Path) -> None:
     assert done_before(file, run) == lengths
     assert done_before(file, run | {"speed": 1.0}) == {}
     assert "| 1.0 | 2.5 |" in lengths["1"].markdown()
+
+
+def test_lengths_are_streamed_two_at_a_time_and_kept_as_they_are_done() -> None:
+    both, order = threading.Barrier(2), list[str]()
+
+    def stream_one(minutes: str) -> Length:
+        if minutes != "1":
+            both.wait(30)  # the two longest meet
+        return Length(float(minutes), 2.5, 0.0, 0.0, 0, 0, 0.5)
+
+    in_lanes(["30", "10", "1"], 2, stream_one, lambda minutes, length: order.append(f"{minutes} {length.minutes:g}"))
+    assert sorted(order) == ["1 1", "10 10", "30 30"]
 
 
 @pytest.mark.parametrize("name", list(SOUNDS))
