@@ -68,7 +68,7 @@ class Measured:
         words: of the reference.
         first_seen, stable: delays; None where no word was shown.
         missing: words of the reference that the last display does not have.
-        dropped: those of them that miss their neighbours too.
+        gaps: where words in a row miss: when the first of them ended, and the words.
         flicker: a fraction.
         live_wer: a fraction.
         first_seen_delays: of every word shown.
@@ -79,11 +79,16 @@ class Measured:
     first_seen: Delay | None
     stable: Delay | None
     missing: int
-    dropped: int
+    gaps: tuple[tuple[float, str], ...]
     flicker: float
     live_wer: float
     first_seen_delays: tuple[float, ...]
     stable_by_word: tuple[tuple[float, float], ...]
+
+    @property
+    def dropped(self) -> int:
+        """The missing words that miss their neighbours too."""
+        return sum(len(text.split()) for _, text in self.gaps)
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -150,7 +155,7 @@ def measure(
         first_seen=Delay.of(seen_delays),
         stable=Delay.of([delay for _, delay in by_word]),
         missing=len(spoken) - len(matches),
-        dropped=dropped_words({place for _, place in matches}, len(spoken)),
+        gaps=gaps({place for _, place in matches}, reference),
         flicker=changed_words(displays) / max(1, len(spoken)),
         live_wer=word_error_rate(text, at_end, language),
         first_seen_delays=seen_delays,
@@ -169,7 +174,7 @@ def pooled(measured: Sequence[Measured]) -> Measured:
         first_seen=Delay.of(seen_delays),
         stable=Delay.of([delay for _, delay in by_word]),
         missing=sum(m.missing for m in measured),
-        dropped=sum(m.dropped for m in measured),
+        gaps=tuple(gap for m in measured for gap in m.gaps),
         flicker=sum(m.flicker * count for m, count in zip(measured, words_of, strict=True)) / total,
         live_wer=sum(m.live_wer * count for m, count in zip(measured, words_of, strict=True)) / total,
         first_seen_delays=seen_delays,
@@ -188,10 +193,11 @@ def settled(history: Sequence[Shown]) -> list[Shown]:
     return seen
 
 
-def dropped_words(shown: Collection[int], count: int) -> int:
-    """Of the places 0 to ``count`` those that are not shown, in rows of ``DROPPED_RUN`` or more."""
-    runs = (len(list(group)) for here, group in groupby(range(count), key=lambda place: place in shown) if not here)
-    return sum(run for run in runs if run >= DROPPED_RUN)
+def gaps(shown: Collection[int], reference: Sequence[SpokenWord]) -> tuple[tuple[float, str], ...]:
+    """The words whose places are not shown, in rows of ``DROPPED_RUN`` or more; when each row's first word ended."""
+    runs = [list(run) for here, run in groupby(range(len(reference)), key=lambda place: place in shown) if not here]
+    long = [[reference[place] for place in run] for run in runs if len(run) >= DROPPED_RUN]
+    return tuple((run[0].end, " ".join(word.text for word in run)) for run in long)
 
 
 def first_seen(displays: Sequence[Sequence[str]], times: Sequence[float], spoken: Sequence[str]) -> dict[int, float]:

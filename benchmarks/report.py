@@ -79,6 +79,21 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Words that a session never showed.
+
+    Attributes:
+        at: when the first of them ended in the audio, in seconds.
+        words: of the reference.
+        displays: what was shown around that time, (when, the end of the display).
+    """
+
+    at: float
+    words: str
+    displays: tuple[tuple[float, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One contender's figures; None: it has no such figure.
 
@@ -94,6 +109,7 @@ class Row:
         note: why it did not run, or what else is to be said.
         stable_by_word: (end of a word, its stable delay) of the session that had to wait most.
         spread: the sessions one by one; None for what has no sessions.
+        gaps: of all sessions.
     """
 
     name: str
@@ -111,6 +127,7 @@ class Row:
     note: str = ""
     stable_by_word: tuple[tuple[float, float], ...] = ()
     spread: Spread | None = None
+    gaps: tuple[Gap, ...] = ()
 
     def markdown(self) -> str:
         """The row as a line of the table."""
@@ -154,6 +171,9 @@ def print_spreads(rows: Sequence[Row]) -> None:
     for row in rows:
         if row.spread is not None:
             print(row.spread.markdown(), flush=True)
+    for row in rows:
+        for gap in row.gaps:
+            print(f"{row.name}, dropped at {gap.at:.1f} s: {gap.words}", flush=True)
 
 
 def machine() -> str:

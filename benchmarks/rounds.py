@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from benchmarks.measures import Delay, Measured, measure, word_error_rate
 from benchmarks.processes import Others, ProcessTree
 from benchmarks.reading import Reading
-from benchmarks.report import Row, Spread
+from benchmarks.report import Gap, Row, Spread
 from benchmarks.service import Stream
 
+AROUND_SECONDS = (3.0, 8.0)  # before and after a gap: the displays that are kept of it
+DISPLAY_LETTERS = 160  # of the end of a display
 STAGGER_SECONDS = 0.83  # between the beginnings of two sessions: people do not begin at the same moment
 
 Client = Callable[[], Awaitable[Stream]]
@@ -89,7 +91,14 @@ def _row(
             first_final=min(waits, default=None),
             last_final=max(waits, default=None),
         ),
+        gaps=tuple(_gap(s, at, words) for s, m in zip(served, measured, strict=True) for at, words in m.gaps),
     )
+
+
+def _gap(stream: Stream, at: float, words: str) -> Gap:
+    before, after = AROUND_SECONDS
+    around = [shown for shown in stream.history if at - before <= shown.at <= at + after]
+    return Gap(at, words, tuple((round(shown.at, 2), shown.text[-DISPLAY_LETTERS:]) for shown in around))
 
 
 def longest(measured: Sequence[Measured]) -> Measured:

@@ -28,7 +28,7 @@ from benchmarks.measures import (
     Matcher,
     Shown,
     changed_words,
-    dropped_words,
+    gaps,
     measure,
     pooled,
     settled,
@@ -39,7 +39,7 @@ from benchmarks.policies import AttentionGuard, LocalAgreement
 from benchmarks.processes import Others, ProcessTree
 from benchmarks.reading import GAP_SECONDS, Reading, joined_samples, long_reading
 from benchmarks.recordings import SHARED_AUDIO_VARIABLE, Clip, german_clip, reading_clips, sample_clips
-from benchmarks.report import SPREAD_COLUMNS, Row, Spread
+from benchmarks.report import SPREAD_COLUMNS, Gap, Row, Spread, print_spreads
 from benchmarks.rounds import run_round
 from benchmarks.service import Service, Stream, free_port, seen, stream
 from benchmarks.tail import LEAST_SECONDS, Construction, FullEncoder, Grown, decoded, filled
@@ -173,10 +173,19 @@ def test_word_error_rate_is_blind_to_spelling_that_whisper_normalises() -> None:
 def test_words_are_dropped_where_their_neighbours_miss_too() -> None:
     texts = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
     shown = Shown(10.5, "one two seven eight nine ten")
-    assert measure([shown], spoken(*texts), " ".join(texts), 11.0).dropped == 4
-    assert dropped_words({0, 4, 8}, 9) == 0
-    assert dropped_words({0, 1}, 9) == 7
-    assert dropped_words(set(), 3) == 0
+    reference = spoken(*texts)
+    found = measure([shown], reference, " ".join(texts), 11.0)
+    assert found.dropped == 4
+    assert found.gaps == ((reference[2].end, "three four five six"),)
+    assert gaps({0, 4, 8}, reference[:9]) == ()
+    assert [len(text.split()) for _, text in gaps({0, 1}, reference[:9])] == [7]
+    assert gaps(set(), reference[:3]) == ()
+
+
+def test_what_was_dropped_is_told_below_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    gap = Gap(111.1, "john dashwood had then", ((112.0, " Mister"),))
+    print_spreads([Row("two sessions", 2, spread=Spread(2, dropped=4), gaps=(gap,))])
+    assert capsys.readouterr().out.endswith("two sessions, dropped at 111.1 s: john dashwood had then\n")
 
 
 def test_word_error_rate_of_other_languages_keeps_their_letters() -> None:
