@@ -18,10 +18,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, pairwise
-from typing import Any
 
 import jiwer
 import numpy as np
@@ -89,10 +88,6 @@ class Measured:
     def dropped(self) -> int:
         """The missing words that miss their neighbours too."""
         return sum(len(text.split()) for _, text in self.gaps)
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return asdict(self)
 
 
 class Display:
