@@ -160,6 +160,7 @@ class LivePolicy:
             and audio_end / SAMPLE_RATE - last > STALL_SECONDS
         ):
             self._restart(round(last * SAMPLE_RATE))
+            self.context.clear()  # as a prompt the same words are in the way as well
             return
         if audio_end - self.window_start <= SLIDE_SECONDS * SAMPLE_RATE:
             return
