@@ -22,9 +22,11 @@ TIMEOUT = (
 
 
 class HttpProtocol(H11Protocol):
-    """Answers 408 and closes where a request's head is not there ``head_seconds`` after the connection was opened.
+    """Closes where a request's head is not there ``head_seconds`` after the connection was opened.
 
-    A later request on the same connection has as long from its first byte; before that uvicorn's keep-alive counts.
+    Who has sent a part of it is answered 408 first. Who has sent nothing is told nothing: browsers open connections for
+    requests that they may have later, and could take an answer to none of them for the answer to the next. A later
+    request on the same connection has as long from its first byte; before that uvicorn's keep-alive counts.
     """
 
     head_seconds: ClassVar[float] = 5.0
@@ -72,6 +74,8 @@ class HttpProtocol(H11Protocol):
 
     def _give_up(self) -> None:
         self._deadline = None
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self.conn.trailing_data[0]:
             self.transport.write(TIMEOUT)
-            self.transport.close()
+        self.transport.close()

@@ -126,8 +126,9 @@ def _unpack(method: int, packed: bytes) -> bytes:
 
 def _rounded(floats: NDArray[np.float32]) -> NDArray[np.int16] | None:
     """The nearest 16-bit samples; None where some are no numbers or beyond full scale."""
-    if not np.all(np.abs(floats) <= 1):  # a comparison with NaN is false
-        return None
+    with np.errstate(invalid="ignore"):
+        if not np.all(np.abs(floats) <= 1):  # a comparison with NaN is false
+            return None
     whole: NDArray[np.int16] = np.clip(np.rint(floats * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
     return whole
 
