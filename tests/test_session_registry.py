@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import openmic.sessions.admission
+import openmic.sessions.registry
 from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
 from openmic.sessions.events import Ended, Failed, Finalised, SessionEvent
@@ -105,6 +106,27 @@ def test_a_session_nobody_comes_back_to_is_finished(tmp_path: Path) -> None:
         snapshot = session.snapshot()
         assert (snapshot.reason, snapshot.audio_seconds) == ("timeout", 1.0)
         assert snapshot.final is not None
+
+
+@pytest.mark.parametrize("keep_seconds", [0, 60])
+def test_memory_is_given_back_once_behind_a_sessions_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep_seconds: int
+) -> None:
+    given: list[float] = []
+    monkeypatch.setattr(openmic.sessions.registry, "give_back", lambda: given.append(time.monotonic()))
+    monkeypatch.setattr(openmic.sessions.registry, "TRIM_SECONDS", 0.5)
+    with scripted_sessions(tmp_path, keep_seconds=keep_seconds) as (sessions, _):
+        first, second = sessions.create(PCM, OPTIONS), sessions.create(PCM, OPTIONS)
+        time.sleep(1)
+        assert not given
+        for session in (first, second):
+            session.stop()
+            assert session.ended.wait(20)
+        ended = time.monotonic()
+        eventually(lambda: bool(given))
+        assert given[0] > ended
+        time.sleep(1)
+        assert len(given) == 1
 
 
 def test_ended_sessions_are_deleted_when_their_time_is_over(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hmac
 import logging
+import math
 import secrets
 import threading
 import time
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
+from openmic.heap import give_back
 from openmic.log import tell
 from openmic.sessions.admission import make_room, places
 from openmic.sessions.events import Reason
@@ -38,6 +40,7 @@ logger = logging.getLogger(__name__)
 KEEPER_SECONDS = 0.25  # how often the keeper looks round
 DELETED_KNOWN = 1000  # sessions of which it is known that they were here and are deleted
 JOIN_SECONDS = 2.0  # how long close() waits for threads that have nothing left to do
+TRIM_SECONDS = 5.0  # so long after a session's end freed memory is given back: the engine has let go of its buffers
 LOOK_SECONDS = 10.0  # how often the folder is searched for what other servers left there
 NO_TOKEN = hash_token(secrets.token_urlsafe(24))  # compared where there is no session: takes the same time
 
@@ -201,6 +204,7 @@ class Sessions:
 
     def _keep(self) -> None:
         looked_at = time.monotonic()
+        over, trim_at = 0, math.inf
         while not self._closing.wait(KEEPER_SECONDS):
             now = time.monotonic()
             if now - looked_at >= LOOK_SECONDS:
@@ -208,6 +212,7 @@ class Sessions:
                 looked_at = now
             with self._lock:
                 sessions = list(self._sessions.values())
+                over_now = self.opened_total - sum(session.ended_at is None for session in sessions)
             for session in sessions:
                 detached_at, ended_at = session.detached_at, session.ended_at
                 if ended_at is not None:
@@ -215,6 +220,11 @@ class Sessions:
                         self._forget(session)
                 elif detached_at is not None and now - detached_at >= self.settings.resume_seconds:
                     self._stop(session, "timeout")
+            if over_now != over:
+                over, trim_at = over_now, min(trim_at, now + TRIM_SECONDS)
+            if now >= trim_at:
+                give_back()
+                trim_at = math.inf
 
     def _forget(self, session: Session) -> None:
         with self._lock:

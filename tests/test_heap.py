@@ -1,0 +1,43 @@
+"""Giving memory back, in processes of their own: how much is resident depends on all that ran before."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+
+import pytest
+
+import openmic.heap as heap
+
+HOLES = """
+import ctypes, psutil
+from openmic.heap import give_back
+library = ctypes.CDLL("libc.so.6")
+library.malloc.restype = ctypes.c_void_p
+blocks = [library.malloc(ctypes.c_size_t(60_000)) for _ in range(5000)]
+for block in blocks:
+    ctypes.memset(block, 1, 60_000)
+for place, block in enumerate(blocks):
+    if place % 50:
+        library.free(ctypes.c_void_p(block))
+before = psutil.Process().memory_info().rss
+print(give_back(), before - psutil.Process().memory_info().rss)
+"""
+
+
+def test_holes_between_what_is_in_use_go_back_to_the_machine() -> None:
+    run = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, timeout=120, check=True)
+    worked, freed = run.stdout.split()
+    assert worked == "True"
+    assert int(freed) > 250_000_000
+
+
+def test_another_c_library_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> ctypes.CDLL:
+        raise OSError(name)
+
+    heap._glibc.cache_clear()
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    assert heap.give_back() is False
+    heap._glibc.cache_clear()
