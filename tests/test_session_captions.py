@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from openmic.sessions.captions import (
@@ -136,6 +136,8 @@ WORD = st.sampled_from(
 )
 
 
+@example([("a", 0.0), *[("—", 0.0)] * 30], False)
+@example([(word, 0.0) for word in ("a", "of", "house", "house", "mountains,", "北京很好。", "(see")], False)
 @given(st.lists(st.tuples(WORD, st.sampled_from([0.0, 0.0, 0.0, 0.4, 1.5])), min_size=1, max_size=60), st.booleans())
 def test_nothing_is_lost_and_every_line_fits(spoken_words: list[tuple[str, float]], timed: bool) -> None:
     at, words = 0.0, []

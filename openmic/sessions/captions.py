@@ -126,7 +126,7 @@ def _units(cue: Cue) -> list[_Unit]:
     parts = [(word.word, word.start, word.end) for word in cue.words if word.word] if spelled else _spread(cue)
     joined: list[tuple[str, float, float]] = []
     for text, start, end in parts:
-        if joined and not _may_begin(joined[-1][0], text):
+        if joined and not _may_begin(joined[-1][0], text) and not _too_wide(joined[-1][0], text):
             before, begin, _ = joined.pop()
             text, start = before + text, begin
         joined.append((text, start, end))
@@ -139,7 +139,7 @@ def _units(cue: Cue) -> list[_Unit]:
 def _spread(cue: Cue) -> list[tuple[str, float, float]]:
     """The cue's words, and its time shared out among them by their lengths."""
     bounds = {0, len(cue.text)} | {match.start() for match in re.finditer(r"(?<=\S)\s", cue.text)}
-    bounds |= {start for start, _ in word_spans(cue.text) if is_spaceless(cue.text[start])}
+    bounds |= {len(cue.text[:start].rstrip()) for start, _ in word_spans(cue.text) if is_spaceless(cue.text[start])}
     rate = (cue.end - cue.start) / len(cue.text)
     return [(cue.text[a:b], cue.start + a * rate, cue.start + b * rate) for a, b in pairwise(sorted(bounds))]
 
@@ -152,6 +152,11 @@ def _may_begin(before: str, text: str) -> bool:
         return False
     spaceless = is_spaceless(text[0]) or is_spaceless(before[-1]) or before[-1] in "、。，！？；："
     return text[0].isspace() or (spaceless and text[0] not in NO_LINE_START)
+
+
+def _too_wide(before: str, text: str) -> bool:
+    """Whether the two words, which belong together, would fill more than a line: ten dashes, say."""
+    return text[0].isspace() and columns((before + text).strip()) > LINE_COLUMNS
 
 
 # --- where it is parted
