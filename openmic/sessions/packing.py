@@ -1,7 +1,9 @@
 """A client's bytes without the air in them: samples as FLAC, other sounds through zlib, what is compact as it is.
 
-Every piece is unpacked and compared as it is packed, and can be unpacked by itself. Bytes come back as they were, but
-for one thing: floats between -1 and 1 come back rounded to the 16 bits that the recording has anyway.
+Every piece is unpacked and compared as it is packed, and can be unpacked by itself. Mono 16-bit samples of up to
+19.4 kHz, and what is no FLAC, come back to the byte. Of other samples what the recording and the recogniser get
+anyway: floats between -1 and 1 rounded to 16 bits, the mean of all channels in every channel, and of high rates
+nothing above 8 kHz (``openmic.audio.band``). There come back as many bytes as were sent, each sound at its place.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from openmic.audio.band import audible
 from openmic.audio.decoder import AudioFormat
 from openmic.audio.formats import SNIFF_BYTES, sniff
+from openmic.audio.types import SAMPLE_RATE
 from openmic.audio.wav import LONGEST_HEADER, read_header
 
 RAW, FLAC, FLOAT_FLAC, ZLIB, PLANES = range(5)  # how a piece is packed
@@ -24,8 +28,8 @@ SHAPE = struct.Struct("<BBB")  # channels, and how many bytes before and after t
 FRAME = struct.Struct("<I")  # length of a FLAC frame
 FULL_SCALE = np.float32(32_768)
 WORTH_IT = 0.95  # of the bytes: what packs worse is kept as it is
-MOST_FLAC_CHANNELS = 2
 WIDE_BAND_HZ = 24_000
+WIDE_BAND_LEVEL = "8"  # a longer prediction (12 samples, not 8): where little lies above 8 kHz it predicts more
 
 
 class Packer:
@@ -84,16 +88,15 @@ class Packer:
         shape = SHAPE.pack(channels, before, after) + head + tail
         if not samples:
             return RAW, data, data
-        if floats:
-            whole = _rounded(np.frombuffer(samples, "<f4")) if channels <= MOST_FLAC_CHANNELS else None
-            if whole is not None:
-                meant = head + _to_floats(whole) + tail
-                return FLOAT_FLAC, shape + encode_flac(whole, channels, audio_format.sample_rate), meant
+        sound = np.frombuffer(samples, "<f4" if floats else "<i2").reshape(-1, channels)
+        if floats and not _in_range(sound):
             planes = np.frombuffer(samples, np.uint8).reshape(-1, 4).T.tobytes()  # exponents beside exponents
             return PLANES, shape + zlib.compress(planes, 1), data
-        if channels > MOST_FLAC_CHANNELS:
-            return ZLIB, zlib.compress(data, 1), data
-        return FLAC, shape + encode_flac(np.frombuffer(samples, "<i2"), channels, audio_format.sample_rate), data
+        rate = audio_format.sample_rate or SAMPLE_RATE
+        heard = audible(sound, rate) * (FULL_SCALE if floats else 1)
+        whole = np.clip(np.rint(heard), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+        meant = head + _repeated(whole, channels, floats) + tail
+        return FLOAT_FLAC if floats else FLAC, shape + encode_flac(whole, rate), meant
 
 
 def unpack(piece: bytes) -> bytes:
@@ -113,40 +116,37 @@ def _unpack(method: int, packed: bytes) -> bytes:
         return packed
     if method == ZLIB:
         return zlib.decompress(packed)
-    _, before, after = SHAPE.unpack_from(packed)
+    channels, before, after = SHAPE.unpack_from(packed)
     body = SHAPE.size + before + after
     if method == PLANES:
         planes = np.frombuffer(zlib.decompress(packed[body:]), np.uint8)
         samples = planes.reshape(4, -1).T.tobytes()
     else:
-        whole = decode_flac(packed[body:])
-        samples = _to_floats(whole) if method == FLOAT_FLAC else whole.astype("<i2").tobytes()
+        samples = _repeated(decode_flac(packed[body:]), channels, method == FLOAT_FLAC)
     return packed[SHAPE.size : SHAPE.size + before] + samples + packed[SHAPE.size + before : body]
 
 
-def _rounded(floats: NDArray[np.float32]) -> NDArray[np.int16] | None:
-    """The nearest 16-bit samples; None where some are no numbers or beyond full scale."""
+def _in_range(floats: NDArray[np.float32]) -> bool:
     with np.errstate(invalid="ignore"):
-        if not np.all(np.abs(floats) <= 1):  # a comparison with NaN is false
-            return None
-    whole: NDArray[np.int16] = np.clip(np.rint(floats * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
-    return whole
+        return bool(np.all(np.abs(floats) <= 1))  # a comparison with NaN is false
 
 
-def _to_floats(whole: NDArray[np.int16]) -> bytes:
-    return (whole.astype(np.float32) / FULL_SCALE).astype("<f4").tobytes()
+def _repeated(mono: NDArray[np.int16], channels: int, floats: bool) -> bytes:
+    """The same samples in every channel, as bytes of the client's kind."""
+    whole = np.repeat(mono, channels)
+    return (whole.astype(np.float32) / FULL_SCALE).astype("<f4").tobytes() if floats else whole.astype("<i2").tobytes()
 
 
-def encode_flac(samples: NDArray[np.int16], channels: int = 1, rate: int | None = None) -> bytes:
-    """Interleaved samples, shape (n * channels,), as FLAC frames; ``rate`` (Hz) only helps to choose their length."""
+def encode_flac(samples: NDArray[np.int16], rate: int = SAMPLE_RATE) -> bytes:
+    """Samples, shape (n,), as FLAC frames; ``rate`` (Hz) only helps to choose how they are encoded."""
     context = av.CodecContext.create("flac", "w")
-    context.sample_rate = 48_000 if (rate or 0) > WIDE_BAND_HZ else 16_000
-    context.layout = "stereo" if channels == 2 else "mono"
+    wide = rate > WIDE_BAND_HZ
+    context.sample_rate = 48_000 if wide else 16_000
+    context.options = {"compression_level": WIDE_BAND_LEVEL} if wide else {}
+    context.layout = "mono"
     context.format = "s16"
     context.time_base = Fraction(1, context.sample_rate)
-    frame = av.AudioFrame.from_ndarray(
-        np.ascontiguousarray(samples, np.int16)[np.newaxis], format="s16", layout=context.layout.name
-    )
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples)[np.newaxis], format="s16", layout="mono")
     frame.sample_rate = context.sample_rate
     frame.pts = 0
     packets = [bytes(packet) for packet in (*context.encode(frame), *context.encode(None)) if packet.size]
