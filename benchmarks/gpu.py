@@ -32,6 +32,7 @@ from openmic.speech.choice import choose_device
 from openmic.speech.decoder import Decoder
 from openmic.speech.device_decoder import decoder_for, warm_up
 from openmic.speech.final import FinalModel
+from openmic.speech.full_encoder import FullEncoder
 from openmic.speech.hypothesis import HypothesisDecoder
 from openmic.speech.precision import encoder_precision
 from openmic.speech.vocabulary import Vocabulary
@@ -60,7 +61,9 @@ class Parts:
         self.encoder = encoder_for(model, self.decoder, encoder_precision(model.device) if cuda else "float32")
         vocabulary = Vocabulary(model)
         self.live = HypothesisDecoder(self.encoder, self.decoder, vocabulary)
-        self.final = FinalModel(name, model, self.decoder, vocabulary)
+        self.final = FinalModel(
+            name, model, FullEncoder(model, "float16" if cuda else "float32"), self.decoder, vocabulary
+        )
 
     def told(self) -> str:
         """What the decoder does, in one line."""

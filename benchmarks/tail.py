@@ -32,7 +32,8 @@ from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.settings import Settings
 from openmic.speech import encoder
 from openmic.speech.decoder import Decoder
-from openmic.speech.encoder import FRAME_SAMPLES, PAD_SECONDS, Settled, Window, WindowEncoder
+from openmic.speech.encoder import FRAME_SAMPLES, PAD_SECONDS, Window, WindowEncoder
+from openmic.speech.encoder_layer import Settled
 from openmic.speech.hypothesis import HypothesisDecoder, Request
 from openmic.speech.precision import Precision
 from openmic.speech.vocabulary import Vocabulary

@@ -19,6 +19,7 @@ from openmic.speech.decoder import CrossKeys, Decoder, OwnRow, Row
 from openmic.speech.device_decoder import decoder_for
 from openmic.speech.encoder import WindowEncoder
 from openmic.speech.final import FinalModel, FinalPass
+from openmic.speech.full_encoder import FullEncoder
 from openmic.speech.graphs import Step
 from openmic.speech.slots import SlotRow
 from openmic.speech.types import SpeechOptions
@@ -187,9 +188,8 @@ def test_a_final_pass_says_the_same_through_slots(
     clip = Clip(load_audio(sample_audio / "quickstart.wav")[: 4 * SAMPLE_RATE])
     texts = []
     for which in (decoder, Decoder(base_model, "float32")):
-        final = FinalPass(
-            FinalModel("base", base_model, which, Vocabulary(base_model)), clip, SpeechOptions("en"), True
-        )
+        parts = FinalModel("base", base_model, FullEncoder(base_model, "float32"), which, Vocabulary(base_model))
+        final = FinalPass(parts, clip, SpeechOptions("en"), True)
         for _ in final.walk():
             pass
         texts.append(final.result())

@@ -14,9 +14,10 @@ from whisper.tokenizer import get_tokenizer
 
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.speech.decoder import Decoder
+from openmic.speech.full_encoder import FullEncoder
 from openmic.speech.mel import log_mel_power, normalized
 from openmic.speech.vocabulary import Vocabulary
-from openmic.speech.window import decode, encode
+from openmic.speech.window import decode
 from tests.clip import Clip
 
 
@@ -55,6 +56,13 @@ def test_logits_equal_whispers_for_rows_of_different_length(base_model: Any, sta
             expected = base_model.decoder(torch.tensor([tokens + extra]), states[None])[0]
             ours = decoder.logits(torch.cat([first, then]))
             assert torch.allclose(ours, expected, atol=2e-3)
+
+
+def test_encoder_states_equal_whispers(base_model: Any, samples: Samples, states: torch.Tensor) -> None:
+    mel = whisper.log_mel_spectrogram(whisper.pad_or_trim(samples))
+    ours = drained(FullEncoder(base_model, "float32").encode(mel))
+    assert ours.shape == states.shape
+    assert torch.allclose(ours, states, atol=2e-3)
 
 
 def test_forgetting_tokens_is_setting_the_length_back(base_model: Any, states: torch.Tensor) -> None:
@@ -99,14 +107,15 @@ def test_greedy_decoding_equals_whispers_token_for_token(
     load_audio: Callable[[Path], Samples],
     sample_audio: Path,
 ) -> None:
-    decoder, vocabulary = Decoder(base_model, "float32"), Vocabulary(base_model)
+    encoder, decoder = FullEncoder(base_model, "float32"), Decoder(base_model, "float32")
+    vocabulary = Vocabulary(base_model)
     windows = [samples, load_audio(sample_audio / "interview.wav")[: 30 * SAMPLE_RATE]]
     if shared_audio:
         windows += [load_audio(path) for path in (shared_audio / "jfk.flac", shared_audio / "librivox" / "0870.wav")]
     for window in windows:
         mel = whisper.log_mel_spectrogram(whisper.pad_or_trim(window))
         theirs = whisper.decode(base_model, mel, whisper.DecodingOptions(language="en", fp16=False))
-        cross_states = drained(encode(base_model, mel))
+        cross_states = drained(encoder.encode(mel))
         tokenizer = get_tokenizer(True, num_languages=99, language="en", task="transcribe")
         with torch.inference_mode():
             cross = decoder.cross_keys(cross_states)
@@ -129,13 +138,12 @@ def test_mel_of_a_recording_shorter_than_one_frame() -> None:
     assert power.shape == (80, 1)
 
 
-def test_an_expected_text_changes_nothing_and_saves_passes(base_model: Any, samples: Samples) -> None:
+def test_an_expected_text_changes_nothing_and_saves_passes(base_model: Any, states: torch.Tensor) -> None:
     """Right, wrong and half right: the tokens and their probability are the same, only the passes are fewer."""
     decoder, vocabulary = Decoder(base_model, "float32"), Vocabulary(base_model)
     tokenizer = vocabulary.tokenizer("en", "transcribe")
-    cross_states = drained(encode(base_model, whisper.log_mel_spectrogram(whisper.pad_or_trim(samples))))
     with torch.inference_mode():
-        cross = decoder.cross_keys(cross_states)
+        cross = decoder.cross_keys(states)
 
     def run(expected: list[int]) -> tuple[Any, int]:
         passes, steps = 0, decode(decoder, vocabulary, cross, tokenizer, [], 0.0, expected)

@@ -12,7 +12,8 @@ import pytest
 
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.speech.decoder import Decoder
-from openmic.speech.encoder import FRAME_SECONDS, SETTLED_SECONDS, Settled, WindowEncoder, tail_clip
+from openmic.speech.encoder import FRAME_SECONDS, SETTLED_SECONDS, WindowEncoder, tail_clip
+from openmic.speech.encoder_layer import Settled
 from openmic.speech.hypothesis import Hypothesis, HypothesisDecoder, Memory, Request
 from openmic.speech.live import LivePolicy
 from openmic.speech.vocabulary import Vocabulary

@@ -13,6 +13,7 @@ import torch
 from openmic.audio import AudioFormat, decode
 from openmic.speech.decoder import Decoder
 from openmic.speech.final import FinalModel, FinalPass
+from openmic.speech.full_encoder import FullEncoder
 from openmic.speech.types import SpeechOptions
 from openmic.speech.vocabulary import Vocabulary
 from tests.clip import Clip
@@ -22,7 +23,7 @@ from tests.media import CONTAINERS, Whole, read_wav
 @pytest.fixture(scope="module")
 def parts(base_model: Any) -> FinalModel:
     exact, quick = Decoder(base_model, "float32"), Decoder(base_model, "int8")
-    return FinalModel("base", base_model, exact, Vocabulary(base_model), quick)
+    return FinalModel("base", base_model, FullEncoder(base_model, "float32"), exact, Vocabulary(base_model), quick)
 
 
 def text_of(parts: FinalModel, samples: Any) -> str:

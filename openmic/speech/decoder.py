@@ -111,8 +111,8 @@ class Decoder:
         """Keys and values for encoder ``states`` of shape (frames, n_audio_state)."""
         keys, values = [], []
         for layer in self.layers:
-            keys.append(self._split(layer.cross_keys(states)))
-            values.append(self._split(layer.cross_values(states)))
+            keys.append(self._split(layer.cross_keys(states)).contiguous())  # each head's side by side: read once
+            values.append(self._split(layer.cross_values(states)).contiguous())  # for every token of a window
         return CrossKeys(keys, values)
 
     def row(self, cross: CrossKeys, capacity: int | None = None) -> Row:

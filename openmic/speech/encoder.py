@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import wave
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
 
 import numpy as np
@@ -24,12 +24,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from whisper.audio import HOP_LENGTH, N_FFT, mel_filters
-from whisper.model import ResidualAttentionBlock, Whisper
+from whisper.model import Whisper
 
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.speech.decoder import CrossKeys, Decoder
+from openmic.speech.encoder_layer import EncoderLayer, Settled
 from openmic.speech.mel import normalized
-from openmic.speech.precision import Precision, linear
+from openmic.speech.precision import Precision
 
 FRAME_SAMPLES = 2 * HOP_LENGTH  # one encoder state stands for two mel frames:
 FRAME_SECONDS = FRAME_SAMPLES / SAMPLE_RATE  # 0.02 s
@@ -52,66 +53,6 @@ class Window:
     frames: int
 
 
-@dataclass(slots=True)
-class Settled:
-    """What is kept of one growing window between steps; empty for a new one.
-
-    Attributes:
-        frames: how many frames, from the window's start, are settled.
-        loudest: log10 mel power, the maximum so far.
-        keys, values: per encoder layer, of the settled frames, shape (1, heads, frames, head_width).
-        cross: the decoder's keys and values for them.
-    """
-
-    frames: int = 0
-    loudest: float = -10.0
-    keys: dict[int, Tensor] = field(default_factory=dict)
-    values: dict[int, Tensor] = field(default_factory=dict)
-    cross: CrossKeys | None = None
-
-    def clear(self) -> None:
-        """Forget everything: the window begins elsewhere now."""
-        self.frames, self.loudest, self.cross = 0, -10.0, None
-        self.keys, self.values = {}, {}
-
-
-class _Layer:
-    """One block of the encoder with its matrices packed."""
-
-    def __init__(self, block: ResidualAttentionBlock, precision: Precision) -> None:
-        attn, mlp = block.attn, block.mlp
-        self.qkv = linear(
-            torch.cat([attn.query.weight, attn.key.weight, attn.value.weight]),
-            torch.cat([attn.query.bias, torch.zeros_like(attn.query.bias), attn.value.bias]),
-            precision,
-        )
-        self.out = linear(attn.out.weight, attn.out.bias, precision)
-        self.up = linear(mlp[0].weight, mlp[0].bias, precision)
-        self.down = linear(mlp[2].weight, mlp[2].bias, precision)
-        self.attn_ln, self.mlp_ln, self.heads = block.attn_ln, block.mlp_ln, attn.n_head
-
-    def __call__(self, x: Tensor, settled: Settled, index: int, kept: int) -> Tensor:
-        """Work out new frames ``x`` behind the settled ones, and keep the first ``kept`` of them.
-
-        Args:
-            x: shape (frames, n_audio_state), as the result.
-            settled: of the window; its keys and values of layer ``index`` grow.
-            index: this layer's place.
-            kept: how many of the new frames are settled from now on.
-        """
-        frames, width = x.shape
-        query, key, value = self.qkv(self.attn_ln(x)).view(frames, 3, self.heads, -1).permute(1, 2, 0, 3)[:, None]
-        if settled.frames:
-            key = torch.cat([settled.keys[index], key], dim=2)
-            value = torch.cat([settled.values[index], value], dim=2)
-        attended = F.scaled_dot_product_attention(query, key, value)[0].transpose(0, 1).reshape(frames, width)
-        if kept:
-            settled.keys[index] = key[:, :, : settled.frames + kept]
-            settled.values[index] = value[:, :, : settled.frames + kept]
-        x = x + self.out(attended)
-        return x + self.down(F.gelu(self.up(self.mlp_ln(x))))
-
-
 class WindowEncoder:
     """Encodes windows of up to 29 s at the cost of their own length.
 
@@ -128,7 +69,7 @@ class WindowEncoder:
         self.decoder = decoder
         self._encoder = model.encoder
         self._positions = model.encoder.positional_embedding.to(decoder.dtype)
-        self._layers = [_Layer(block, precision) for block in model.encoder.blocks]
+        self._layers = [EncoderLayer(block, precision) for block in model.encoder.blocks]
         clip = tail_clip()
         self._tail = decoder.cross_keys(self._states(clip, self.context, Settled(), 0))
         self._tail_begin = round(len(clip) / SAMPLE_RATE / FRAME_SECONDS) + 1  # before it the tail still speaks

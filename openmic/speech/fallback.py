@@ -17,6 +17,7 @@ from whisper.tokenizer import Tokenizer
 
 from openmic.speech.alignment import traced
 from openmic.speech.decoder import CrossKeys, Decoder
+from openmic.speech.full_encoder import FullEncoder
 from openmic.speech.types import Task
 from openmic.speech.vocabulary import Vocabulary
 from openmic.speech.window import WindowResult, decode
@@ -34,15 +35,17 @@ class FinalModel:
     Attributes:
         name: of the model.
         model: the loaded model.
+        encoder: its encoder, at the precision that the result has.
         decoder: its decoder, at the precision that the result has.
         vocabulary: its tokenizers.
-        sketcher: its decoder at a lower precision, if that is quicker. It says which words are worth an exact score
-            and writes a window's text first where the live pass has not; what ``decoder`` would say otherwise counts.
+        sketcher: its decoder at a lower precision, if that is quicker. It writes a window's text first where the
+            live pass has not; what ``decoder`` would say otherwise counts.
         beam_size: 1 is greedy with temperature fallback.
     """
 
     name: str
     model: Whisper
+    encoder: FullEncoder
     decoder: Decoder
     vocabulary: Vocabulary
     sketcher: Decoder | None = None
@@ -90,9 +93,7 @@ def transcribed(
         if temperature == 0 and parts.beam_size > 1:
             result = _beam(parts, task, states, cross, tokenizer, prompt)
         else:
-            result = yield from decode(
-                parts.decoder, parts.vocabulary, cross, tokenizer, prompt, temperature, expected, quick
-            )
+            result = yield from decode(parts.decoder, parts.vocabulary, cross, tokenizer, prompt, temperature, expected)
         repetitive = result.compression_ratio > COMPRESSION_RATIO_THRESHOLD
         unsure = result.avg_logprob < LOGPROB_THRESHOLD
         silent = unsure and result.no_speech_prob > NO_SPEECH_THRESHOLD

@@ -28,7 +28,7 @@ from openmic.speech.mel import log_mel_power, normalized
 from openmic.speech.segments import Cut, cut, finished
 from openmic.speech.spoken import PAUSE_SECONDS, Spoken
 from openmic.speech.types import FinalText, Recording, Segment, SpeechOptions
-from openmic.speech.window import Trace, WindowResult, encode
+from openmic.speech.window import Trace, WindowResult
 
 __all__ = ["FinalModel", "FinalPass", "Walk"]
 
@@ -98,7 +98,7 @@ class FinalPass:
             if size == 0:
                 yield "waiting"
                 continue
-            states = yield from _working(encode(self.parts.model, self._mel(size)))
+            states = yield from _working(self.parts.encoder.encode(self._mel(size)))
             cross = self.parts.decoder.cross_keys(states)
             language, probability = detected(self.parts, self.options.language, cross)
             if tokenizer is None:

@@ -21,7 +21,8 @@ from whisper.timing import dtw_cpu, median_filter
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.speech.batched_encoder import BatchedWindowEncoder
 from openmic.speech.decoder import Decoder, Row
-from openmic.speech.encoder import FRAME_SECONDS, Settled, Window, WindowEncoder
+from openmic.speech.encoder import FRAME_SECONDS, Window, WindowEncoder
+from openmic.speech.encoder_layer import Settled
 from openmic.speech.loops import without_loop
 from openmic.speech.types import Task
 from openmic.speech.vocabulary import Vocabulary

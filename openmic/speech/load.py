@@ -8,6 +8,8 @@ import time
 import numpy as np
 import torch
 import whisper
+from torch.nn import ModuleList
+from whisper.model import Whisper
 from whisper.timing import dtw_cpu
 
 from openmic.progress import ProgressCallback, silent
@@ -18,6 +20,7 @@ from openmic.speech.choice import choose_device, choose_weights
 from openmic.speech.device_decoder import decoder_for, warm_up
 from openmic.speech.engine import WhisperEngine
 from openmic.speech.final import FinalModel
+from openmic.speech.full_encoder import FullEncoder
 from openmic.speech.hypothesis import HypothesisDecoder
 from openmic.speech.precision import decoder_precision, encoder_precision, exact_precision
 from openmic.speech.types import ModelInfo
@@ -52,7 +55,9 @@ def load_engine(settings: Settings, progress: ProgressCallback = silent) -> Whis
     quick = exact if same else decoder_for(model, decoder_precision(device))
     hypotheses = HypothesisDecoder(encoder_for(model, quick, encoder_precision(device)), quick, vocabulary)
     sketcher = None if quick is exact else quick
-    final = FinalModel(name, model, exact, vocabulary, sketcher, settings.final_beam_size)
+    encoder = FullEncoder(model, exact_precision(device))
+    final = FinalModel(name, model, encoder, exact, vocabulary, sketcher, settings.final_beam_size)
+    _let_go(model, settings.final_beam_size)
     progress(loading, 1.0)
     if device.type == "cpu":
         dtw_cpu(np.zeros((2, 2)))  # at its first work numba sets the number of threads, torch's too
@@ -62,6 +67,13 @@ def load_engine(settings: Settings, progress: ProgressCallback = silent) -> Whis
     info = ModelInfo(name, str(device), str(exact.dtype).removeprefix("torch."), vocabulary.multilingual, called)
     progress(f"About {in_words(costs.capacity())} on this {called} ({name})", 1.0)
     return WhisperEngine(info, hypotheses, final, settings.live_step_seconds, settings.live_window_seconds, costs)
+
+
+def _let_go(model: Whisper, beam_size: int) -> None:
+    """Free the layers' matrices: ours are laid out anew, and only beam search uses the decoder's as they came."""
+    model.encoder.blocks = ModuleList()
+    if beam_size == 1:
+        model.decoder.blocks = ModuleList()
 
 
 def _warm_up(hypotheses: HypothesisDecoder, final: FinalModel, progress: ProgressCallback) -> Costs:

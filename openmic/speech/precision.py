@@ -9,9 +9,11 @@ only the steps of a token or a few, and what they say is checked by the larger p
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
@@ -19,10 +21,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+log = logging.getLogger(__name__)
+
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 LinearFunction = Callable[[Tensor], Tensor]
 """``y = x @ W.T + b`` for x of shape (rows, n_in); y has x's dtype."""
 
+PACKED_FOR_ROWS = 1500  # an encoder window's; the layout hardly depends on it, and serves any number
 FEW_ROWS = 8  # products of fewer rows are over before a second thread has woken up
 
 
@@ -52,11 +57,10 @@ def linear(weight: Tensor, bias: Tensor | None, precision: Precision) -> LinearF
         many = linear(weight, bias, encoder_precision(weight.device))
         return lambda x: few(x) if len(x) < FEW_ROWS else many(x)
     dtype: torch.dtype = getattr(torch, precision)
-    packed = weight.detach().to(dtype).contiguous()
-    offset = None if bias is None else bias.detach().to(dtype)
+    product = _product(weight.detach().to(dtype).contiguous(), None if bias is None else bias.detach().to(dtype))
     if precision != "bfloat16":
-        return lambda x: F.linear(x, packed, offset)
-    return lambda x: F.linear(x.to(torch.bfloat16), packed, offset).to(x.dtype)
+        return product
+    return lambda x: product(x.to(torch.bfloat16)).to(x.dtype)
 
 
 @contextmanager
@@ -75,6 +79,28 @@ def threads_for(rows: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _product(weight: Tensor, bias: Tensor | None) -> LinearFunction:
+    """``y = x @ W.T + b`` in the dtype of ``weight``, on a processor with the weights laid out for it once.
+
+    oneDNN's own layout saves arranging them anew at every product: for the few tokens of a decoder's pass that is most
+    of the work. Torch's compiler uses it too, through the same two operators; where they are missing, the plain
+    product does.
+    """
+    if weight.device.type == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        try:
+            packed = torch.ops.mkldnn._reorder_linear_weight(weight, PACKED_FOR_ROWS)
+            product = partial(_onednn, packed, bias)
+            product(weight[:1])
+            return product
+        except (AttributeError, RuntimeError) as failure:
+            log.debug("weights are not laid out for oneDNN: %s", failure)
+    return lambda x: F.linear(x, weight, bias)
+
+
+def _onednn(packed: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
+    return cast(Tensor, torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], ""))
 
 
 def _int8(weight: Tensor, bias: Tensor | None) -> LinearFunction:

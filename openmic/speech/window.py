@@ -1,8 +1,8 @@
 """Decode one 30 s window as ``whisper.decode`` does, in pieces small enough to let live steps in between.
 
 Greedy decoding with timestamps, openai-whisper's token rules, and sampling for temperatures above 0. The text is
-openai-whisper's token for token (``tests/test_window.py``); what differs is that the encoder runs layer by layer and
-the decoder token by token, each a step of a generator.
+openai-whisper's token for token (``tests/test_decoder.py``); what differs is that each pass of the decoder is a step
+of a generator.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from whisper.model import Whisper
 from whisper.tokenizer import Tokenizer
 from whisper.utils import compression_ratio
 
@@ -25,9 +24,6 @@ Steps = Generator[None, None, None]
 MOST_DRAFT = 32  # expected tokens that are checked in one pass: more after a pass that was right,
 LEAST_DRAFT = 8  # fewer after one that was not
 SCORED_TOKENS = 8  # of them whose scores over the vocabulary are worked out at once: none behind a difference are
-SHORTLIST = 128  # tokens, the likeliest by a quicker decoder's scores, whose scores are worked out exactly
-SHORTLIST_MARGIN = 2.0  # between the first and the last of them: many times what the quicker scores may be wrong by
-TIMESTAMPS = 1501  # tokens at the vocabulary's end: 0.00 to 30.00 s
 MAX_INITIAL_TIMESTAMP = 50  # a window's first timestamp is at most 1.0 s in, in units of 0.02 s
 
 
@@ -59,18 +55,6 @@ class WindowResult:
     temperature: float
     compression_ratio: float
     trace: Trace
-
-
-def encode(model: Whisper, mel: Tensor) -> Generator[None, None, Tensor]:
-    """Whisper's encoder, a layer a step; ``mel`` has shape (n_mels, 3000), the states (1500, n_audio_state)."""
-    encoder = model.encoder
-    x = F.gelu(encoder.conv2(F.gelu(encoder.conv1(mel[None])))).permute(0, 2, 1)
-    x = (x + encoder.positional_embedding).to(x.dtype)
-    for block in encoder.blocks:
-        yield
-        x = block(x)
-    states: Tensor = encoder.ln_post(x)[0]
-    return states
 
 
 class TimestampRules:
@@ -121,7 +105,6 @@ def decode(
     prompt: Sequence[int],
     temperature: float,
     expected: Sequence[int] = (),
-    quick: Decoder | None = None,
 ) -> Generator[None, None, WindowResult]:
     """Sample one window's tokens, a pass of the decoder a step.
 
@@ -133,8 +116,6 @@ def decode(
         prompt: text tokens before the window; the newest 223 are used.
         temperature: 0 takes the likeliest token, more samples.
         expected: tokens that are likely to be said, with or without timestamps; they save passes and change nothing.
-        quick: the same weights at a lower precision, if that is quicker: it says which few words are worth an exact
-            score. What is taken and its log-probability are the exact decoder's.
     """
     rules = TimestampRules(tokenizer, vocabulary)
     draft = Draft(tokenizer, expected if temperature == 0 else ())
@@ -155,7 +136,7 @@ def decode(
         if first:
             no_speech = float(decoder.logits(hidden[[len(before)]])[0].softmax(dim=-1)[tokenizer.no_speech])
             first = False
-        for place, logits in enumerate(_scores(decoder, quick, hidden[len(feed) - 1 :])):
+        for place, logits in enumerate(_scores(decoder, hidden[len(feed) - 1 :])):
             rules.apply(logits, sampled)
             if temperature == 0:
                 token = int(logits.argmax())
@@ -181,30 +162,7 @@ def decode(
     return WindowResult(tuple(sampled), text, average, no_speech, temperature, compression_ratio(text), trace)
 
 
-def _scores(decoder: Decoder, quick: Decoder | None, hidden: Tensor) -> Iterator[Tensor]:
+def _scores(decoder: Decoder, hidden: Tensor) -> Iterator[Tensor]:
     """Each token's scores, ``SCORED_TOKENS`` worked out at a time, and only those that are asked for."""
     for part in torch.split(hidden, SCORED_TOKENS):
-        scores = None if quick is None else shortlisted(decoder, quick, part)
-        yield from decoder.logits(part) if scores is None else scores
-
-
-def shortlisted(decoder: Decoder, quick: Decoder, hidden: Tensor) -> Tensor | None:
-    """Scores that are exact where it matters: of the likeliest words, and of all timestamps.
-
-    Args:
-        decoder: whose scores are wanted.
-        quick: the same weights at a lower precision.
-        hidden: shape (n, n_text_state).
-
-    Returns:
-        float32, shape (n, n_vocab); None where no few words are likelier than the rest.
-    """
-    exact = decoder.embedding
-    stamps = len(exact) - TIMESTAMPS
-    scores = quick.logits(hidden)
-    best = scores[:, :stamps].topk(SHORTLIST, dim=-1)
-    if bool((best.values[:, 0] - best.values[:, -1] < SHORTLIST_MARGIN).any()):
-        return None
-    scores[:, stamps:] = hidden @ exact[stamps:].T
-    listed = exact[best.indices.flatten()].view(len(hidden), SHORTLIST, -1)
-    return scores.scatter_(1, best.indices, (listed @ hidden[:, :, None])[..., 0])
+        yield from decoder.logits(part)
