@@ -18,15 +18,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from whisper.model import Whisper
-from whisper.timing import WordTiming, add_word_timestamps, dtw_cpu, median_filter, merge_punctuations
+from whisper.timing import WordTiming, add_word_timestamps, dtw_cpu, merge_punctuations
 from whisper.tokenizer import Tokenizer
 
 from openmic.speech.decoder import CrossKeys, Decoder
+from openmic.speech.median import median_filtered
 from openmic.speech.window import Trace
 
 STATE_SECONDS = 0.02  # of one encoder state
 FRAMES_PER_STATE = 2  # mel frames
-MEDIAN_FILTER_STATES = 7  # as openai-whisper's find_alignment
 MEDIAN_WORD_SECONDS = 0.7  # at most; a segment's first word of more than twice the median has taken a pause in
 PREPENDED = "\"'“¿([{-"  # punctuation that belongs to the word behind it,
 APPENDED = "\"'.。,，!！?？:：”)]}、"  # and to the word before it, as in openai-whisper
@@ -59,7 +59,7 @@ def token_times(decoder: Decoder, trace: Trace, frames: int) -> NDArray[np.float
         return np.zeros(count + 1)
     attention = decoder.attention(trace.row, trace.start, states)
     std, mean = torch.std_mean(attention, dim=-2, keepdim=True, unbiased=False)
-    matrix = median_filter((attention - mean) / std.clamp(min=1e-6), MEDIAN_FILTER_STATES).mean(dim=0)
+    matrix = median_filtered((attention - mean) / std.clamp(min=1e-6)).mean(dim=0)
     matrix = matrix[trace.said - 1 - trace.start :]  # row i: where token i was heard; the last: the end
     tokens, places = dtw_cpu(-matrix.double().cpu().numpy())
     begins = np.pad(np.diff(tokens), (1, 0), constant_values=1).astype(bool)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor
-from whisper.timing import dtw_cpu, median_filter
+from whisper.timing import dtw_cpu
 
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.speech.batched_encoder import BatchedWindowEncoder
@@ -24,6 +24,7 @@ from openmic.speech.decoder import Decoder, Row
 from openmic.speech.encoder import FRAME_SECONDS, Window, WindowEncoder
 from openmic.speech.encoder_layer import Settled
 from openmic.speech.loops import without_loop
+from openmic.speech.median import median_filtered
 from openmic.speech.types import Task
 from openmic.speech.vocabulary import Vocabulary
 
@@ -31,7 +32,6 @@ TOKENS_PER_SECOND = 10  # nobody speaks faster; a longer hypothesis is a loop
 LANGUAGE_SECONDS = 3.0  # a detected language is kept once it was heard for this long
 CHANGE_SECONDS = 1.0  # of a window after which another language can be told from the one before,
 SURE_LANGUAGE = 0.9  # if its probability is above this
-MEDIAN_FILTER_FRAMES = 7  # as openai-whisper's find_alignment
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +259,7 @@ class HypothesisDecoder:
         attention = self._decoder.attention(state.row, state.start_token, frames)
         attention = attention[:, : control - state.start_token + len(tokens)]
         std, mean = torch.std_mean(attention, dim=-2, keepdim=True, unbiased=False)
-        matrix = median_filter((attention - mean) / (std + 1e-6), MEDIAN_FILTER_FRAMES).mean(dim=0)
+        matrix = median_filtered((attention - mean) / (std + 1e-6)).mean(dim=0)
         matrix = matrix[control - state.start_token - 1 :]  # row i: where token i was heard; the last: the end
         text_places, frame_places = dtw_cpu(-matrix.double().cpu().numpy())
         jumps = np.pad(np.diff(text_places), (1, 0), constant_values=1).astype(bool)
