@@ -10,7 +10,6 @@ session is. Prints the WER of both, whether text and tokens are the same, how fa
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import time
 import warnings
 from difflib import SequenceMatcher
@@ -22,6 +21,7 @@ import whisper
 from benchmarks.measures import word_error_rate
 from benchmarks.reading import joined_samples
 from benchmarks.recordings import Clip, jfk_clip, reading_clips, sample_clips, shared_folder
+from benchmarks.tail import loaded
 from benchmarks.virtual import GrowingRecording
 from openmic.audio import VoiceActivity
 from openmic.audio.types import SAMPLE_RATE
@@ -93,8 +93,9 @@ def main() -> None:
     parser.add_argument("--first", type=int, help="only so many recordings, and not the joined one")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", module="whisper")
-    engine = load_engine(Settings(model=arguments.model))
-    parts = dataclasses.replace(engine._final, beam_size=arguments.beam)
+    engine = load_engine(Settings(model=arguments.model, final_beam_size=arguments.beam))
+    parts = engine._final
+    model = loaded(parts.name, engine.info.device)
     print(f"{arguments.model} on {engine.info.device}, {engine.info.dtype}, beam {arguments.beam}")
     print(f"| {' | '.join(COLUMNS)} |\n" + "| --- " * len(COLUMNS) + "|")
     words, apart, cpu = [0, 0.0, 0.0], [], [0.0, 0.0]
@@ -103,7 +104,7 @@ def main() -> None:
         ours = progressive(parts, clip)
         middle = time.process_time()
         theirs = whisper.transcribe(
-            parts.model,
+            model,
             clip.samples,
             word_timestamps=True,
             fp16=engine.info.dtype == "float16",

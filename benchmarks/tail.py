@@ -173,9 +173,9 @@ def by_tail(name: str, precision: Precision) -> None:
         print(f"| {what} | {decoded(spliced, decoder, model, clips)} |", flush=True)
 
 
-def loaded(name: str) -> Any:
+def loaded(name: str, device: str = "cpu") -> Any:
     """openai-whisper's model object."""
-    model = whisper.load_model(str(locate(name, Settings().cache_dir)), device="cpu").requires_grad_(False)
+    model = whisper.load_model(str(locate(name, Settings().cache_dir)), device=device).requires_grad_(False)
     model.set_alignment_heads(whisper._ALIGNMENT_HEADS[name])
     return model
 
