@@ -71,6 +71,16 @@ def test_a_slow_machine_does_not_measure_for_long(monkeypatch: pytest.MonkeyPatc
     assert measured.capacity() == 1
 
 
+def test_a_measurement_is_given_up_when_somebody_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(Costs(((1, 0.1), (4, 0.3)), 1.6))
+    monkeypatch.setattr(capacity, "FinalPass", lambda parts, recording, options, ended=False: _final(stage, recording))
+    answers = {"a live step": lambda: len(stage.live.batches) < 3, "a window": lambda: stage.now < 2.5}
+    for where, nobody in answers.items():
+        with pytest.raises(capacity.SomebodyCame):
+            capacity.measure(stage.live, None, (1, 4), clocks=[lambda: stage.now], nobody=nobody)  # type: ignore[arg-type]
+        assert (len(stage.live.batches) == 3) == (where == "a live step")
+
+
 def _final(stage: Stage, recording: Any) -> Any:
     final = ScriptedFinal(stage, recording)
     final.ended = True

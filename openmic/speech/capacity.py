@@ -122,12 +122,17 @@ class Clip:
         return self._samples[max(start, 0) : max(min(stop, self.length), 0)]
 
 
+class SomebodyCame(Exception):
+    """A measurement was given up."""
+
+
 def measure(
     live: LiveDecoder,
     final: FinalModel,
     batches: Sequence[int],
     progress: Callable[[float], None] = lambda done: None,
     clocks: Sequence[Clock] = (time.perf_counter,),
+    nobody: Callable[[], bool] = lambda: True,
 ) -> Costs:
     """Replay speech through both passes, as the engine would, and time them. Compiles what compiles on the way.
 
@@ -137,6 +142,10 @@ def measure(
         batches: numbers of streams to measure, rising.
         progress: told the part that is done, in 0..1.
         clocks: in seconds; what the least of them says counts. The first also says when to stop measuring.
+        nobody: asked between steps whether the device is still free for this.
+
+    Raises:
+        SomebodyCame: it is not.
     """
     speech = np.resize(speech_clip(), round(SPEECH_SECONDS * SAMPLE_RATE))
     deadline = clocks[0]() + LONGEST_SECONDS
@@ -144,23 +153,30 @@ def measure(
     for place, count in enumerate(batches):
         progress(place / (len(batches) + 1))
         if not steps or clocks[0]() < deadline:
-            steps.append((count, _step_seconds(live, final, speech, count, clocks, deadline)))
+            steps.append((count, _step_seconds(live, final, speech, count, clocks, deadline, nobody)))
     progress(len(batches) / (len(batches) + 1))
     began = [clock() for clock in clocks]
     with torch.inference_mode():
         for _ in FinalPass(final, Clip(speech), SpeechOptions(language="en"), ended=True).walk():
-            pass
+            _check(nobody)
     return Costs(tuple(steps), _elapsed(clocks, began))
 
 
 def _step_seconds(
-    live: LiveDecoder, final: FinalModel, speech: Samples, count: int, clocks: Sequence[Clock], deadline: float
+    live: LiveDecoder,
+    final: FinalModel,
+    speech: Samples,
+    count: int,
+    clocks: Sequence[Clock],
+    deadline: float,
+    nobody: Callable[[], bool],
 ) -> float:
     """The time of a live step of ``count`` streams that have been speaking for a while."""
     clips = [Clip(speech, 0) for _ in range(count)]
     streams = [_stream(clip, final) for clip in clips]
     times = []
     for place in range(1 + COUNTED_STEPS):
+        _check(nobody)
         for clip in clips:
             clip.length = round((FIRST_STEP_SECONDS + place * STEP_EVERY_SECONDS) * SAMPLE_RATE)
         planned: list[tuple[EngineStream, Plan]] = [(s, plan) for s in streams if (plan := s.plan()) is not None]
@@ -172,6 +188,11 @@ def _step_seconds(
         if place and clocks[0]() > deadline:
             break
     return median(times[1:])
+
+
+def _check(nobody: Callable[[], bool]) -> None:
+    if not nobody():
+        raise SomebodyCame
 
 
 def _elapsed(clocks: Sequence[Clock], began: Sequence[float]) -> float:

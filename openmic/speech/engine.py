@@ -14,6 +14,7 @@ from openmic.audio.types import SAMPLE_RATE
 from openmic.speech.capacity import Costs, LiveDecoder
 from openmic.speech.final import FinalModel, FinalPass
 from openmic.speech.hypothesis import TimedWord
+from openmic.speech.measured import Again, Measured
 from openmic.speech.problems import PROBLEMS
 from openmic.speech.stream import EngineStream
 from openmic.speech.turns import LATE_SECONDS, Place, Turns
@@ -35,6 +36,7 @@ class WhisperEngine:
         step_seconds: new audio after which a live step is due.
         window_seconds: longest window of a live step.
         costs: what was measured at warm-up; None: not measured.
+        measure_again: measures while nobody speaks; None: never.
     """
 
     def __init__(
@@ -45,12 +47,13 @@ class WhisperEngine:
         step_seconds: float,
         window_seconds: float,
         costs: Costs | None = None,
+        measure_again: Again | None = None,
     ) -> None:
         self._info = info
         self._live = live
         self._final = final
         self._turns = Turns(live, costs)
-        self._capacity = costs.capacity() if costs is not None else None
+        self._measured = Measured(costs, measure_again)
         self._step_samples = round(step_seconds * SAMPLE_RATE)
         self._window_samples = round(window_seconds * SAMPLE_RATE)
         self._places: list[Place] = []
@@ -70,7 +73,7 @@ class WhisperEngine:
     @property
     def capacity(self) -> int | None:
         """See ``Engine.capacity``."""
-        return self._capacity
+        return self._measured.capacity
 
     def open(
         self,
@@ -118,7 +121,7 @@ class WhisperEngine:
             batch_size=self._turns.batch_size,
             lag_seconds=max((place.stream.waiting_seconds() for place in places), default=0.0),
             memory_bytes=memory,
-            capacity=self._capacity,
+            capacity=self._measured.capacity,
             late=late_since is not None and now - late_since >= LATE_FOR_SECONDS,
             finals_waiting=len(finals),
             finals_seconds=sum(finals),
@@ -152,6 +155,11 @@ class WhisperEngine:
                 for place in before:
                     if place not in places:
                         place.stream.release()
+                if places:
+                    self._measured.busy()
+                else:
+                    self._measured.idle(lambda: not (self._places or self._closing))
+                    self._turns.costs = self._measured.costs
                 started = time.monotonic()
                 worked = self._turns.take(places)
                 self._note(started, places)

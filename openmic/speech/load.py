@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -15,7 +16,16 @@ from whisper.timing import dtw_cpu
 from openmic.progress import ProgressCallback, silent
 from openmic.settings import Settings
 from openmic.speech.batched_encoder import encoder_for
-from openmic.speech.capacity import CPU_BATCHES, CPU_CLOCKS, GPU_BATCHES, GPU_CLOCKS, Costs, in_words, measure
+from openmic.speech.capacity import (
+    CPU_BATCHES,
+    CPU_CLOCKS,
+    GPU_BATCHES,
+    GPU_CLOCKS,
+    Costs,
+    SomebodyCame,
+    in_words,
+    measure,
+)
 from openmic.speech.choice import choose_device, choose_weights
 from openmic.speech.device_decoder import decoder_for, warm_up
 from openmic.speech.engine import WhisperEngine
@@ -63,10 +73,19 @@ def load_engine(settings: Settings, progress: ProgressCallback = silent) -> Whis
         dtw_cpu(np.zeros((2, 2)))  # at its first work numba sets the number of threads, torch's too
         torch.set_num_threads(settings.cpu_threads or os.cpu_count() or 1)
     costs = _warm_up(hypotheses, final, progress)
+
+    def measure_again(nobody: Callable[[], bool]) -> Costs | None:
+        try:
+            return _measured(hypotheses, final, nobody=nobody)
+        except SomebodyCame:
+            return None
+
     called = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     info = ModelInfo(name, str(device), str(exact.dtype).removeprefix("torch."), vocabulary.multilingual, called)
     progress(f"About {in_words(costs.capacity())} on this {called} ({name})", 1.0)
-    return WhisperEngine(info, hypotheses, final, settings.live_step_seconds, settings.live_window_seconds, costs)
+    return WhisperEngine(
+        info, hypotheses, final, settings.live_step_seconds, settings.live_window_seconds, costs, measure_again
+    )
 
 
 def _let_go(model: Whisper, beam_size: int) -> None:
@@ -82,8 +101,17 @@ def _warm_up(hypotheses: HypothesisDecoder, final: FinalModel, progress: Progres
     progress(warming, None)
     began = time.monotonic()
     warm_up(final.decoder)
-    on_cpu = final.model.device.type == "cpu"
-    batches, clocks = (CPU_BATCHES, CPU_CLOCKS) if on_cpu else (GPU_BATCHES, GPU_CLOCKS)
-    costs = measure(hypotheses, final, batches, lambda done: progress(warming, done), clocks)
+    costs = _measured(hypotheses, final, lambda done: progress(warming, done))
     progress(f"Warmed up in {time.monotonic() - began:.1f} s", 1.0)
     return costs
+
+
+def _measured(
+    hypotheses: HypothesisDecoder,
+    final: FinalModel,
+    progress: Callable[[float], None] = lambda done: None,
+    nobody: Callable[[], bool] = lambda: True,
+) -> Costs:
+    on_cpu = final.model.device.type == "cpu"
+    batches, clocks = (CPU_BATCHES, CPU_CLOCKS) if on_cpu else (GPU_BATCHES, GPU_CLOCKS)
+    return measure(hypotheses, final, batches, progress, clocks, nobody)

@@ -82,13 +82,14 @@ class Turns:
         clock: in seconds, monotonic.
 
     Attributes:
+        costs: as the argument; it may change.
         window_seconds: mean time of a final window; 0 until known.
         step_seconds, batch_size: the latest live step's time, and how many streams it served.
     """
 
     def __init__(self, live: LiveDecoder, costs: Costs | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._live = live
-        self._costs = costs
+        self.costs = costs
         self._clock = clock
         self._debt = 0.0  # time owed to final passes
         self.window_seconds = costs.window_seconds if costs is not None else 0.0
@@ -101,7 +102,7 @@ class Turns:
         prompt, patient = self._wanted(places, now)
         finals = self.finals(places, now)
         if prompt and not (self._debt > SLICE_SECONDS and (finals or patient)):
-            batch = prompt[: self._costs.batch(len(prompt))] if self._costs is not None else prompt
+            batch = prompt[: self.costs.batch(len(prompt))] if self.costs is not None else prompt
             self._step(batch)
             share = self._share(finals, now, len(prompt)) if finals else FINAL_SHARE if patient else 0.0
             self._debt += (self._clock() - now) * share / (1.0 - share)
@@ -165,7 +166,7 @@ class Turns:
             allowed = PATIENCE_WINDOWS * self.window_seconds if place.stream.final.ended else WINDOW_EVERY_SECONDS
             left = (place.due_since or now) + allowed - now
             share += work / max(left, work)
-        spare = 0.9 - self._costs.step_seconds(speaking) / STEP_EVERY_SECONDS if self._costs is not None else 0.0
+        spare = 0.9 - self.costs.step_seconds(speaking) / STEP_EVERY_SECONDS if self.costs is not None else 0.0
         return min(max(MOST_FINAL_SHARE, spare), max(FINAL_SHARE, share))
 
     def _step(self, wanted: Sequence[Wanted]) -> None:
