@@ -22,11 +22,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from whisper.audio import N_FRAMES
-from whisper.timing import median_filter
 
 from benchmarks.report import machine
 from benchmarks.tail import loaded
 from openmic.speech import precision
+from openmic.speech.alignment import _WHISPERS_FILTER
 from openmic.speech.decoder import Decoder
 from openmic.speech.full_encoder import FullEncoder
 from openmic.speech.median import WIDTH, median_filtered
@@ -111,7 +111,7 @@ def main() -> None:
     attention = torch.randn(int(model.alignment_heads.indices().shape[1]), WORDS, STATES)
     ways = {
         "ours": partial(median_filtered, attention),
-        "openai-whisper": partial(median_filter, attention, WIDTH),
+        "openai-whisper": partial(_WHISPERS_FILTER, attention, WIDTH),
     }
     print(compared(f"median filter, {WORDS} tokens", ways, arguments.rounds))
 

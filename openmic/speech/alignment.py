@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import whisper.timing
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from whisper.model import Whisper
@@ -22,7 +23,7 @@ from whisper.timing import WordTiming, add_word_timestamps, dtw_cpu, merge_punct
 from whisper.tokenizer import Tokenizer
 
 from openmic.speech.decoder import CrossKeys, Decoder
-from openmic.speech.median import median_filtered
+from openmic.speech.median import WIDTH, median_filtered
 from openmic.speech.window import Trace
 
 STATE_SECONDS = 0.02  # of one encoder state
@@ -125,6 +126,15 @@ def whispers_words(
         last_speech_timestamp=last_speech,
     )
     return told
+
+
+def _median_filter(x: Tensor, filter_width: int) -> Tensor:
+    """Stands for ``whisper.timing.median_filter``; the same values."""
+    return median_filtered(x) if filter_width == WIDTH and x.ndim == 3 else _WHISPERS_FILTER(x, filter_width)
+
+
+_WHISPERS_FILTER = whisper.timing.median_filter
+whisper.timing.median_filter = _median_filter  # its sort takes a third of the time that its word times take
 
 
 class _Attention(nn.Module):

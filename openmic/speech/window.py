@@ -23,7 +23,7 @@ from openmic.speech.vocabulary import Vocabulary
 Steps = Generator[None, None, None]
 MOST_DRAFT = 32  # expected tokens that are checked in one pass: more after a pass that was right,
 LEAST_DRAFT = 8  # fewer after one that was not
-SCORED_TOKENS = 8  # of them whose scores over the vocabulary are worked out at once: none behind a difference are
+SCORED_TOKENS = 16  # of them whose scores over the vocabulary are worked out at once: none behind a difference are
 MAX_INITIAL_TIMESTAMP = 50  # a window's first timestamp is at most 1.0 s in, in units of 0.02 s
 
 
