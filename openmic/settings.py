@@ -94,7 +94,7 @@ class Settings(BaseSettings):
         0,
         ge=0,
         description="Sessions that may be open at once; one more is refused (1013). 0: as many as the device was "
-        "measured to carry at the start.",
+        "measured to carry, at the start and again while nobody speaks.",
     )
     max_seconds: float = Field(
         3600.0,

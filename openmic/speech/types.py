@@ -203,7 +203,7 @@ class Engine(Protocol):
 
     @property
     def capacity(self) -> int | None:
-        """How many may speak at once, as measured when the model was loaded; None: not measured."""
+        """How many may speak at once, as measured at the start and again while nobody speaks; None: not measured."""
 
     def open(
         self,
