@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, help="only so many recordings, and not the joined one")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", module="whisper")
-    engine = load_engine(Settings(model=arguments.model, final_beam_size=arguments.beam))
+    engine = load_engine(Settings(model=arguments.model, final_beam_size=arguments.beam), measured_again=False)
     parts = engine._final
     model = loaded(parts.name, engine.info.device)
     print(f"{arguments.model} on {engine.info.device}, {engine.info.dtype}, beam {arguments.beam}")

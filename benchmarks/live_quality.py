@@ -139,7 +139,7 @@ def readings(seconds: float | None, clips: bool) -> list[Reading]:
 def quiet_engine(model: str, step_seconds: float, threads: int) -> tuple[WhisperEngine, Settings]:
     """A loaded engine that uses so many threads and no more, and its settings."""
     settings = Settings(model=model, live_step_seconds=step_seconds, cpu_threads=threads)
-    engine = load_engine(settings)
+    engine = load_engine(settings, measured_again=False)
     numba.set_num_threads(threads)  # its own threads, for the alignment, else change torch's number too
     torch.set_num_threads(threads)
     return engine, settings

@@ -62,7 +62,7 @@ def engine() -> Iterator[Any]:
     """A running engine with the real ``base`` weights; it stops with the module, whose threads others count."""
     from openmic.speech.load import load_engine
 
-    engine = load_engine(Settings(model="base"))
+    engine = load_engine(Settings(model="base"), measured_again=False)
     yield engine
     engine.close()
 

@@ -37,12 +37,14 @@ from openmic.speech.types import ModelInfo
 from openmic.speech.vocabulary import Vocabulary
 
 
-def load_engine(settings: Settings, progress: ProgressCallback = silent) -> WhisperEngine:
+def load_engine(settings: Settings, progress: ProgressCallback = silent, measured_again: bool = True) -> WhisperEngine:
     """Load the model that ``settings`` ask for and start its engine, warmed up.
 
     Args:
         settings: model, device, cache and live settings are read.
         progress: told what takes long.
+        measured_again: the engine measures again while nobody speaks (``measured.py``), on its own thread; False for
+            who uses its parts on another one.
 
     Raises:
         OpenmicError: the weights or the device cannot be had (``weight_problems.py``).
@@ -84,7 +86,13 @@ def load_engine(settings: Settings, progress: ProgressCallback = silent) -> Whis
     info = ModelInfo(name, str(device), str(exact.dtype).removeprefix("torch."), vocabulary.multilingual, called)
     progress(f"About {in_words(costs.capacity())} on this {called} ({name})", 1.0)
     return WhisperEngine(
-        info, hypotheses, final, settings.live_step_seconds, settings.live_window_seconds, costs, measure_again
+        info,
+        hypotheses,
+        final,
+        settings.live_step_seconds,
+        settings.live_window_seconds,
+        costs,
+        measure_again if measured_again else None,
     )
 
 
