@@ -19,7 +19,7 @@ NGROK_STAND_IN_MODE
     ``old_api``         knows no /api/endpoints;  ``deaf_api``: accepts API connections and never answers;
                         ``slow_open``: answers all but the opening of an endpoint
     ``http_500``        the API answers a new endpoint with a text that is no JSON and has no code
-    ``noisy``           logs a megabyte after it has started, more than a pipe holds
+    ``noisy``           logs a megabyte while it opens its endpoint, more than a pipe holds
     ``stubborn``        does not end on SIGTERM
 NGROK_STAND_IN_VERSION   what ``--version`` prints (default ``ngrok version 3.31.0-stand-in``)
 NGROK_STAND_IN_JOURNAL   a file to which it appends one JSON line per event: its arguments, the API's requests
@@ -120,11 +120,6 @@ class Agent:
             return 0
         log("info", "client session established", obj="tunnels.session")
         log("info", "tunnel session started", obj="tunnels.session")
-        if self.mode == "noisy":
-            for number in range(8000):
-                log("info", "join connections", obj="join", id=f"{number:0100}")
-                await asyncio.sleep(0)
-            journal(event="said everything")
         await self.over.wait()
         log("info", "received stop request", obj="app")
         journal(event="signed off", endpoints=sorted(self.endpoints))
@@ -179,6 +174,10 @@ class Agent:
     async def open(self, body: dict[str, Any]) -> tuple[int, Any]:
         if self.mode == "slow_open":
             await self.over.wait()
+        if self.mode == "noisy":  # without a reader of its log, it gets no further
+            for number in range(8000):
+                log("info", "join connections", obj="join", id=f"{number:0100}")
+            journal(event="said everything")
         if self.mode == "http_500":
             return 500, b"panic: this text comes from nowhere, authtoken: " + self.authtoken.encode()
         if self.mode.isdigit() and self.mode not in FOR_VISITORS:
