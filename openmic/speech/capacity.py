@@ -35,14 +35,13 @@ from openmic.speech.types import SpeechOptions
 
 STEP_EVERY_SECONDS = 1.5  # the slowest cadence at which live text is still live
 WINDOW_EVERY_SECONDS = 27.0  # of audio: a final window is 30 s, and the next begins at its last whole sentence
-MOST_LOAD = 0.69  # of the time; the rest is for the sessions' own work, and for when many want a step at once
+MOST_LOAD = 0.63  # of the time; the rest is for the sessions' own work, and for when many want a step at once
 BEYOND_MEASURED = 4
 CPU_BATCHES = (1, 4)
 GPU_BATCHES = (1, 4, 16, 64)
 FIRST_STEP_SECONDS = 4.0  # of audio: the windows begin so short, without a draft; this step is not counted
-COUNTED_STEPS = (
-    4  # after it, at the slowest cadence; their median counts: a load is made of usual steps, not of quick ones
-)
+# Steps after it, at the slowest cadence; their median counts: a load is made of usual steps, not of quick ones.
+COUNTED_STEPS = 4
 LONGEST_SECONDS = 4.0  # measuring longer than this leaves out what it can: a slow machine has no room for many anyway
 SPEECH_SECONDS = 23.0  # in the final window; twice the clip would look like a loop to its compression test
 
