@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import openmic.speech.measured as measured
-from openmic.speech.capacity import Costs
+from openmic.speech.capacity import MOST_LOAD, STEP_EVERY_SECONDS, Costs
 from openmic.speech.engine import WhisperEngine
 from openmic.speech.measured import FIRST_IDLE_SECONDS, LONGEST_IDLE_SECONDS, Measured
 from openmic.speech.types import ModelInfo
@@ -17,7 +17,7 @@ from openmic.speech.types import ModelInfo
 
 def costs(speakers: int) -> Costs:
     """Of a device on which so many can speak at once."""
-    found = Costs(((1, 1.0 / speakers),), 0.01)
+    found = Costs(((1, 0.9 * MOST_LOAD * STEP_EVERY_SECONDS / speakers),), 0.01)
     assert found.capacity() == min(speakers, 4), "the largest batch measured has one stream"
     return found
 
