@@ -2,8 +2,11 @@
 
 import os
 
-# torch's threads wait for each other after every product. By default they do so busily, and where there are more
-# threads than cores (others' programs, this service's own) the waiting one takes the time that the other one needs: on
-# two cores shared with four programs, a live step took 0.9 to 2.7 s so, and 0.15 to 0.3 s with this. Read by torch when
-# it is imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# How torch's threads wait for each other after every product; read by torch when it is imported. By default they wait
+# busily for a long time, and where there are more threads than cores (others' programs, this service's own) the waiting
+# one takes the time that the other one needs: on two cores shared with four programs, a live step took 0.9 to 2.7 s so,
+# and 0.15 to 0.3 s with threads that sleep at once. The next product mostly comes within microseconds, though, and
+# waking up costs more than it: so they look this many times whether it has come before they sleep.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
