@@ -35,7 +35,7 @@ from openmic.speech.types import SpeechOptions
 
 STEP_EVERY_SECONDS = 1.5  # the slowest cadence at which live text is still live
 WINDOW_EVERY_SECONDS = 27.0  # of audio: a final window is 30 s, and the next begins at its last whole sentence
-MOST_LOAD = 0.63  # of the time; the rest is for the sessions' own work, and for when many want a step at once
+MOST_LOAD = 0.56  # of the time; the rest is for the sessions' own work, and for when many want a step at once
 BEYOND_MEASURED = 4
 CPU_BATCHES = (1, 4)
 GPU_BATCHES = (1, 4, 16, 64)
