@@ -1,10 +1,11 @@
 """Is the progressive final as right as whisper.transcribe of the whole file?
 
-    python -m benchmarks.accuracy [--model base] [--beam 5] [--first N]
+    python -m benchmarks.accuracy [--model base] [--beam 5] [--first N | --minutes N]
 
-Every recording alone, and all readings joined; each is heard a second at a time with its voice activity, as a live
-session is. Prints the WER of both, whether text and tokens are the same, how far the ends of words are from those that
-``whisper.transcribe(word_timestamps=True)`` gives, and what either cost in processor seconds.
+Every recording alone, and all readings joined; or the readings over and over for so many minutes. Each is heard a
+second at a time with its voice activity, as a live session is. Prints the WER of both, whether text and tokens are the
+same, how far the ends of words are from those that ``whisper.transcribe(word_timestamps=True)`` gives, and what either
+cost in processor seconds.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch
 import whisper
 
 from benchmarks.measures import word_error_rate
-from benchmarks.reading import joined_samples
+from benchmarks.reading import joined_samples, long_reading
 from benchmarks.recordings import Clip, jfk_clip, reading_clips, sample_clips, shared_folder
 from benchmarks.tail import loaded
 from benchmarks.virtual import GrowingRecording
@@ -80,6 +81,12 @@ def all_clips() -> list[Clip]:
     return clips
 
 
+def long_clip(minutes: float) -> Clip:
+    """The recording that ``benchmarks.final`` streams for this length."""
+    reading = long_reading(minutes)
+    return Clip(f"{minutes:g} minutes", reading.samples, reading.text)
+
+
 def spread(apart: list[float]) -> str:
     """Median and 90th percentile in words."""
     return f"{np.median(apart):.2f} / {np.percentile(apart, 90):.2f}" if apart else "-"
@@ -91,6 +98,7 @@ def main() -> None:
     parser.add_argument("--model", default="base")
     parser.add_argument("--beam", type=int, default=1, help="beam size of both; 1 is greedy")
     parser.add_argument("--first", type=int, help="only so many recordings, and not the joined one")
+    parser.add_argument("--minutes", type=float, help="only one recording: the readings repeated for so long")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", module="whisper")
     engine = load_engine(Settings(model=arguments.model, final_beam_size=arguments.beam), measured_again=False)
@@ -99,7 +107,7 @@ def main() -> None:
     print(f"{arguments.model} on {engine.info.device}, {engine.info.dtype}, beam {arguments.beam}")
     print(f"| {' | '.join(COLUMNS)} |\n" + "| --- " * len(COLUMNS) + "|")
     words, apart, cpu = [0, 0.0, 0.0], [], [0.0, 0.0]
-    for clip in all_clips()[: arguments.first]:
+    for clip in [long_clip(arguments.minutes)] if arguments.minutes else all_clips()[: arguments.first]:
         began = time.process_time()
         ours = progressive(parts, clip)
         middle = time.process_time()

@@ -42,10 +42,11 @@ class BatchResult:
     note: str = ""
 
 
-def openai_whisper(file: Path, model: str, language: str) -> BatchResult:
-    """One greedy ``whisper.transcribe``, float32."""
+def openai_whisper(file: Path, model: str, language: str, words: bool = False) -> BatchResult:
+    """One greedy ``whisper.transcribe``, float32; with ``words`` it finds the times of the words, as the final does."""
     weights = locate(model, Settings().cache_dir)
-    return _run([sys.executable, "-m", "benchmarks.batch_openai_whisper", str(weights), str(file), language])
+    command = [sys.executable, "-m", "benchmarks.batch_openai_whisper", str(weights), str(file), language]
+    return _run([*command, "words"] if words else command)
 
 
 def faster_whisper(file: Path, language: str) -> BatchResult:

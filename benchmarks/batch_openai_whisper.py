@@ -1,8 +1,9 @@
 """One batch transcription by openai-whisper, in a process of its own.
 
-    python -m benchmarks.batch_openai_whisper WEIGHTS.pt FILE.wav LANGUAGE
+    python -m benchmarks.batch_openai_whisper WEIGHTS.pt FILE.wav LANGUAGE [words]
 
-Prints one line of JSON: text, seconds, cpu_seconds, peak_bytes.
+``words`` asks for word times, which also changes where the windows begin, and with it some of the text. Prints one
+line of JSON: text, seconds, cpu_seconds, peak_bytes.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from benchmarks.recordings import load
 
 def main() -> None:
     """Transcribe and print."""
-    weights, file, language = sys.argv[1:]
+    weights, file, language, *words = sys.argv[1:]
     model = whisper.load_model(weights, device="cpu")
     samples = load(Path(file))
     began, cpu_began = time.monotonic(), time.process_time()
-    text = model.transcribe(samples, language=language or None, fp16=False)["text"]
+    text = model.transcribe(samples, language=language or None, fp16=False, word_timestamps=bool(words))["text"]
     print(
         json.dumps(
             {

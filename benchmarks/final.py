@@ -4,10 +4,11 @@
                                [--output DIR]
 
 The recordings, repeated, are streamed to a fresh server at the speed of speech, or N times faster; then the same file
-is transcribed after the fact. ``--at-once 2`` streams two lengths at any time, the longest first, each to a server of
-its own: harder for each than alone, and all are done when the longest is. Leaves ``final.json`` and three plots in
-DIR. Each length is kept there when it is done, and one that is there already is not run again: a run that was cut
-short goes on where it was.
+is transcribed after the fact: by openai-whisper without word times, which is the quickest it can do, and with them,
+which are the final's own options (they also change where its windows begin); and by faster-whisper. ``--at-once 2``
+streams two lengths at any time, the longest first, each to a server of its own: harder for each than alone, and all
+are done when the longest is. Leaves ``final.json`` and three plots in DIR. Each figure is kept there when it is known,
+and one that is there already is not measured again: a run that was cut short goes on where it was.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import argparse
 import asyncio
 import json
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -37,11 +38,14 @@ COLUMNS = (
     "minutes",
     "time to final s",
     "openai-whisper after the fact s",
+    "with word times s",
     "faster-whisper after the fact s",
     "WER %: live",
     "final",
     "openai-whisper",
+    "with word times",
     "faster-whisper",
+    "final's text as with word times",
     "server memory MB: before",
     "peak",
     "CPU s per audio s",
@@ -60,9 +64,12 @@ class Length:
         before_bytes, peak_bytes: the server's resident memory.
         cpu_per_second: processor seconds of the server per second of audio.
         cpu_after: processor seconds of the server after the last sample.
-        plain_seconds, plain_wer: of one greedy ``whisper.transcribe`` of the file.
+        plain_seconds, plain_wer: of one greedy ``whisper.transcribe`` of the file, without word times.
+        worded_seconds, worded_wer: of one with them, as in the final.
         quick_seconds, quick_wer: of faster-whisper, int8, greedy.
         note: that others used the machine too, if they did.
+        final_text: what the final said.
+        worded_text: what ``whisper.transcribe`` with word times said.
     """
 
     minutes: float
@@ -78,15 +85,27 @@ class Length:
     quick_seconds: float | None = None
     quick_wer: float | None = None
     note: str = ""
+    worded_seconds: float | None = None
+    worded_wer: float | None = None
+    final_text: str | None = None
+    worded_text: str | None = None
+
+    @property
+    def same_text(self) -> bool | None:
+        """Whether the final is word for word what ``whisper.transcribe`` with the same options says."""
+        if self.final_text is None or self.worded_text is None:
+            return None
+        return self.final_text.split() == self.worded_text.split()
 
     def markdown(self) -> str:
         """One line of the table."""
         cells = [
             f"{self.minutes:.1f}" + (f" ({self.note})" if self.note else ""),
             _number(self.time_to_final),
-            _number(self.plain_seconds),
-            _number(self.quick_seconds),
-            *(_number(wer, 100) for wer in (self.live_wer, self.final_wer, self.plain_wer, self.quick_wer)),
+            *(_number(seconds) for seconds in (self.plain_seconds, self.worded_seconds, self.quick_seconds)),
+            *(_number(wer, 100) for wer in (self.live_wer, self.final_wer, self.plain_wer)),
+            *(_number(wer, 100) for wer in (self.worded_wer, self.quick_wer)),
+            {None: "-", True: "yes", False: "no"}[self.same_text],
             f"{self.before_bytes / 1e6:.0f}",
             f"{self.peak_bytes / 1e6:.0f}",
             f"{self.cpu_per_second:.2f}",
@@ -115,9 +134,9 @@ def main() -> None:
     in_lanes(left, arguments.at_once, partial(streamed, **run), done)
     print(f"\n| {' | '.join(COLUMNS)} |\n{'| --- ' * len(COLUMNS)}|", flush=True)
     for minutes in asked:
-        if kept[minutes].plain_seconds is None and not arguments.skip_batch:
-            after = after_the_fact(long_reading(float(minutes)), arguments.model, arguments.language)
-            done(minutes, replace(kept[minutes], **after))
+        if not arguments.skip_batch:
+            for found in after_the_fact(kept[minutes], minutes, arguments.model, arguments.language):
+                done(minutes, replace(kept[minutes], **found))
         print(kept[minutes].markdown(), flush=True)
     draw(arguments.output, sorted(kept.values(), key=lambda length: length.minutes))
 
@@ -179,6 +198,7 @@ def streamed(minutes: str, model: str, language: str, speed: float, at_once: int
         time_to_final=None if seen.final is None else seen.time_to_final,
         live_wer=word_error_rate(reading.text, live),
         final_wer=None if seen.final is None else word_error_rate(reading.text, seen.final),
+        final_text=seen.final,
         before_bytes=before_bytes,
         peak_bytes=tree.peak_bytes,
         cpu_per_second=(cpu_at_end - cpu_before) / reading.seconds,
@@ -197,26 +217,29 @@ async def watched(
     return await task, cpu_at_stop
 
 
-def after_the_fact(reading: Reading, model: str, language: str) -> dict[str, Any]:
-    """The batch fields of ``Length``."""
+def after_the_fact(length: Length, minutes: str, model: str, language: str) -> Iterator[dict[str, Any]]:
+    """Transcribe the reading with each program that ``length`` has no figures of; the fields of each as it is done."""
     runs: dict[str, Callable[[Path], batch.BatchResult]] = {
-        "plain": lambda file: batch.openai_whisper(file, model, language)
+        "plain": lambda file: batch.openai_whisper(file, model, language),
+        "worded": lambda file: batch.openai_whisper(file, model, language, words=True),
     }
     if model == "base":
         runs["quick"] = lambda file: batch.faster_whisper(file, language)
-    found: dict[str, Any] = {}
+    missing = [name for name in runs if getattr(length, f"{name}_seconds") is None]
+    if not missing:
+        return
+    reading = long_reading(float(minutes))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "reading.wav"
         write_wav(file, [reading.samples])
-        for name, run in runs.items():
+        for name in missing:
             try:
-                result = run(file)
+                result = runs[name](file)
             except (NotInstalled, batch.NotRun) as failure:
                 print(f"{name} does not run here: {failure}")
                 continue
-            found[f"{name}_seconds"] = result.seconds
-            found[f"{name}_wer"] = word_error_rate(reading.text, result.text)
-    return found
+            found = {f"{name}_seconds": result.seconds, f"{name}_wer": word_error_rate(reading.text, result.text)}
+            yield found | ({"worded_text": result.text} if name == "worded" else {})
 
 
 def draw(folder: Path, lengths: list[Length]) -> None:
@@ -245,6 +268,7 @@ def draw(folder: Path, lengths: list[Length]) -> None:
             "live": over(lambda length: 100 * length.live_wer),
             "final": over(lambda length: None if length.final_wer is None else 100 * length.final_wer),
             "openai-whisper": over(lambda length: None if length.plain_wer is None else 100 * length.plain_wer),
+            "with word times": over(lambda length: None if length.worded_wer is None else 100 * length.worded_wer),
             "faster-whisper": over(lambda length: None if length.quick_wer is None else 100 * length.quick_wer),
         },
     )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.final import Length, done_before, in_lanes, keep
+from benchmarks.batch import BatchResult, NotRun
+from benchmarks.final import Length, after_the_fact, done_before, in_lanes, keep
 from benchmarks.quiet import Heard, judged
+from benchmarks.reading import clips_of
+from benchmarks.recordings import SHARED_AUDIO_VARIABLE, sample_clips
 from benchmarks.sounds import SOUNDS, room
 from benchmarks.words import SpokenWord
 from openmic.audio import SAMPLE_RATE, VoiceActivity
@@ -24,6 +28,31 @@ def test_a_run_that_was_cut_short_goes_on_where_it_was(tmp_path: Path) -> None:
     assert done_before(file, run) == lengths
     assert done_before(file, run | {"speed": 1.0}) == {}
     assert "| 1.0 | 2.5 |" in lengths["1"].markdown()
+
+
+def test_only_the_transcriptions_that_are_missing_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    spoken = clips_of(sample_clips(), 1.0)[0]
+    asked = list[tuple[str, bool]]()
+
+    def whisper(file: Path, model: str, language: str, words: bool = False) -> BatchResult:
+        assert file.stat().st_size > 2 * len(spoken.samples)
+        asked.append(("openai-whisper", words))
+        return BatchResult(f" {spoken.text}", 4.0, 8.0, 1)
+
+    def faster(file: Path, language: str) -> BatchResult:
+        raise NotRun("no such program")
+
+    monkeypatch.setenv(SHARED_AUDIO_VARIABLE, "/nowhere")
+    monkeypatch.setattr("benchmarks.batch.openai_whisper", whisper)
+    monkeypatch.setattr("benchmarks.batch.faster_whisper", faster)
+    length = Length(0.1, 2.5, 0.03, 0.02, 0, 0, 0.5, plain_seconds=3.0, final_text=spoken.text)
+    assert "| - |" in length.markdown()
+    for found in after_the_fact(length, "0.1", "base", "en"):
+        length = replace(length, **found)
+    assert asked == [("openai-whisper", True)]
+    assert (length.plain_seconds, length.worded_seconds, length.worded_wer, length.quick_wer) == (3.0, 4.0, 0.0, None)
+    assert "| yes |" in length.markdown()
+    assert "| no |" in replace(length, final_text="Something else.").markdown()
 
 
 def test_lengths_are_streamed_two_at_a_time_and_kept_as_they_are_done() -> None:
