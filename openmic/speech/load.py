@@ -13,6 +13,7 @@ from torch.nn import ModuleList
 from whisper.model import Whisper
 from whisper.timing import dtw_cpu
 
+from openmic.heap import give_back
 from openmic.progress import ProgressCallback, silent
 from openmic.settings import Settings
 from openmic.speech.batched_encoder import encoder_for
@@ -75,6 +76,7 @@ def load_engine(settings: Settings, progress: ProgressCallback = silent, measure
         dtw_cpu(np.zeros((2, 2)))  # at its first work numba sets the number of threads, torch's too
         torch.set_num_threads(settings.cpu_threads or os.cpu_count() or 1)
     costs = _warm_up(hypotheses, final, progress)
+    give_back()  # the weights file, openai-whisper's layers and what warming up needed leave holes
 
     def measure_again(nobody: Callable[[], bool]) -> Costs | None:
         try:
