@@ -25,12 +25,29 @@ before = psutil.Process().memory_info().rss
 print(give_back(), before - psutil.Process().memory_info().rss)
 """
 
+LOADED = """
+import psutil
+from openmic.heap import give_back
+from openmic.settings import Settings
+from openmic.speech.load import load_engine
+engine = load_engine(Settings(model="base"), measured_again=False)
+before = psutil.Process().memory_info().rss
+give_back()
+print(before - psutil.Process().memory_info().rss)
+engine.close()
+"""
+
 
 def test_holes_between_what_is_in_use_go_back_to_the_machine() -> None:
     run = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, timeout=120, check=True)
     worked, freed = run.stdout.split()
     assert worked == "True"
     assert int(freed) > 250_000_000
+
+
+def test_a_loaded_engine_holds_nothing_that_it_does_not_use() -> None:
+    run = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, timeout=300, check=True)
+    assert int(run.stdout) < 80_000_000
 
 
 def test_another_c_library_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
