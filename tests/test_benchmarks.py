@@ -444,8 +444,9 @@ def test_laps_of_one_stream_are_measured_like_readings(engine: Any, capsys: pyte
     reading = Reading(shorter.name, shorter.samples, shorter.text, tuple(aligned(shorter)))
     found = endure(VirtualEngine(engine, Settings(), 0.25, "en"), reading, 0.1)
     assert [(lap.begin, lap.end) for lap in found.laps] == [(0.0, 6.0), (6.0, 12.0)]
-    assert [lap.measured.missing for lap in found.laps] == [0, 0]
-    assert all(lap.measured.live_wer <= 0.1 for lap in found.laps)  # the last word may show after the audio's end
+    # The last of ten words may show after the audio's end; where it was cut, another precision may read it otherwise.
+    assert all(lap.measured.words == 10 and lap.measured.missing <= 1 for lap in found.laps)
+    assert all(lap.measured.live_wer <= 0.1 for lap in found.laps)
     assert all(lap.encoder > 0 and lap.decoder > 0 and lap.end_bytes > 100e6 for lap in found.laps)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" | ")[0] for line in lines[-4:]] == [
