@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.alignment import word_ends
+from benchmarks.measures import normalizer
 from benchmarks.recordings import Clip, sample_clips
 from benchmarks.sounds import SOUNDS
 from benchmarks.virtual import GrowingRecording
@@ -112,17 +113,21 @@ def joined(pieces: list[tuple[Samples, list[SpokenWord]]]) -> tuple[Samples, lis
 
 
 def judged(heard: Heard, spoken: list[SpokenWord]) -> Verdict:
-    """Compare all that was ever shown, and the final, with what was spoken."""
-    reference = Counter(word.text for word in spoken)
-    final = words(heard.final.text)
-    invented = list((Counter(final) - reference).elements())
-    invented += list((Counter(words(heard.committed)) - reference).elements())
+    """Compare all that was ever shown, and the final, with what was spoken; a number may be in figures."""
+    reference = _counted(" ".join(word.text for word in spoken))
+    final = _counted(heard.final.text)
+    invented = list((final - reference).elements())
+    invented += list((_counted(heard.committed) - reference).elements())
     if not spoken:
         invented += [word for text in heard.shown for word in words(text)]
-    lost = list((reference - Counter(final)).elements())
+    lost = list((reference - final).elements())
     ends = [word.end for segment in heard.final.segments for word in segment.words if words(word.word)]
     off = [abs(end - word.end) for end, word in zip(ends, spoken, strict=False)] if not invented and not lost else []
     return Verdict(invented, lost, max(off, default=0.0))
+
+
+def _counted(text: str) -> Counter[str]:
+    return Counter(normalizer("en")(text).split())
 
 
 def main() -> None:

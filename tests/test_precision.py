@@ -28,6 +28,23 @@ def test_products_are_right_whatever_the_number_of_rows(name: Precision, wrong: 
         assert torch.allclose(y, F.linear(x, weight, bias), atol=wrong)
 
 
+def test_the_largest_sums_of_int8_are_not_cut_off() -> None:
+    """All weights and activations at the end of their range, where a processor may add up too many for its bits."""
+    weight = torch.ones(48, 32)
+    weight[::2] = -1
+    for rows in (1, 7):
+        x = torch.ones(rows, 32)
+        assert torch.allclose(linear(weight, None, "int8")(x), F.linear(x, weight), rtol=0.02)
+
+
+@pytest.mark.parametrize(("flags", "largest"), [({"avx2", "avx512_vnni"}, 127), ({"avx2", "avx_vnni"}, 64), (set(), 64)])
+def test_weights_use_as_much_of_int8_as_the_processor_adds_up(
+    flags: set[str], largest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "_cpu_flags", lambda: frozenset(flags))
+    assert precision._largest_int8() == largest
+
+
 def test_windows_of_a_batch_are_multiplied_too() -> None:
     weight, bias = matrix(True)
     x = torch.randn(3, 5, 32, generator=torch.Generator().manual_seed(1))
