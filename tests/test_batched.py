@@ -130,12 +130,21 @@ def test_tokens_and_attention_equal_the_ragged_decoders(
         assert float(difference.abs().max()) < 1e-3
 
 
-def test_half_precision_says_the_same_in_slots(base_model: Any, windows: list[CrossKeys], never: torch.Tensor) -> None:
-    """What a GPU computes: float16 throughout."""
+def test_half_precision_scores_the_same_in_slots(
+    base_model: Any, windows: list[CrossKeys], never: torch.Tensor
+) -> None:
+    """What a GPU computes: float16 throughout.
+
+    Both are fed the same tokens: where two are as likely, a rounding decides, and the texts part.
+    """
     half = BatchedDecoder(base_model, "float16", (8, 0))
     cross = [CrossKeys([k.half() for k in w.keys], [v.half() for v in w.values]) for w in windows]
+    slotted, ragged = [half.row(c) for c in cross], [own(half, c) for c in cross]
     said = follow(half, [half.row(c) for c in cross], never, 12)
-    assert said == follow(half, [own(half, c) for c in cross], never, 12)
+    shortest = min(len(tokens) for tokens in said)
+    for feeds in (PREFIXES, *([[tokens[i]] for tokens in said] for i in range(shortest))):
+        for ours, theirs in zip(half.forward(slotted, feeds), half.forward(ragged, feeds), strict=True):
+            assert torch.allclose(half.logits(ours), half.logits(theirs), atol=0.5)
 
 
 def test_a_slot_keeps_nothing_of_its_last_row(base_model: Any, windows: list[CrossKeys], never: torch.Tensor) -> None:

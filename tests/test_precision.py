@@ -37,7 +37,9 @@ def test_the_largest_sums_of_int8_are_not_cut_off() -> None:
         assert torch.allclose(linear(weight, None, "int8")(x), F.linear(x, weight), rtol=0.02)
 
 
-@pytest.mark.parametrize(("flags", "largest"), [({"avx2", "avx512_vnni"}, 127), ({"avx2", "avx_vnni"}, 64), (set(), 64)])
+@pytest.mark.parametrize(
+    ("flags", "largest"), [({"avx2", "avx512_vnni"}, 127), ({"avx2", "avx_vnni"}, 64), (set(), 64)]
+)
 def test_weights_use_as_much_of_int8_as_the_processor_adds_up(
     flags: set[str], largest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
