@@ -209,7 +209,8 @@ class Decoder:
             if count > 1:
                 ones = torch.ones(count, start + count, dtype=torch.bool, device=self.device)
                 mask = ones.tril(diagonal=start)
-            outputs.append(self._join(F.scaled_dot_product_attention(part[0], keys, values, attn_mask=mask)))
+            attended = F.scaled_dot_product_attention(part[0][None], keys[None], values[None], attn_mask=mask)
+            outputs.append(self._join(attended[0]))  # torch's quick attention is for a batch
             offset += count
         return torch.cat(outputs)
 
