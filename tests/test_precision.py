@@ -72,3 +72,16 @@ def test_weights_are_laid_out_where_torch_can() -> None:
     product = precision._product(*matrix(True))
     known = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     assert (getattr(product, "func", None) is precision._onednn) == known
+
+
+@pytest.mark.parametrize(("flags", "laid_out"), [({"avx2", "avx512f"}, True), ({"avx2"}, False)])
+def test_whole_windows_get_the_product_that_is_quicker_for_them(
+    flags: set[str], laid_out: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "_cpu_flags", lambda: frozenset(flags))
+    weight, bias = matrix(True)
+    product = linear(weight, bias, "float32", whole=True)
+    known = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    assert (getattr(product, "func", None) is precision._onednn) == (laid_out and known)
+    x = torch.randn(1500, 32, generator=torch.Generator().manual_seed(1))
+    assert torch.allclose(product(x), F.linear(x, weight, bias), atol=1e-5)

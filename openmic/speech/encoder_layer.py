@@ -42,18 +42,20 @@ class EncoderLayer:
     Args:
         block: openai-whisper's.
         precision: of its matrices.
+        whole: only for whole windows.
     """
 
-    def __init__(self, block: ResidualAttentionBlock, precision: Precision) -> None:
+    def __init__(self, block: ResidualAttentionBlock, precision: Precision, whole: bool = False) -> None:
         attn, mlp = block.attn, block.mlp
         self.qkv = linear(
             torch.cat([attn.query.weight, attn.key.weight, attn.value.weight]),
             torch.cat([attn.query.bias, torch.zeros_like(attn.query.bias), attn.value.bias]),
             precision,
+            whole,
         )
-        self.out = linear(attn.out.weight, attn.out.bias, precision)
-        self.up = linear(mlp[0].weight, mlp[0].bias, precision)
-        self.down = linear(mlp[2].weight, mlp[2].bias, precision)
+        self.out = linear(attn.out.weight, attn.out.bias, precision, whole)
+        self.up = linear(mlp[0].weight, mlp[0].bias, precision, whole)
+        self.down = linear(mlp[2].weight, mlp[2].bias, precision, whole)
         self.attn_ln, self.mlp_ln, self.heads = block.attn_ln, block.mlp_ln, attn.n_head
 
     def __call__(self, x: Tensor, settled: Settled, index: int, kept: int) -> Tensor:

@@ -24,7 +24,7 @@ class FullEncoder:
 
     def __init__(self, model: Whisper, precision: Precision) -> None:
         self._encoder = model.encoder
-        self._layers = [EncoderLayer(block, precision) for block in model.encoder.blocks]
+        self._layers = [EncoderLayer(block, precision, whole=True) for block in model.encoder.blocks]
 
     def encode(self, mel: Tensor) -> Generator[None, None, Tensor]:
         """Encode a window, a layer a step, so that live steps fit in between.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from whisper.timing import dtw_cpu
 from openmic.heap import give_back
 from openmic.progress import ProgressCallback, silent
 from openmic.settings import Settings
+from openmic.speech.apart import apart
 from openmic.speech.batched_encoder import encoder_for
 from openmic.speech.capacity import (
     CPU_BATCHES,
@@ -56,9 +58,37 @@ def load_engine(settings: Settings, progress: ProgressCallback = silent, measure
     chosen = choose_weights(settings.model, str(device), settings.cache_dir, progress)
     progress(f"Model {chosen.choice.reason}", 1.0)
     name = chosen.choice.name
+    hypotheses, final, costs = apart(lambda tell: _load(name, chosen.path, device, settings, tell), progress)
+    give_back()  # the weights file, openai-whisper's layers and what warming up needed leave holes
+
+    def measure_again(nobody: Callable[[], bool]) -> Costs | None:
+        try:
+            return _measured(hypotheses, final, nobody=nobody)
+        except SomebodyCame:
+            return None
+
+    called = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    dtype = str(final.decoder.dtype).removeprefix("torch.")
+    info = ModelInfo(name, str(device), dtype, final.vocabulary.multilingual, called)
+    progress(f"About {in_words(costs.capacity())} on this {called} ({name})", 1.0)
+    return WhisperEngine(
+        info,
+        hypotheses,
+        final,
+        settings.live_step_seconds,
+        settings.live_window_seconds,
+        costs,
+        measure_again if measured_again else None,
+    )
+
+
+def _load(
+    name: str, path: Path, device: torch.device, settings: Settings, progress: ProgressCallback
+) -> tuple[HypothesisDecoder, FinalModel, Costs]:
+    """What the live pass and the final pass work with, warmed up, and what they cost."""
     loading = f"Loading {name} onto {device}"
     progress(loading, None)
-    model = whisper.load_model(str(chosen.path), device=device).requires_grad_(False)
+    model = whisper.load_model(str(path), device=device).requires_grad_(False)
     heads = whisper._ALIGNMENT_HEADS.get(name)
     if heads is not None:
         model.set_alignment_heads(heads)
@@ -75,27 +105,7 @@ def load_engine(settings: Settings, progress: ProgressCallback = silent, measure
     if device.type == "cpu":
         dtw_cpu(np.zeros((2, 2)))  # at its first work numba sets the number of threads, torch's too
         torch.set_num_threads(settings.cpu_threads or os.cpu_count() or 1)
-    costs = _warm_up(hypotheses, final, progress)
-    give_back()  # the weights file, openai-whisper's layers and what warming up needed leave holes
-
-    def measure_again(nobody: Callable[[], bool]) -> Costs | None:
-        try:
-            return _measured(hypotheses, final, nobody=nobody)
-        except SomebodyCame:
-            return None
-
-    called = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    info = ModelInfo(name, str(device), str(exact.dtype).removeprefix("torch."), vocabulary.multilingual, called)
-    progress(f"About {in_words(costs.capacity())} on this {called} ({name})", 1.0)
-    return WhisperEngine(
-        info,
-        hypotheses,
-        final,
-        settings.live_step_seconds,
-        settings.live_window_seconds,
-        costs,
-        measure_again if measured_again else None,
-    )
+    return hypotheses, final, _warm_up(hypotheses, final, progress)
 
 
 def _let_go(model: Whisper, beam_size: int) -> None:

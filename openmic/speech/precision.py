@@ -50,14 +50,22 @@ def exact_precision(device: torch.device) -> Precision:
     return "float16" if device.type == "cuda" else "float32"
 
 
-def linear(weight: Tensor, bias: Tensor | None, precision: Precision) -> LinearFunction:
-    """A linear layer with its weights packed once, shape of ``weight`` (n_out, n_in); int8 is for few rows alone."""
+def linear(weight: Tensor, bias: Tensor | None, precision: Precision, whole: bool = False) -> LinearFunction:
+    """A linear layer with its weights packed once.
+
+    Args:
+        weight: shape (n_out, n_in).
+        bias: shape (n_out,).
+        precision: int8 is for few rows alone.
+        whole: only for the 1500 rows of a whole window.
+    """
     if precision == "int8":
         few = _int8(weight.detach().float(), None if bias is None else bias.detach().float())
         many = linear(weight, bias, encoder_precision(weight.device))
         return lambda x: few(x) if len(x) < FEW_ROWS else many(x)
     dtype: torch.dtype = getattr(torch, precision)
-    product = _product(weight.detach().to(dtype).contiguous(), None if bias is None else bias.detach().to(dtype))
+    matrix, added = weight.detach().to(dtype).contiguous(), None if bias is None else bias.detach().to(dtype)
+    product = partial(F.linear, weight=matrix, bias=added) if whole and _plain_for_many() else _product(matrix, added)
     if precision != "bfloat16":
         return product
     return lambda x: product(x.to(torch.bfloat16)).to(x.dtype)
@@ -101,6 +109,11 @@ def _product(weight: Tensor, bias: Tensor | None) -> LinearFunction:
 
 def _onednn(packed: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
     return cast(Tensor, torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], ""))
+
+
+def _plain_for_many() -> bool:
+    """Whether torch's plain product is the quicker one for many rows: with AVX-512 oneDNN's is."""
+    return "avx512f" not in _cpu_flags()
 
 
 def _int8(weight: Tensor, bias: Tensor | None) -> LinearFunction:
