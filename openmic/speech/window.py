@@ -7,7 +7,7 @@ of a generator.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,9 +21,8 @@ from openmic.speech.draft import Draft
 from openmic.speech.vocabulary import Vocabulary
 
 Steps = Generator[None, None, None]
-MOST_DRAFT = 32  # expected tokens that are checked in one pass: more after a pass that was right,
-LEAST_DRAFT = 8  # fewer after one that was not
-SCORED_TOKENS = 16  # of them whose scores over the vocabulary are worked out at once: none behind a difference are
+MOST_DRAFT = 32  # expected tokens that are checked in one pass,
+LEAST_DRAFT = 8  # where the draft has lost its place
 MAX_INITIAL_TIMESTAMP = 50  # a window's first timestamp is at most 1.0 s in, in units of 0.02 s
 
 
@@ -96,6 +95,13 @@ class TimestampRules:
         if logprobs[self.begin :].logsumexp(dim=-1) > logprobs[: self.begin].max():
             logits[: self.begin] = -torch.inf
 
+    def likeliest(self, logits: Tensor) -> list[int]:
+        """What each of ``logits``, shape (n, n_vocab), would say, whatever was sampled before."""
+        words = logits[:, : self.eot].max(dim=-1)
+        stamps = logits[:, self.begin :]
+        stamped = stamps.logsumexp(dim=-1) > words.values
+        return torch.where(stamped, self.begin + stamps.argmax(dim=-1), words.indices).tolist()
+
 
 def decode(
     decoder: Decoder,
@@ -128,15 +134,16 @@ def decode(
     logprobs: list[float] = []
     no_speech = 0.0
     most = min(context // 2, context + 1 - len(feed))  # tokens, as openai-whisper's sample_len and context allow
-    span = MOST_DRAFT
-    first, guesses = True, draft.next(min(span, most - 1))
+    first, guesses = True, draft.next(min(MOST_DRAFT, most - 1))
     while len(sampled) < most:
         fed = row.length + len(feed)
         hidden = decoder.forward([row], [[*feed, *guesses]])[0]
         if first:
             no_speech = float(decoder.logits(hidden[[len(before)]])[0].softmax(dim=-1)[tokenizer.no_speech])
             first = False
-        for place, logits in enumerate(_scores(decoder, hidden[len(feed) - 1 :])):
+        scores = decoder.logits(hidden[len(feed) - 1 :])
+        likeliest = rules.likeliest(scores) if guesses else []
+        for place, logits in enumerate(scores):
             rules.apply(logits, sampled)
             if temperature == 0:
                 token = int(logits.argmax())
@@ -151,8 +158,8 @@ def decode(
             row.length = fed + place
             if len(sampled) >= most or guesses[place : place + 1] != [token]:
                 break
-        if guesses:
-            span = min(2 * span, MOST_DRAFT) if place == len(guesses) else max(place, LEAST_DRAFT)
+        draft.learn(place, likeliest[place + 1 :])
+        span = LEAST_DRAFT if place == 0 and token < rules.begin else MOST_DRAFT
         feed = sampled[-1:]
         guesses = draft.next(min(span, most - len(sampled), context - row.length - 1)) if most else []
         yield
@@ -160,9 +167,3 @@ def decode(
     average = sum(logprobs) / (len(sampled) + 1)
     trace = Trace(row, len(before), said, tuple(logprobs[: len(sampled)]))
     return WindowResult(tuple(sampled), text, average, no_speech, temperature, compression_ratio(text), trace)
-
-
-def _scores(decoder: Decoder, hidden: Tensor) -> Iterator[Tensor]:
-    """Each token's scores, ``SCORED_TOKENS`` worked out at a time, and only those that are asked for."""
-    for part in torch.split(hidden, SCORED_TOKENS):
-        yield from decoder.logits(part)
