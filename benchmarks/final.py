@@ -1,11 +1,12 @@
 """How long the final text takes after the speaker stops, against how long was spoken.
 
-    python -m benchmarks.final [--minutes 1,5,10,30,60] [--speed N] [--at-once N] [--skip-batch] [--again]
-                               [--output DIR]
+    python -m benchmarks.final [--minutes 1,5,10,30,60] [--speed N] [--pause SECONDS] [--at-once N] [--skip-batch]
+                               [--again] [--output DIR]
 
 The recordings, repeated, are streamed to a fresh server at the speed of speech, or N times faster; then the same file
 is transcribed after the fact: by openai-whisper without word times, which is the quickest it can do, and with them,
-which are the final's own options (they also change where its windows begin); and by faster-whisper. ``--at-once 2``
+which are the final's own options (they also change where its windows begin); and by faster-whisper. ``--pause 3``: the
+speaker is silent for so long before the stop, as people are; else it comes with the last word. ``--at-once 2``
 streams two lengths at any time, the longest first, each to a server of its own: harder for each than alone, and all
 are done when the longest is. Leaves ``final.json`` and three plots in DIR. Each figure is kept there when it is known,
 and one that is there already is not measured again: a run that was cut short goes on where it was.
@@ -24,6 +25,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks import batch, plots
 from benchmarks.environments import NotInstalled
 from benchmarks.live import DEFAULT_OUTPUT
@@ -32,7 +35,7 @@ from benchmarks.processes import Others, ProcessTree
 from benchmarks.reading import Reading, long_reading
 from benchmarks.report import machine
 from benchmarks.service import Service, Stream, service, stream
-from openmic.audio import write_wav
+from openmic.audio import SAMPLE_RATE, write_wav
 
 COLUMNS = (
     "minutes",
@@ -120,9 +123,10 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     pace = "the speed of speech" if arguments.speed == 1 else f"{arguments.speed:g} times the speed of speech"
     beside = "" if arguments.at_once == 1 else f", {arguments.at_once} lengths at a time, each with a server of its own"
-    title = f"model {arguments.model}, fed at {pace}{beside}; {machine()}"
+    pause = f", {arguments.pause:g} s of silence before the stop" if arguments.pause else ""
+    title = f"model {arguments.model}, fed at {pace}{pause}{beside}; {machine()}"
     print(title, flush=True)
-    run = {name: getattr(arguments, name) for name in ("model", "language", "speed", "at_once")}
+    run = {name: getattr(arguments, name) for name in ("model", "language", "speed", "pause", "at_once")}
     kept = {} if arguments.again else done_before(arguments.output / "final.json", run)
     asked = arguments.minutes.split(",")
 
@@ -176,6 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.final", description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", default="1,5,10,30,60", help="lengths of audio, one round each")
     parser.add_argument("--speed", type=float, default=1.0, help="how many times faster than speech")
+    parser.add_argument("--pause", type=float, default=0.0, metavar="SECONDS", help="of silence before the stop")
     parser.add_argument("--at-once", type=int, default=1, metavar="N", help="so many lengths at the same time")
     parser.add_argument("--again", action="store_true", help="run lengths that are done already, too")
     parser.add_argument("--skip-batch", action="store_true", help="no transcription after the fact")
@@ -185,9 +190,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def streamed(minutes: str, model: str, language: str, speed: float, at_once: int) -> Length:
+def streamed(minutes: str, model: str, language: str, speed: float, pause: float, at_once: int) -> Length:
     """Stream so much of the reading to a fresh server; ``at_once`` says how many such servers there are."""
     reading = long_reading(float(minutes))
+    silence = np.zeros(round(pause * SAMPLE_RATE), np.float32)
+    reading = replace(reading, samples=np.concatenate([reading.samples, silence]))
     with service(model) as running, ProcessTree(running.pid) as tree, Others() as others:
         before_bytes, cpu_before = tree.memory_bytes(), tree.cpu_seconds()
         seen, cpu_at_stop = asyncio.run(watched(running, tree, reading, language, speed))

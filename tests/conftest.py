@@ -58,6 +58,18 @@ def base_model() -> Any:
 
 
 @pytest.fixture(scope="module")
+def final_model(base_model: Any) -> Any:
+    """What final passes work with: the real ``base`` weights, on the CPU."""
+    from openmic.speech.decoder import Decoder
+    from openmic.speech.final import FinalModel
+    from openmic.speech.full_encoder import FullEncoder
+    from openmic.speech.vocabulary import Vocabulary
+
+    exact, quick = Decoder(base_model, "float32"), Decoder(base_model, "int8")
+    return FinalModel("base", base_model, FullEncoder(base_model, "float32"), exact, Vocabulary(base_model), quick)
+
+
+@pytest.fixture(scope="module")
 def engine() -> Iterator[Any]:
     """A running engine with the real ``base`` weights; it stops with the module, whose threads others count."""
     from openmic.speech.load import load_engine

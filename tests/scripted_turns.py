@@ -35,6 +35,7 @@ class ScriptedFinal:
         self.seek = 0
         self.heard: list[Any] = []
         self.spoken = Spoken()
+        self.ahead_seconds = 0.0  # of work that a pause gives to do
 
     def ready(self) -> bool:
         return self.ended or len(self.recording) >= (self.seek + WINDOW_FRAMES) * HOP
@@ -50,6 +51,16 @@ class ScriptedFinal:
                 self.stage.now += self.stage.costs.window_seconds / PIECES
                 yield "working"
             self.seek += frames if self.ended else 2700
+
+    def look_ahead(self) -> bool:
+        if self.ahead_seconds <= 0.0:
+            return False
+        self.stage.now += self.stage.costs.window_seconds / PIECES
+        self.ahead_seconds -= self.stage.costs.window_seconds / PIECES
+        return True
+
+    def all_foreseen(self) -> bool:
+        return False
 
     def result(self) -> FinalText:
         return FinalText("", "en", len(self.recording) / SAMPLE_RATE, (), "scripted")

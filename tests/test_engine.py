@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,20 @@ def test_live_words_come_before_the_end_and_are_right(
     assert all(0 <= word.start <= word.end <= final.duration + 0.5 for word in words)
     assert any(isinstance(event, LiveText) and event.text for event in listener.events)
     assert listener.commits[-1].language == "en"
+
+
+def test_in_a_pause_an_idle_engine_has_the_final_ready(
+    engine: WhisperEngine, quickstart: tuple[Samples, str], word_error_rate: Callable[[str, str], float]
+) -> None:
+    samples, reference = quickstart
+    listener = Listener(engine, np.concatenate([samples, np.zeros(2 * SAMPLE_RATE, np.float32)]))
+    listener.hear(len(samples) / SAMPLE_RATE + 2.0)
+    until = time.monotonic() + WAIT_SECONDS
+    while not listener.stream.final.all_foreseen() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert listener.stream.final.all_foreseen()
+    assert not any(isinstance(event, FinalText) for event in listener.events), "it may still go on"
+    assert word_error_rate(reference, listener.finish().text) < 0.05
 
 
 def test_several_streams_share_the_engine_and_a_gone_one_harms_nobody(

@@ -15,27 +15,18 @@ import whisper
 
 from openmic.audio import VoiceActivity
 from openmic.audio.types import SAMPLE_RATE, Samples
-from openmic.speech.decoder import Decoder
 from openmic.speech.final import FinalModel, FinalPass
-from openmic.speech.full_encoder import FullEncoder
 from openmic.speech.types import FinalText, SpeechOptions
-from openmic.speech.vocabulary import Vocabulary
 from tests.clip import Clip
 
 WORD_FIELDS = ("word", "start", "end")
 
 
-@pytest.fixture(scope="module")
-def parts(base_model: Any) -> FinalModel:
-    exact, quick = Decoder(base_model, "float32"), Decoder(base_model, "int8")
-    return FinalModel("base", base_model, FullEncoder(base_model, "float32"), exact, Vocabulary(base_model), quick)
-
-
 def walk(
-    parts: FinalModel, clip: Clip, options: SpeechOptions | None = None, grow_seconds: float | None = None
+    final_model: FinalModel, clip: Clip, options: SpeechOptions | None = None, grow_seconds: float | None = None
 ) -> FinalText:
     """Run a pass; with ``grow_seconds`` the recording is heard bit by bit, as a session hears it, and walked so."""
-    final = FinalPass(parts, clip, options or SpeechOptions())
+    final = FinalPass(final_model, clip, options or SpeechOptions())
     steps = final.walk()
     voice = VoiceActivity(0.6)
     with torch.inference_mode():
@@ -84,25 +75,27 @@ def same_as_whisper(ours: FinalText, theirs: dict[str, Any], samples: Samples) -
 
 @pytest.mark.parametrize("name", ["quickstart", "interview"])
 def test_equal_to_transcribe_on_our_recordings(
-    name: str, parts: FinalModel, sample_audio: Path, load_audio: Callable[[Path], Samples]
+    name: str, final_model: FinalModel, sample_audio: Path, load_audio: Callable[[Path], Samples]
 ) -> None:
     samples = load_audio(sample_audio / f"{name}.wav")
-    theirs = whisper.transcribe(parts.model, samples, word_timestamps=True, fp16=False)
-    same_as_whisper(walk(parts, Clip(samples), grow_seconds=1.7), theirs, samples)
+    theirs = whisper.transcribe(final_model.model, samples, word_timestamps=True, fp16=False)
+    same_as_whisper(walk(final_model, Clip(samples), grow_seconds=1.7), theirs, samples)
 
 
 def test_equal_to_transcribe_with_a_pinned_language_and_a_prompt(
-    parts: FinalModel, sample_audio: Path, load_audio: Callable[[Path], Samples]
+    final_model: FinalModel, sample_audio: Path, load_audio: Callable[[Path], Samples]
 ) -> None:
     samples = load_audio(sample_audio / "quickstart.wav")
     theirs = whisper.transcribe(
-        parts.model, samples, word_timestamps=True, fp16=False, language="en", initial_prompt="garden library."
+        final_model.model, samples, word_timestamps=True, fp16=False, language="en", initial_prompt="garden library."
     )
-    same_as_whisper(walk(parts, Clip(samples), SpeechOptions("en", "transcribe", "garden library.")), theirs, samples)
+    same_as_whisper(
+        walk(final_model, Clip(samples), SpeechOptions("en", "transcribe", "garden library.")), theirs, samples
+    )
 
 
 def test_jfk_comes_out_word_for_word(
-    parts: FinalModel,
+    final_model: FinalModel,
     shared_audio: Path | None,
     load_audio: Callable[[Path], Samples],
     word_error_rate: Callable[[str, str], float],
@@ -118,13 +111,13 @@ def test_jfk_comes_out_word_for_word(
     else:
         path = sample_audio / "quickstart.wav"
         reference = path.with_suffix(".txt").read_text()
-    assert word_error_rate(reference, walk(parts, Clip(load_audio(path))).text) == 0
+    assert word_error_rate(reference, walk(final_model, Clip(load_audio(path))).text) == 0
 
 
 def test_words_are_inside_the_audio_and_in_order(
-    parts: FinalModel, sample_audio: Path, load_audio: Callable[[Path], Samples]
+    final_model: FinalModel, sample_audio: Path, load_audio: Callable[[Path], Samples]
 ) -> None:
-    result = walk(parts, Clip(load_audio(sample_audio / "quickstart.wav")))
+    result = walk(final_model, Clip(load_audio(sample_audio / "quickstart.wav")))
     assert "".join(segment.text for segment in result.segments) == result.text
     found = [word for segment in result.segments for word in segment.words]
     assert "".join(word.word for word in found) == result.text
@@ -132,28 +125,28 @@ def test_words_are_inside_the_audio_and_in_order(
     assert all(before.end <= after.start + 1e-6 for before, after in pairwise(found))
 
 
-def test_nothing_heard_is_nothing_said(parts: FinalModel) -> None:
-    assert walk(parts, Clip(np.zeros(0, np.float32))).text == ""
-    assert walk(parts, Clip(np.zeros(100, np.float32))).text == ""
-    assert walk(parts, Clip(np.zeros(3 * SAMPLE_RATE, np.float32))).text == ""
+def test_nothing_heard_is_nothing_said(final_model: FinalModel) -> None:
+    assert walk(final_model, Clip(np.zeros(0, np.float32))).text == ""
+    assert walk(final_model, Clip(np.zeros(100, np.float32))).text == ""
+    assert walk(final_model, Clip(np.zeros(3 * SAMPLE_RATE, np.float32))).text == ""
 
 
 def test_beam_search_is_whispers_own(
-    parts: FinalModel, base_model: Any, sample_audio: Path, load_audio: Callable[[Path], Samples]
+    final_model: FinalModel, base_model: Any, sample_audio: Path, load_audio: Callable[[Path], Samples]
 ) -> None:
     samples = load_audio(sample_audio / "quickstart.wav")[: 5 * SAMPLE_RATE]
     theirs = whisper.transcribe(base_model, samples, word_timestamps=True, fp16=False, language="en", beam_size=3)
-    searching = dataclasses.replace(parts, beam_size=3)
+    searching = dataclasses.replace(final_model, beam_size=3)
     assert walk(searching, Clip(samples), SpeechOptions("en")).text == theirs["text"]
 
 
 def test_a_recording_that_changes_its_language_stays_readable(
-    parts: FinalModel, sample_audio: Path, load_audio: Callable[[Path], Samples]
+    final_model: FinalModel, sample_audio: Path, load_audio: Callable[[Path], Samples]
 ) -> None:
     english = load_audio(sample_audio / "quickstart.wav")[: 4 * SAMPLE_RATE]
     german = load_audio(sample_audio / "german.ogg")[: 9 * SAMPLE_RATE]
     samples = np.concatenate([english, np.zeros(5 * SAMPLE_RATE, np.float32), german])
-    final = FinalPass(parts, Clip(samples), SpeechOptions(), ended=True)
+    final = FinalPass(final_model, Clip(samples), SpeechOptions(), ended=True)
     voice = VoiceActivity(0.6)
     final.spoken.hear(voice.push(samples) + voice.flush(), len(samples) / SAMPLE_RATE)
     with torch.inference_mode():

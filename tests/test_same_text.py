@@ -11,23 +11,14 @@ import pytest
 import torch
 
 from openmic.audio import AudioFormat, decode
-from openmic.speech.decoder import Decoder
 from openmic.speech.final import FinalModel, FinalPass
-from openmic.speech.full_encoder import FullEncoder
 from openmic.speech.types import SpeechOptions
-from openmic.speech.vocabulary import Vocabulary
 from tests.clip import Clip
 from tests.media import CONTAINERS, Whole, read_wav
 
 
-@pytest.fixture(scope="module")
-def parts(base_model: Any) -> FinalModel:
-    exact, quick = Decoder(base_model, "float32"), Decoder(base_model, "int8")
-    return FinalModel("base", base_model, FullEncoder(base_model, "float32"), exact, Vocabulary(base_model), quick)
-
-
-def text_of(parts: FinalModel, samples: Any) -> str:
-    final = FinalPass(parts, Clip(samples), SpeechOptions("en"), ended=True)
+def text_of(final_model: FinalModel, samples: Any) -> str:
+    final = FinalPass(final_model, Clip(samples), SpeechOptions("en"), ended=True)
     with torch.inference_mode():
         for _ in final.walk():
             pass
@@ -36,17 +27,17 @@ def text_of(parts: FinalModel, samples: Any) -> str:
 
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_every_container_gives_every_word(
-    container: str, parts: FinalModel, sample_audio: Path, word_error_rate: Callable[[str, str], float]
+    container: str, final_model: FinalModel, sample_audio: Path, word_error_rate: Callable[[str, str], float]
 ) -> None:
     path = sample_audio / "quickstart.wav"
     source = Whole(CONTAINERS[container](read_wav(path)))
     samples = np.concatenate(list(decode(source, AudioFormat())))
-    assert word_error_rate(path.with_suffix(".txt").read_text(), text_of(parts, samples)) == 0
+    assert word_error_rate(path.with_suffix(".txt").read_text(), text_of(final_model, samples)) == 0
 
 
 @pytest.mark.parametrize("encoding", ["pcm_s16le", "pcm_f32le"])
 def test_raw_samples_give_every_word(
-    encoding: Any, parts: FinalModel, sample_audio: Path, word_error_rate: Callable[[str, str], float]
+    encoding: Any, final_model: FinalModel, sample_audio: Path, word_error_rate: Callable[[str, str], float]
 ) -> None:
     """At 48 kHz in two channels, each sample of the 16 kHz recording said three times."""
     path = sample_audio / "quickstart.wav"
@@ -54,4 +45,4 @@ def test_raw_samples_give_every_word(
     stereo = np.stack([sounds, sounds], axis=1)
     data = stereo.astype("<i2") if encoding == "pcm_s16le" else (stereo / 32768.0).astype("<f4")
     samples = np.concatenate(list(decode(Whole(data.tobytes()), AudioFormat(encoding, 48_000, 2))))
-    assert word_error_rate(path.with_suffix(".txt").read_text(), text_of(parts, samples)) == 0
+    assert word_error_rate(path.with_suffix(".txt").read_text(), text_of(final_model, samples)) == 0

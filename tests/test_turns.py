@@ -21,6 +21,25 @@ def test_alone_one_is_stepped_as_soon_as_a_step_is_due() -> None:
     assert stage.most_waiting < 0.5 + 0.1 + 0.15  # a step's audio, a step, and a piece of the final pass
 
 
+def test_time_that_nobody_wants_goes_to_who_may_have_finished() -> None:
+    stage = Stage(PROCESSOR)
+    speaker = stage.speaker()
+    speaker.final.ahead_seconds = 3.0
+    stage.play(10.0)
+    assert speaker.final.ahead_seconds <= 0.0
+    assert stage.most_waiting < 0.5 + 0.1 + 0.15  # as without it
+
+
+def test_who_may_have_finished_gets_no_time_that_somebody_wants() -> None:
+    stage = Stage(PROCESSOR)
+    for _ in range(2 * PROCESSOR.capacity()):
+        stage.speaker().final.ahead_seconds = 3.0
+    stage.play(5.0)  # all are due always
+    before = sum(speaker.final.ahead_seconds for speaker in stage.speakers)
+    stage.play(30.0)
+    assert sum(speaker.final.ahead_seconds for speaker in stage.speakers) == before > 0.0
+
+
 @pytest.mark.parametrize("costs", [PROCESSOR, DEVICE])
 def test_at_capacity_everyone_is_stepped_and_windows_are_done_in_time(costs: Costs) -> None:
     stage = Stage(costs)

@@ -68,6 +68,27 @@ def token_times(decoder: Decoder, trace: Trace, frames: int) -> NDArray[np.float
     return np.pad(times, (0, max(0, count + 1 - len(times))), mode="edge")
 
 
+def words_of_all(
+    segments: list[dict[str, Any]], decoder: Decoder, trace: Trace, tokenizer: Tokenizer, frames: int, begin: float
+) -> list[list[WordTiming]]:
+    """The words of each of a window's segments.
+
+    Args:
+        segments: with their tokens, in the order of the window's text.
+        decoder: that said them.
+        trace: of the window's text.
+        tokenizer: of the window's language.
+        frames: mel frames of the window that hold audio.
+        begin: the window's start; times are from where it counts, in seconds.
+    """
+    times = token_times(decoder, trace, frames) + begin
+    first, words = 0, []
+    for segment in segments:
+        words.append(words_of(segment["tokens"], first, times, trace, tokenizer))
+        first += len(segment["tokens"])
+    return words
+
+
 def words_of(
     tokens: list[int], first: int, times: NDArray[np.float64], trace: Trace, tokenizer: Tokenizer
 ) -> list[WordTiming]:

@@ -10,7 +10,7 @@ loudness maximum, which a progressive pass knows only so far.
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 import torch.nn.functional as F
@@ -21,14 +21,15 @@ from whisper.tokenizer import Tokenizer
 from whisper.utils import get_end
 
 from openmic.audio.types import SAMPLE_RATE
-from openmic.speech.alignment import token_times, whispers_words, words_of
+from openmic.speech.ahead import Ahead
+from openmic.speech.alignment import whispers_words, words_of_all
 from openmic.speech.decoder import CrossKeys
 from openmic.speech.fallback import LOGPROB_THRESHOLD, NO_SPEECH_THRESHOLD, FinalModel, detected, transcribed
 from openmic.speech.mel import log_mel_power, normalized
 from openmic.speech.segments import Cut, cut, finished
 from openmic.speech.spoken import PAUSE_SECONDS, Spoken
 from openmic.speech.types import FinalText, Recording, Segment, SpeechOptions
-from openmic.speech.window import Trace, WindowResult
+from openmic.speech.window import WindowResult
 
 __all__ = ["FinalModel", "FinalPass", "Walk"]
 
@@ -38,8 +39,10 @@ PROMPT_TOKENS = 223  # of the text before a window, the newest
 SURE_OF_LANGUAGE = 0.8  # that a window's language is another one: it is tried, and taken if the text is likelier
 
 LEAD_SECONDS = 1.0  # of a long pause that are looked at before speech,
-TRAIL_SECONDS = 1.0  # and after it
+TRAIL_SECONDS = 1.0  # and of any pause after it, if nothing follows
 LATE_SECONDS = 1.0  # voice activity tells of speech well within this after it began
+QUIET_SECONDS = 1.5  # who has been silent for so long may have finished: longer than TRAIL_SECONDS
+EDGE_FRAMES = 2  # behind a window's last frame, which its samples reach into
 LEFT_SECONDS = 0.35  # speech behind the last word that is shorter than this is the word's own end
 
 HEARD_MARGIN_SECONDS = 0.3  # live times may be early by this
@@ -82,6 +85,8 @@ class FinalPass:
     _last_speech: float = 0.0
     _last_word: float = 0.0
     _silent: bool = False
+    _code: str = ""
+    _ahead: Ahead | None = None
 
     def ready(self) -> bool:
         """Whether there is something to do now: a whole window, the rest of an island, or of an ended recording."""
@@ -89,8 +94,6 @@ class FinalPass:
 
     def walk(self) -> Walk:
         """The pass, a small step at a time; yields "waiting" where it needs more audio. Run it in inference mode."""
-        tokenizer: Tokenizer | None = None
-        code = ""
         while True:
             size = self._window()
             if size == 0 and self.ended:
@@ -98,33 +101,62 @@ class FinalPass:
             if size == 0:
                 yield "waiting"
                 continue
+            if self._foreseen():
+                while self._ahead and not self._ahead.done:
+                    self._ahead.step()
+                    yield "working"
+                self._take_over()
+                continue
             states = yield from _working(self.parts.encoder.encode(self._mel(size)))
             cross = self.parts.decoder.cross_keys(states)
             language, probability = detected(self.parts, self.options.language, cross)
-            if tokenizer is None:
-                self.language = code = language
-                tokenizer = self.parts.vocabulary.tokenizer(code, self.options.task)
-                self._set_prompt(tokenizer)
-            result = yield from self._read(states, cross, tokenizer, size)
-            if language != code and probability > SURE_OF_LANGUAGE:
+            if not self._code:
+                self.language = self._code = language
+                self._set_prompt()
+            result = yield from self._read(states, cross, self._code, size)
+            if language != self._code and probability > SURE_OF_LANGUAGE:
                 before, self._prompt = self._prompt, []
-                other = self.parts.vocabulary.tokenizer(language, self.options.task)
-                anew = yield from self._read(states, cross, other, size)
+                anew = yield from self._read(states, cross, language, size)
                 if anew.avg_logprob > result.avg_logprob:
-                    tokenizer, result, code = other, anew, language
+                    result, self._code = anew, language
                 else:
                     self._prompt = before
             yield "working"
             if result.no_speech_prob > NO_SPEECH_THRESHOLD and result.avg_logprob <= LOGPROB_THRESHOLD:
                 self.seek += size
                 continue
+            tokenizer = self._tokenizer(self._code)
             self._keep(cut(result, tokenizer, self.seek, size), result, cross, tokenizer, size)
+
+    def look_ahead(self) -> bool:
+        """Do a small step as if the speaker stopped here, if that is likely: silent for a moment, all else is done.
+
+        Returns:
+            Whether there was one to do. Where it comes to that, ``walk`` uses what was found.
+        """
+        end = self._paused_at()
+        if end is None:
+            self._ahead = None
+            return False
+        if self._ahead is None or (self._ahead.begin, self._ahead.end) != (self.seek, end):
+            self._ahead = Ahead(self._fork(), end)
+        if self._ahead.done:
+            return False
+        self._ahead.step()
+        return True
+
+    def all_foreseen(self) -> bool:
+        """Whether nothing is left to do but to take what was found in a pause."""
+        return self._ahead is not None and self._ahead.done and self._foreseen()
+
+    def release(self) -> None:
+        """Let go of what is large."""
+        self._ahead = None
 
     def result(self) -> FinalText:
         """The transcript, once the walk is over."""
-        tokenizer = self.parts.vocabulary.tokenizer(self.language, self.options.task)
         return FinalText(
-            text=tokenizer.decode(self._tokens),
+            text=self.parts.vocabulary.any.decode(self._tokens),
             language=self.language or self.options.language or "en",
             duration=len(self.recording) / SAMPLE_RATE,
             segments=tuple(self._segments),
@@ -148,11 +180,40 @@ class FinalPass:
             self.seek = max(self.seek, int((island.start - LEAD_SECONDS) * FRAMES_PER_SECOND))
             self._silent = False
         if island.over or self.ended:
-            content: int = heard
-            if heard / FRAMES_PER_SECOND - island.end > PAUSE_SECONDS:
-                content = int((island.end + TRAIL_SECONDS) * FRAMES_PER_SECOND)
+            content = int(min(heard, (island.end + TRAIL_SECONDS) * FRAMES_PER_SECOND))
             return max(0, min(int(N_FRAMES), content - self.seek))
-        return int(N_FRAMES) if heard >= self.seek + N_FRAMES + 2 else 0
+        return int(N_FRAMES) if heard >= self.seek + N_FRAMES + EDGE_FRAMES else 0
+
+    def _paused_at(self) -> float | None:
+        """When speech ended, if somebody has spoken since the last window and has been silent for a moment."""
+        island = self.spoken.island(self.seek / FRAMES_PER_SECOND + LEFT_SECONDS, self.ended)
+        known = min(len(self.recording) / SAMPLE_RATE, self.spoken.known or 0.0)
+        return island.end if island is not None and known >= island.end + QUIET_SECONDS else None
+
+    def _foreseen(self) -> bool:
+        """Whether the speaker has stopped where ``look_ahead`` took it that he would."""
+        return self._ahead is not None and (self._ahead.begin, self._ahead.end) == (self.seek, self._paused_at())
+
+    def _fork(self) -> FinalPass:
+        """A copy for which the recording is over."""
+        return replace(
+            self,
+            ended=True,
+            spoken=self.spoken.copy(),
+            heard=list(self.heard),
+            _tokens=list(self._tokens),
+            _prompt=list(self._prompt),
+            _segments=list(self._segments),
+            _ahead=None,
+        )
+
+    def _take_over(self) -> None:
+        """Go on from where the copy has come to."""
+        if self._ahead is not None:
+            fork, self._ahead = self._ahead.fork, None
+            self.seek, self.language, self._code, self._silent = fork.seek, fork.language, fork._code, fork._silent
+            self._tokens, self._prompt, self._segments = fork._tokens, fork._prompt, fork._segments
+            self._loudest, self._last_speech, self._last_word = fork._loudest, fork._last_speech, fork._last_word
 
     def _mel(self, size: int) -> Tensor:
         model = self.parts.model
@@ -161,15 +222,17 @@ class FinalPass:
         mel = F.pad(normalized(power, self._loudest), (0, N_FRAMES - size))
         return mel.to(self.parts.decoder.dtype)
 
-    def _set_prompt(self, tokenizer: Tokenizer) -> None:
-        if self.options.prompt and self.options.prompt.strip():
-            self._prompt = list(tokenizer.encode(" " + self.options.prompt.strip()))[-PROMPT_TOKENS:]
+    def _tokenizer(self, language: str | None) -> Tokenizer:
+        return self.parts.vocabulary.tokenizer(language, self.options.task)
 
-    def _read(
-        self, states: Tensor, cross: CrossKeys, tokenizer: Tokenizer, size: int
-    ) -> Generator[Pause, None, WindowResult]:
-        """What is said in the window; the live text is its draft if there is enough of it."""
-        heard = self._heard(size)
+    def _set_prompt(self) -> None:
+        if self.options.prompt and self.options.prompt.strip():
+            encode = self.parts.vocabulary.any.encode
+            self._prompt = list(encode(" " + self.options.prompt.strip()))[-PROMPT_TOKENS:]
+
+    def _read(self, states: Tensor, cross: CrossKeys, language: str, size: int) -> Generator[Pause, None, WindowResult]:
+        """What is said in the window in a language; the live text is its draft if there is enough of it."""
+        tokenizer, heard = self._tokenizer(language), self._heard(size)
         sketched = len(heard) < THIN * size / FRAMES_PER_SECOND
         result = yield from _working(
             transcribed(self.parts, self.options.task, states, cross, tokenizer, self._prompt, heard, sketched)
@@ -185,7 +248,8 @@ class FinalPass:
 
     def _keep(self, window: Cut, result: WindowResult, cross: CrossKeys, tokenizer: Tokenizer, size: int) -> None:
         """Give the window's segments their words, move on, and keep what was spoken."""
-        words = self._words(window, result.trace, tokenizer, size)
+        begin = self.seek / FRAMES_PER_SECOND
+        words = words_of_all(window.segments, self.parts.decoder, result.trace, tokenizer, size, begin)
         told = window.segments
         last = next((segment[-1].end for segment in reversed(words) if segment), None)
         self.seek += window.advance or size  # a window that says to begin at itself again would do so for ever
@@ -216,15 +280,6 @@ class FinalPass:
         if island is not None:
             return island.start > last + PAUSE_SECONDS
         return self.ended or (self.spoken.known or 0.0) > last + PAUSE_SECONDS
-
-    def _words(self, window: Cut, trace: Trace, tokenizer: Tokenizer, size: int) -> list[list[WordTiming]]:
-        """Each segment's words, in seconds of the recording."""
-        times = token_times(self.parts.decoder, trace, size) + self.seek / FRAMES_PER_SECOND
-        first, words = 0, []
-        for segment in window.segments:
-            words.append(words_of(segment["tokens"], first, times, trace, tokenizer))
-            first += len(segment["tokens"])
-        return words
 
     def _placed(self, words: list[WordTiming]) -> list[WordTiming]:
         """The words where somebody speaks, one after another, inside the audio."""

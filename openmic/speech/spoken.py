@@ -40,6 +40,13 @@ class Spoken:
         self._spans: list[tuple[float, float]] = []  # the last one may have no end yet
         self.known: float | None = None  # seconds up to which it is known; None: nothing was ever told
 
+    def copy(self) -> Spoken:
+        """What is known by now."""
+        self._take_in()
+        other = Spoken()
+        other._spans, other.known = list(self._spans), self.known
+        return other
+
     def hear(self, boundaries: Sequence[SpeechBoundary], seconds: float) -> None:
         """Take in what starts and ends in the newest part of the recording, which is ``seconds`` long by now."""
         self._told.append((tuple(boundaries), seconds))

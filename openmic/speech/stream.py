@@ -180,6 +180,7 @@ class EngineStream:
         """Let go of all that is large: a session keeps its stream for as long as it can be downloaded."""
         self.memory.clear()
         self.walk.close()
+        self.final.release()
 
     def send(self, event: SpeechEvent) -> None:
         """Pass an event on, unless the session has gone."""

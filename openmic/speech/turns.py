@@ -10,6 +10,8 @@ always due: as much as they need for every window to be done before the stream's
 to its end (shortest remaining time first, which makes the mean wait least); of the others the one whose window has been
 due longest.
 
+**Time that nobody wants** goes to who is silent for a moment and may have finished (``ahead.py``).
+
 **Catching up.** A stream with more unheard audio than a window holds because it was sent faster than it was spoken (a
 file) steps alone, in the same time as final passes. One that fell behind as it was spoken is late, and goes first.
 """
@@ -65,6 +67,8 @@ class Place:
     def windows_left(self) -> float:
         """Final windows that could be done now, in whole windows."""
         final = self.stream.final
+        if final.all_foreseen():
+            return 0.0
         frames = len(self.stream.recording) // HOP_LENGTH - final.seek
         windows = frames / (WINDOW_EVERY_SECONDS * FRAMES_PER_SECOND)
         return max(windows, SHORTEST_WINDOW) if final.ended else float(int(windows))
@@ -109,7 +113,7 @@ class Turns:
             return True
         if not finals and not patient:
             self._debt = 0.0
-            return False
+            return any(self._look_ahead(place) for place in places)
         if patient:
             self._step(patient[:1])
         if finals:
@@ -205,6 +209,17 @@ class Turns:
             return
         stream.send(result)
         stream.over = True
+
+    def _look_ahead(self, place: Place) -> bool:
+        """Work for a slice on what the stream would want if its speaker stopped now; False if there is nothing."""
+        began, worked = self._clock(), False
+        try:
+            while self._clock() - began <= SLICE_SECONDS and place.stream.final.look_ahead():
+                worked = True
+        except Exception as error:
+            fail(place.stream, error)
+            return True
+        return worked
 
     def _window_done(self, place: Place, frames: int, seconds: float) -> None:
         whole = place.spent + seconds
