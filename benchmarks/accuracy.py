@@ -1,11 +1,12 @@
 """Is the progressive final as right as whisper.transcribe of the whole file?
 
-    python -m benchmarks.accuracy [--model base] [--beam 5] [--first N | --minutes N]
+    python -m benchmarks.accuracy [--model base] [--beam 5] [--pause SECONDS] [--first N | --minutes N]
 
 Every recording alone, and all readings joined; or the readings over and over for so many minutes. Each is heard a
-second at a time with its voice activity, as a live session is. Prints the WER of both, whether text and tokens are the
-same, how far the ends of words are from those that ``whisper.transcribe(word_timestamps=True)`` gives, and what either
-cost in processor seconds.
+second at a time with its voice activity, as a live session is; with ``--pause``, so much of a quiet room's noise
+follows, of which the final looks at the first second and ``whisper.transcribe`` at all. Prints the WER of both, whether
+text and tokens are the same, how far the ends of words are from those that
+``whisper.transcribe(word_timestamps=True)`` gives, and what either cost in processor seconds.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
+from dataclasses import replace
 from difflib import SequenceMatcher
 
 import numpy as np
@@ -22,6 +24,7 @@ import whisper
 from benchmarks.measures import word_error_rate
 from benchmarks.reading import joined_samples, long_reading
 from benchmarks.recordings import Clip, jfk_clip, reading_clips, sample_clips, shared_folder
+from benchmarks.sounds import room
 from benchmarks.tail import loaded
 from benchmarks.virtual import GrowingRecording
 from openmic.audio import VoiceActivity
@@ -30,6 +33,8 @@ from openmic.settings import Settings
 from openmic.speech.final import FinalModel, FinalPass
 from openmic.speech.load import load_engine
 from openmic.speech.types import FinalText, SpeechOptions
+
+QUIET_DECIBELS = -55.0  # of full scale
 
 COLUMNS = (
     "recording",
@@ -97,6 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__.partition("\n")[0])
     parser.add_argument("--model", default="base")
     parser.add_argument("--beam", type=int, default=1, help="beam size of both; 1 is greedy")
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds of a quiet room behind each recording")
     parser.add_argument("--first", type=int, help="only so many recordings, and not the joined one")
     parser.add_argument("--minutes", type=float, help="only one recording: the readings repeated for so long")
     arguments = parser.parse_args()
@@ -108,6 +114,8 @@ def main() -> None:
     print(f"| {' | '.join(COLUMNS)} |\n" + "| --- " * len(COLUMNS) + "|")
     words, apart, cpu = [0, 0.0, 0.0], [], [0.0, 0.0]
     for clip in [long_clip(arguments.minutes)] if arguments.minutes else all_clips()[: arguments.first]:
+        if arguments.pause:
+            clip = replace(clip, samples=np.concatenate([clip.samples, room(arguments.pause, QUIET_DECIBELS)]))
         began = time.process_time()
         ours = progressive(parts, clip)
         middle = time.process_time()

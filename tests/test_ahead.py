@@ -105,6 +105,9 @@ def test_who_goes_on_after_a_pause_gets_what_a_pass_without_looking_ahead_gives(
     waiting, ahead = Session(final_model, samples, ahead=False), Session(final_model, samples)
     ahead.hear(BETWEEN_SECONDS + 2.4)
     assert ahead.encoder.windows == 1, "the pause was not used"
+    assert ahead.final.all_foreseen()
+    ahead.hear(BETWEEN_SECONDS + 2.5 + 2.0)
+    assert ahead.final._ahead is None, "what was found is kept when it has no use any more"
     ahead.hear()
     waiting.hear()
     found, windows = ahead.stop()

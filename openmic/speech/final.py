@@ -90,6 +90,8 @@ class FinalPass:
 
     def ready(self) -> bool:
         """Whether there is something to do now: a whole window, the rest of an island, or of an ended recording."""
+        if not self._foreseen():
+            self._ahead = None  # the pause is over
         return self.ended or self._window() > 0
 
     def walk(self) -> Walk:
@@ -129,16 +131,15 @@ class FinalPass:
             self._keep(cut(result, tokenizer, self.seek, size), result, cross, tokenizer, size)
 
     def look_ahead(self) -> bool:
-        """Do a small step as if the speaker stopped here, if that is likely: silent for a moment, all else is done.
+        """Do a small step as if the speaker stopped here, if that is likely: silent for a moment, and not ``ready``.
 
         Returns:
             Whether there was one to do. Where it comes to that, ``walk`` uses what was found.
         """
         end = self._paused_at()
         if end is None:
-            self._ahead = None
             return False
-        if self._ahead is None or (self._ahead.begin, self._ahead.end) != (self.seek, end):
+        if self._ahead is None:
             self._ahead = Ahead(self._fork(), end)
         if self._ahead.done:
             return False
