@@ -130,6 +130,10 @@ class Decoder:
             queries={layer: empty() for layer in self.alignment_heads},
         )
 
+    def rows(self, windows: Sequence[CrossKeys]) -> list[Row]:
+        """An empty row for each window; see ``row``."""
+        return [self.row(window) for window in windows]
+
     def forward(self, rows: Sequence[Row], tokens: Sequence[Sequence[int]]) -> list[Tensor]:
         """Feed each row its tokens; returns each row's hidden states, shape (tokens, n_text_state).
 

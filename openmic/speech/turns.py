@@ -100,6 +100,10 @@ class Turns:
         self.step_seconds = 0.0
         self.batch_size = 0
 
+    def close(self) -> None:
+        """Let go of the model; ``take`` is not called any more."""
+        del self._live
+
     def take(self, places: Sequence[Place]) -> bool:
         """Do one live step, or one slice of a final pass, or nothing; False if there was nothing to do."""
         now = self._clock()
