@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from openmic import __version__
 from openmic.client import MICROPHONE, Collect, Result, StreamFailed, StreamOptions, iter_stream
 from openmic.client.files import audio_seconds
+from openmic.client.link import link_token
 from openmic.client.result import Message
 from openmic.errors import OpenmicError
 from openmic.recordings import add_parser as add_sessions_parser
@@ -32,7 +33,7 @@ from openmic.terminal import LiveLines, complain
 if TYPE_CHECKING:
     from openmic.launch import OpenMic
 
-TOKEN_VARIABLE = "OPENMIC_TOKEN"
+TOKEN_VARIABLE = "OPENMIC_CLIENT_TOKEN"  # OPENMIC_TOKEN is this machine's own server's, and nobody else's
 
 
 class Interrupted(BaseException):
@@ -137,7 +138,7 @@ def _stream(arguments: argparse.Namespace) -> int:
         options["words"] = True
     if arguments.source == MICROPHONE and not arguments.json:
         print("Speak now; Ctrl-C ends the recording and brings the final text.", file=sys.stderr)
-    token = arguments.token or os.environ.get(TOKEN_VARIABLE)
+    token = arguments.token or link_token(arguments.url) or os.environ.get(TOKEN_VARIABLE)
 
     def give(result: Result) -> None:
         if arguments.output is not None:
