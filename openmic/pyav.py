@@ -8,8 +8,8 @@ import av
 from av.container import InputContainer
 
 _TAGS_ARE_DECODED_STRICTLY = int(av.__version__.partition(".")[0]) < 19
-"""Until 18 a tag that is not UTF-8 is a UnicodeDecodeError, unless ``metadata_errors`` says otherwise; 19 keeps the bytes
-as surrogates and knows no such argument."""
+"""Until 18 a tag that is not UTF-8 is a UnicodeDecodeError, unless ``metadata_errors`` says otherwise; 19 keeps such
+bytes as surrogates and knows no such argument."""
 
 
 def open_input(file: Any, **arguments: Any) -> InputContainer:
@@ -20,4 +20,5 @@ def open_input(file: Any, **arguments: Any) -> InputContainer:
     """
     if _TAGS_ARE_DECODED_STRICTLY:
         arguments = {**arguments, "metadata_errors": "replace"}
-    return av.open(file, "r", **arguments)
+    container: InputContainer = av.open(file, "r", **arguments)
+    return container
