@@ -68,7 +68,8 @@ def _decoder(version: str | None) -> str:
     """PyAV and the FFmpeg libraries inside it, asked for in another process: a broken one may not load."""
     if version is None:
         return "not installed"
-    script = "import av; print(', '.join(f'{n} ' + '.'.join(map(str, v)) for n, v in sorted(av.library_versions.items()) if n in ('libavcodec', 'libavformat')))"
+    names = "('libavcodec', 'libavformat')"
+    script = f"import av; print(', '.join(f'{{n}} ' + '.'.join(map(str, av.library_versions[n])) for n in {names}))"
     command = [sys.executable, "-B", "-c", script]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
