@@ -207,6 +207,16 @@ def test_ogg_files_sent_one_after_another_are_one_stream(recording: media.Record
     assert abs(len(heard) - 15 * SAMPLE_RATE) < 0.1 * SAMPLE_RATE
 
 
+@pytest.mark.parametrize("name", media.TAGGED)
+def test_a_title_that_is_not_utf_8_costs_no_sound(name: str, recording: media.Recording) -> None:
+    """Players and voice memo apps write titles in whatever encoding their machine has."""
+    spoken = recording[: 2 * SAMPLE_RATE]
+    plain = all_of(media.Whole(media.tagged(spoken, name, b"Munchen")))
+    assert len(plain) >= len(spoken)
+    for title in ("M\u00fcnchen".encode("latin-1"), "\u6771\u4eac".encode("shift-jis"), b"\xff\xfe\x80\x81"):
+        np.testing.assert_array_equal(all_of(media.Whole(media.tagged(spoken, name, title))), plain)
+
+
 @pytest.mark.parametrize("rate", [4_000, 8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000, 192_000])
 @pytest.mark.parametrize("channels", [1, 2, 6, 16])
 @pytest.mark.parametrize("encoding", ["pcm_s16le", "pcm_f32le"])
