@@ -156,7 +156,8 @@ def _median_filter(x: Tensor, filter_width: int) -> Tensor:
 
 def _dtw(x: Tensor) -> NDArray[np.int64]:
     """Stands for ``whisper.timing.dtw``, which on a GPU compiles a kernel for seconds while everybody waits."""
-    return dtw_cpu(x.double().cpu().numpy())
+    path: NDArray[np.int64] = dtw_cpu(x.double().cpu().numpy())
+    return path
 
 
 _WHISPERS_FILTER = whisper.timing.median_filter
