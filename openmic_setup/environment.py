@@ -10,11 +10,10 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from openmic_setup.place import ROOT
+from openmic_setup.place import ROOT, VENV
 from openmic_setup.problems import SetupError
 from openmic_setup.progress import follow
 
-VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 UNFINISHED = VENV / "openmic-unfinished"  # there from the first moment until everything is installed
 LOCK_VARIABLE = "OPENMIC_SETUP_LOCK"

@@ -167,3 +167,18 @@ def test_on_a_gpu_a_failed_recording_leaves_the_process_as_it_was() -> None:
     assert not graphs.enabled
     assert torch.cuda.current_stream() == stream
     assert torch.rand(4, device="cuda").tolist() == expected
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_a_recording_that_failed_once_is_made_again() -> None:
+    output, tries = torch.zeros(2, 3, device="cuda"), []
+
+    def waits_once() -> None:
+        output[1].fill_(3.0)
+        tries.append(torch.cuda.is_current_stream_capturing())
+        if tries.count(True) == 1 and tries[-1]:
+            float(output.sum())
+
+    graphs = StepGraphs(cuda_capture(torch.device("cuda")))
+    graphs.record("a", waits_once, output)
+    assert graphs.keys == ("a",)

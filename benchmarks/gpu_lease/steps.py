@@ -68,6 +68,8 @@ def measured_steps(parts: Parts, number: int) -> dict[str, Any]:
     """Mean seconds of a live step of so many streams, and of each of its parts (each waits for the device)."""
     took: dict[str, float] = defaultdict(float)
     calls: dict[str, int] = defaultdict(int)
+    for step in live_steps(parts, number):  # loads what is loaded at its first use
+        step()
     with sections(parts, took, calls):
         for place, step in enumerate(live_steps(parts, number)):
             if place == 1:

@@ -143,6 +143,8 @@ def encoder_for(model: Whisper, decoder: Decoder, precision: Precision) -> Windo
     except RuntimeError as failure:  # torch's own errors, CUDA's and out of memory are all of this kind
         wrong = f"fails ({failure})"
     if wrong is None:
+        if model.device.type == "cuda":  # kernels are loaded at their first use, which is no speaker's business
+            encoder.windows([np.zeros(length * FRAME_SAMPLES - SAMPLE_RATE, np.float32) for length in LENGTHS])
         return encoder
     log.warning("batched encoding %s on %s; windows are encoded one by one", wrong, model.device)
     return WindowEncoder(model, decoder, precision)

@@ -9,6 +9,7 @@ with the step itself, and after a graph that could not be recorded or said somet
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Hashable
 
@@ -109,6 +110,7 @@ def cuda_capture(device: torch.device) -> Capture:
     own = torch.Generator(device)
 
     def capture(step: Step) -> Step:
+        nonlocal memory
         stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP_CALLS):
@@ -123,9 +125,20 @@ def cuda_capture(device: torch.device) -> Capture:
                 generator.graphsafe_set_state(state)
             try:
                 step()
-            finally:
                 graph.capture_end()
+            except RuntimeError:
+                _abandon(graph, place, memory)
+                memory = torch.cuda.graph_pool_handle()  # the old one is still taken for recording
+                raise
         torch.cuda.current_stream(device).wait_stream(stream)
         return graph.replay
 
     return capture
+
+
+def _abandon(graph: torch.cuda.CUDAGraph, place: int, memory: tuple[int, int]) -> None:
+    """End a recording that has failed, as far as torch has not."""
+    with contextlib.suppress(RuntimeError):
+        graph.capture_end()
+    with contextlib.suppress(RuntimeError):
+        torch._C._cuda_endAllocateToPool(place, memory)

@@ -140,4 +140,4 @@ def _measured(
 ) -> Costs:
     on_cpu = final.model.device.type == "cpu"
     batches, clocks = (CPU_BATCHES, CPU_CLOCKS) if on_cpu else (GPU_BATCHES, GPU_CLOCKS)
-    return measure(hypotheses, final, batches, progress, clocks, nobody)
+    return measure(hypotheses, final, batches, progress, clocks, nobody, drafted=not on_cpu)
