@@ -242,6 +242,7 @@ def test_ctrl_c_ends_the_recording_and_brings_the_final(link: str, sample_audio:
     assert 0 < final["duration"] < 30
 
 
+@pytest.mark.slow
 def test_serve_shows_its_card_and_finishes_on_ctrl_c() -> None:
     with scripted("serve") as process:
         card = read_until(process, "Ctrl-C again")
@@ -255,6 +256,7 @@ def test_serve_shows_its_card_and_finishes_on_ctrl_c() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_a_second_signal_stops_serve_at_once(number: signal.Signals, sample_audio: Path) -> None:
     with scripted("serve", endless=True, OPENMIC_STOP_SECONDS="600") as process:
         card = read_until(process, "Ctrl-C again")
@@ -270,6 +272,8 @@ def test_a_second_signal_stops_serve_at_once(number: signal.Signals, sample_audi
             client.kill()
 
 
+@pytest.mark.weights
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [False, True])
 def test_demo_streams_the_sample_to_a_service_of_its_own(sample_audio: Path, given: bool) -> None:
     with scripted("demo", *(["--file", str(sample_audio / "quickstart.wav")] if given else [])) as process:
