@@ -51,7 +51,7 @@ def finish() -> None:
     if Path(sys.prefix) == VENV:
         UNFINISHED.unlink(missing_ok=True)
     lock = os.environ.pop(LOCK_VARIABLE, None)
-    if lock is not None:
+    if lock:
         os.close(int(lock))
 
 

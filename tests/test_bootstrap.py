@@ -20,6 +20,7 @@ def project(tmp_path: Path) -> Path:
     return make_project(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_shell_gets_a_venv_and_the_second_run_calls_no_pip(project: Path) -> None:
     first = bootstrap(project, "serve", "--port", "8000")
     assert first.returncode == 7, first.stdout + first.stderr
@@ -40,6 +41,7 @@ def test_a_shell_gets_a_venv_and_the_second_run_calls_no_pip(project: Path) -> N
     assert "pip was started" in third.stdout
 
 
+@pytest.mark.slow
 def test_a_killed_set_up_is_made_anew(project: Path) -> None:
     command = [BARE_PYTHON, str(project / "colab_bootstrap.py"), "demo"]
     running = subprocess.Popen(
@@ -69,6 +71,7 @@ def environment_is_whole(project: Path) -> bool:
     return (folder / "bin" / "python").exists() and not (folder / environment.UNFINISHED.name).exists()
 
 
+@pytest.mark.slow
 def test_two_set_ups_at_once_wait_for_each_other(project: Path) -> None:
     command = [BARE_PYTHON, str(project / "colab_bootstrap.py"), "demo"]
     both = [
@@ -81,6 +84,7 @@ def test_two_set_ups_at_once_wait_for_each_other(project: Path) -> None:
     assert sum("waiting for it" in output for output in outputs) == 1
 
 
+@pytest.mark.slow
 def test_an_index_out_of_reach_is_said_plainly(project: Path) -> None:
     closed = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "1"}
     failed = bootstrap(project, "demo", PIP_FIND_LINKS="", PIP_EXTRA_INDEX_URL="", **closed)

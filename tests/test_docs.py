@@ -252,6 +252,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedServer]
         yield running
 
 
+@pytest.mark.slow
 def test_python_clients_of_the_readme_run(server: ScriptedServer) -> None:
     programs = [code for code in blocks(section(README, "How a program connects"), "python") if LINK in code]
     assert len(programs) == 2
@@ -285,6 +286,7 @@ def website(folder: Path) -> Iterator[str]:
             thread.join(10)
 
 
+@pytest.mark.browser
 def test_javascript_client_of_the_readme_runs(server: ScriptedServer, tmp_path: Path) -> None:
     (code,) = blocks(section(README, "How a program connects"), "javascript")
     assert LINK in code

@@ -39,6 +39,7 @@ def test_check_works_with_nothing_installed_and_changes_nothing(project: Path, i
     assert listing(project.parent) == before
 
 
+@pytest.mark.slow
 def test_check_changes_no_package_here() -> None:
     def packages() -> str:
         return subprocess.run([sys.executable, "-m", "pip", "freeze"], capture_output=True, text=True).stdout

@@ -17,6 +17,7 @@ def project(tmp_path: Path) -> Path:
     return make_project(tmp_path)
 
 
+@pytest.mark.slow
 def test_setup_in_colab_installs_what_is_missing_and_moves_nothing(project: Path) -> None:
     colab = project.parent / "colab"
     subprocess.run([sys.executable, "-m", "venv", str(colab)], check=True)
@@ -75,6 +76,7 @@ def test_setup_in_colab_installs_what_is_missing_and_moves_nothing(project: Path
     assert looked.count("Warning: ") == 2
 
 
+@pytest.mark.slow
 def test_a_notebook_in_our_own_environment_is_told_to_restart(project: Path) -> None:
     """There bounds hold; what this process has imported in its old version cannot be used on."""
     subprocess.run([sys.executable, "-m", "venv", str(project / ".venv")], check=True)
@@ -95,6 +97,7 @@ def test_a_notebook_in_our_own_environment_is_told_to_restart(project: Path) -> 
     assert "Warning" not in done.stdout
 
 
+@pytest.mark.slow
 def test_a_package_that_does_not_go_with_what_colab_has_is_told_not_forced(project: Path) -> None:
     """Something held is too old for a package that is to come: an error with a way out, and nothing is moved."""
     colab = project.parent / "colab"
