@@ -10,36 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 # Only another look at the same memory, or memory that nothing is written to yet: no work for a GPU.
 VIEWS = frozenset(
-    [
-        "view",
-        "transpose",
-        "permute",
-        "unsqueeze",
-        "squeeze",
-        "expand",
-        "slice",
-        "select",
-        "detach",
-        "t",
-        "unbind",
-        "split",
-        "split_with_sizes",
-        "alias",
-        "_unsafe_view",
-        "as_strided",
-        "empty",
-        "empty_strided",
-        "empty_like",
-        "lift_fresh",
-        "unfold",
-        "_reshape_alias",
-        "diagonal",
-        "new_empty",
-        "resize_",
-        "set_",
-        "view_as_real",
-        "new_empty_strided",
-    ]
+    {"view", "transpose", "permute", "unsqueeze", "squeeze", "expand", "slice", "select", "detach", "t", "unbind"}
+    | {"split", "split_with_sizes", "alias", "_unsafe_view", "as_strided", "empty", "empty_strided", "empty_like"}
+    | {"lift_fresh", "unfold", "_reshape_alias", "diagonal", "new_empty", "resize_", "set_", "new_empty_strided"}
 )
 HOST_READS = frozenset({"_local_scalar_dense"})  # a number that Python asks for
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from whisper.tokenizer import get_tokenizer
 
 import openmic.speech.capacity as capacity
 from openmic.audio.types import SAMPLE_RATE
 from openmic.speech.capacity import Costs
 from openmic.speech.engine import WhisperEngine
+from openmic.speech.types import Word
 from tests.scripted_turns import ScriptedFinal, Stage
 
 KNOWN = Costs(((1, 0.1), (4, 0.25), (16, 0.85)), 0.9)
@@ -61,6 +64,26 @@ def test_others_work_on_the_machine_is_not_measured(monkeypatch: pytest.MonkeyPa
     measured = capacity.measure(stage.live, None, (1,), clocks=clocks)  # type: ignore[arg-type]
     assert measured.window_seconds == pytest.approx(1.6)
     assert measured.step_seconds(1) == pytest.approx(0.1)
+
+
+def test_where_nothing_writes_a_draft_first_a_window_counts_as_with_live_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one, without, is not what speakers cost: there each word is a pass, and kernels are loaded."""
+    stage, given = Stage(Costs(((1, 0.1),), 1.6)), []
+    words = tuple(Word(f" word{place}", place / 4, place / 4 + 0.2, 0.9) for place in range(2 * capacity.MISHEARD))
+
+    def passes(parts: Any, recording: Any, options: Any, ended: bool = False, heard: Any = ()) -> Any:
+        given.append(list(heard))
+        stage.costs = Costs(((1, 0.1),), 0.2 if heard else 1.6)
+        passed = _final(stage, recording)
+        passed.result = lambda: SimpleNamespace(segments=[SimpleNamespace(words=words)])
+        return passed
+
+    monkeypatch.setattr(capacity, "FinalPass", passes)
+    parts = SimpleNamespace(vocabulary=SimpleNamespace(any=get_tokenizer(multilingual=True)))
+    measured = capacity.measure(stage.live, parts, (1,), clocks=[lambda: stage.now], drafted=True)  # type: ignore[arg-type]
+    assert measured.window_seconds == pytest.approx(0.2)
+    assert given[:-1] == [[]] * (len(given) - 1)
+    assert len(given[-1]) == len(words) - 2
 
 
 def test_a_slow_machine_does_not_measure_for_long(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ import pytest
 from openmic.audio import VoiceActivity
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.errors import OpenmicError
+from openmic.speech.capacity import Costs
 from openmic.speech.engine import WhisperEngine
 from openmic.speech.types import CommittedText, FinalText, LiveText, SpeechEvent, SpeechFailed, SpeechOptions, Word
 from tests.clip import Clip
@@ -241,3 +245,23 @@ def test_a_session_whose_journal_holds_a_control_token_is_taken_up(
     assert over.wait(WAIT_SECONDS)
     assert isinstance(events[-1], FinalText)
     assert "thank you" in events[-1].text
+
+
+def test_a_closed_engine_gives_its_model_back_though_somebody_holds_it(engine: WhisperEngine) -> None:
+    """A notebook's variable holds the stopped service: what it keeps on a GPU, the next model does not get."""
+
+    class Live:
+        def step(self, requests: Any) -> Any:
+            raise AssertionError
+
+    live, final = Live(), copy.copy(engine._final)
+    held = weakref.ref(live)
+    costs = Costs(((1, 0.1),), 0.1)
+    other = WhisperEngine(engine.info, live, final, 0.5, 12.0, costs, lambda nobody, live=live: None)  # type: ignore[arg-type,misc]
+    del live
+    assert held() is not None
+    other.close()
+    gc.collect()
+    assert held() is None
+    assert other._final is None
+    assert other.stats().streams == 0

@@ -94,7 +94,7 @@ def failed_recording(parts: Parts, device: torch.device) -> dict[str, Any]:
         output[1] += 1
         float(output.sum())  # waits for the device, which no recording may
 
-    StepGraphs(cuda_capture()).run("fails", step, output)
+    StepGraphs(cuda_capture(device)).record("fails", step, output)
     tried = {"draw": lambda: torch.rand(1, device=device).item(), "final": lambda: _sampled(parts)}
     told = {}
     for name, work in tried.items():

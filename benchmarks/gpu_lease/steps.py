@@ -27,7 +27,7 @@ FIRST_SECONDS = 4.0
 # Part of a step: which of the live parts' methods it is.
 SECTIONS = {
     "encode": ("live", "_windows"),
-    "slots": ("decoder", "row"),
+    "slots": ("decoder", "rows"),
     "check": ("live", "_check_drafts"),
     "choose": ("decoder", "choose"),
     "times": ("live", "_hypotheses"),
@@ -60,7 +60,7 @@ def choices(decoder: Decoder, numbers: list[int]) -> list[dict[str, Any]]:
             entry["without_graphs"] = timed(work, decoder.device) / CALLS
             decoder.graphs = graphs
         found.append(entry)
-        del rows
+        del rows, work  # its slots
     return found
 
 
@@ -68,6 +68,8 @@ def measured_steps(parts: Parts, number: int) -> dict[str, Any]:
     """Mean seconds of a live step of so many streams, and of each of its parts (each waits for the device)."""
     took: dict[str, float] = defaultdict(float)
     calls: dict[str, int] = defaultdict(int)
+    for step in live_steps(parts, number):  # loads what is loaded at its first use
+        step()
     with sections(parts, took, calls):
         for place, step in enumerate(live_steps(parts, number)):
             if place == 1:

@@ -14,23 +14,21 @@ from typing import NamedTuple, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from whisper.model import Whisper
 
+from openmic.speech.attention import attended
 from openmic.speech.decoder import CrossKeys, Decoder, Row, check_room
-from openmic.speech.graphs import Capture, StepGraphs
+from openmic.speech.graphs import Capture, Step, StepGraphs
 from openmic.speech.precision import Precision
-from openmic.speech.slots import SlotPool, SlotRow, SlotShape, bucket
+from openmic.speech.slots import LaneKeys, SlotPool, SlotRow, SlotShape, bucket
 
-ROW_BUCKETS = (1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 192, 256)
-TOKEN_BUCKETS = (1, 8, 16, 32, 64, 128, 224, 448)  # fed to a row in one pass
+ROW_BUCKETS = (1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+TOKEN_BUCKETS = (1, 9, 16, 33, 64, 128, 224, 448)  # fed to a row in one pass; 9 and 33: a token and a draft
 CACHE_BUCKETS = (64, 128, 256, 448)  # places of the self-attention cache that are looked at
+STEP_CACHE = (128, 448)  # the same for a step of one token: fewer, since each is recorded
 FRAME_BUCKETS = (416, 832, 1504)  # encoder states; multiples of 16, as the attention kernels want masks to be
 POOL_FRAMES = (832, 1504)  # live windows of up to 12.1 s with their silence and tail; longer ones, and final windows
 MOST_TOKENS = 16_384  # in one pass, padding included: bounds the memory of activations
-
-# cuDNN's attention is left out: for each new shape it builds a new plan, which takes longer than many steps.
-KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 class StepShape(NamedTuple):
@@ -115,6 +113,23 @@ class BatchedDecoder(Decoder):
                     return row
         return super().row(cross, capacity)
 
+    def rows(self, windows: Sequence[CrossKeys]) -> list[Row]:
+        """See ``Decoder.rows``; windows that were worked out together take their slots together."""
+        groups: dict[int, list[int]] = {}
+        for place, window in enumerate(windows):
+            if isinstance(window, LaneKeys):
+                groups.setdefault(id(window.together), []).append(place)
+        found: dict[int, Row] = {}
+        for places in groups.values():
+            lanes = [cast(LaneKeys, windows[place]) for place in places]
+            widest = max(lane.frames for lane in lanes)
+            for pool in self.pools:
+                if pool.free and pool.shape.frames >= widest:
+                    taken = pool.take_together(lanes[0].together, [one.lane for one in lanes[: pool.free]])
+                    found.update(zip(places, taken, strict=False))
+                    break
+        return [found[place] if place in found else self.row(window) for place, window in enumerate(windows)]
+
     def forward(self, rows: Sequence[Row], tokens: Sequence[Sequence[int]]) -> list[Tensor]:
         """See ``Decoder.forward``."""
         counts = [len(row_tokens) for row_tokens in tokens]
@@ -138,11 +153,11 @@ class BatchedDecoder(Decoder):
         return chosen, logprobs
 
     def record(self, shape: StepShape) -> None:
-        """Do a step of ``shape`` over whatever its slots hold, so that it is recorded; not while rows are decoded."""
+        """Record a step of ``shape`` over whatever its slots hold; not while rows are decoded."""
         slots = torch.arange(shape.rows, device=self.device)
         numbers = torch.stack([slots, slots, torch.full_like(slots, shape.cache - 1), torch.ones_like(slots)])
         self._steps[shape.rows].numbers.copy_(numbers)
-        self._run(shape)
+        self.graphs.record(shape, self._work(shape), self._steps[shape.rows].output)
 
     def _aligned(self, row: Row, layer: int) -> tuple[Tensor, Tensor]:
         if not isinstance(row, SlotRow):
@@ -200,20 +215,30 @@ class BatchedDecoder(Decoder):
         shape = StepShape(
             self.pools.index(pool),
             bucket(ROW_BUCKETS, len(rows)),
-            bucket(CACHE_BUCKETS, max(row.length for row in rows) + 1),
+            bucket(STEP_CACHE, max(row.length for row in rows) + 1),
             bucket(FRAME_BUCKETS, max(row.frames for row in rows)),
         )
+        shape = self._recorded(shape)
         lanes = [(row.slot, token, row.length, row.frames) for row, token in zip(rows, tokens, strict=True)]
         lanes += [(rows[0].slot, 0, pool.padding, 1)] * (shape.rows - len(rows))
         tensors = self._steps[shape.rows]
         tensors.numbers.copy_(torch.tensor(lanes).T)
-        self._run(shape)
+        self.graphs.run(shape, self._work(shape))
         for row in rows:
             row.length += 1
         chosen, logprobs = tensors.output[:, : len(rows)].tolist()
         return [int(token) for token in chosen], logprobs
 
-    def _run(self, shape: StepShape) -> None:
+    def _recorded(self, shape: StepShape) -> StepShape:
+        """The smallest recorded shape that holds ``shape``, or that itself where there is none."""
+        larger = (
+            cast(StepShape, key)
+            for key in self.graphs.keys
+            if cast(StepShape, key).pool == shape.pool and all(a >= b for a, b in zip(key, shape, strict=True))  # type: ignore[call-overload]
+        )
+        return min(larger, default=shape, key=lambda key: key.rows * (key.cache + key.frames))
+
+    def _work(self, shape: StepShape) -> Step:
         pool, tensors = self.pools[shape.pool], self._steps[shape.rows]
 
         def step() -> None:
@@ -225,7 +250,7 @@ class BatchedDecoder(Decoder):
             tensors.output[0].copy_(chosen)  # exact: float32 counts to 16,777,216
             tensors.output[1].copy_(best - scores.logsumexp(dim=-1))
 
-        self.graphs.run(shape, step, tensors.output)
+        return step
 
     def _layers_over(self, pool: SlotPool, lanes: _Lanes, cache: int, frames: int) -> Tensor:
         """Hidden states of a padded batch, shape (rows, tokens, n_text_state); fills the slots' keys and values."""
@@ -235,19 +260,18 @@ class BatchedDecoder(Decoder):
         seen = self._mask(places[:, None, :, None] >= torch.arange(cache, device=self.device))
         heard = self._mask(lanes.frames[:, None, None, None] > torch.arange(frames, device=self.device))
         x = F.embedding(lanes.tokens, self.embedding) + self.positions[places.clamp(max=self.context - 1)]
-        with sdpa_kernel(KERNELS):
-            for index, layer in enumerate(self.layers):
-                query, key, value = layer.qkv(layer.attn_ln(x)).view(rows, width, 3, *heads[2:]).unbind(2)
-                pool.keys[index][slots, places] = key
-                pool.values[index][slots, places] = value
-                near = pool.keys[index, :, :cache], pool.values[index, :, :cache]
-                x = x + layer.out(_attended(query, *near, lanes.slots, seen))
-                query = layer.cross_query(layer.cross_ln(x)).view(heads)
-                if index in self._aligned_place:
-                    pool.queries[self._aligned_place[index]][slots, places] = query
-                far = pool.cross_keys[index, :, :frames], pool.cross_values[index, :, :frames]
-                x = x + layer.cross_out(_attended(query, *far, lanes.slots, heard))
-                x = x + layer.down(F.gelu(layer.up(layer.mlp_ln(x))))
+        for index, layer in enumerate(self.layers):
+            query, key, value = layer.qkv(layer.attn_ln(x)).view(rows, width, 3, *heads[2:]).unbind(2)
+            pool.keys[index][slots, places] = key
+            pool.values[index][slots, places] = value
+            near = pool.keys[index, :, :cache], pool.values[index, :, :cache]
+            x = x + layer.out(_attended_slots(query, *near, lanes.slots, seen))
+            query = layer.cross_query(layer.cross_ln(x)).view(heads)
+            if index in self._aligned_place:
+                pool.queries[self._aligned_place[index]][slots, places] = query
+            far = pool.cross_keys[index, :, :frames], pool.cross_values[index, :, :frames]
+            x = x + layer.cross_out(_attended_slots(query, *far, lanes.slots, heard))
+            x = x + layer.down(F.gelu(layer.up(layer.mlp_ln(x))))
         normed: Tensor = self.norm(x)
         return normed
 
@@ -258,11 +282,11 @@ class BatchedDecoder(Decoder):
         return torch.tensor(values, device=self.device)
 
 
-def _attended(queries: Tensor, keys: Tensor, values: Tensor, slots: Tensor, mask: Tensor) -> Tensor:
+def _attended_slots(queries: Tensor, keys: Tensor, values: Tensor, slots: Tensor, mask: Tensor) -> Tensor:
     """Attention of padded ``queries``, shape (rows, tokens, heads, width), to what is in the rows' ``slots``."""
     rows, width = queries.shape[:2]
     keys, values = (pool.index_select(0, slots).transpose(1, 2) for pool in (keys, values))
-    found = F.scaled_dot_product_attention(queries.transpose(1, 2), keys, values, attn_mask=mask)
+    found = attended(queries.transpose(1, 2), keys, values, mask)
     return found.transpose(1, 2).reshape(rows, width, -1)
 
 

@@ -15,17 +15,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.attention import sdpa_kernel
 from whisper.audio import HOP_LENGTH, N_FFT, mel_filters
 from whisper.model import Whisper
 
 from openmic.audio.types import SAMPLE_RATE, Samples
-from openmic.speech.batched import KERNELS, BatchedDecoder
-from openmic.speech.decoder import CrossKeys, Decoder
+from openmic.speech.attention import attended
+from openmic.speech.batched import BatchedDecoder
+from openmic.speech.decoder import Decoder
 from openmic.speech.encoder import PAD_SECONDS, TAIL_STATES, Window, WindowEncoder
 from openmic.speech.mel import DYNAMIC_RANGE
 from openmic.speech.precision import Precision
-from openmic.speech.slots import bucket
+from openmic.speech.slots import LaneKeys, WindowsTogether, bucket
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +62,7 @@ class BatchedWindowEncoder(WindowEncoder):
     def _together(self, samples: Sequence[Samples], counts: Sequence[int], length: int) -> list[Window]:
         """Windows of ``counts`` frames, all padded to ``length``."""
         frames = torch.tensor(counts, device=self.device)
-        states = self._padded_states(
-            np.stack([np.pad(s, (0, length * FRAME_SAMPLES - len(s))) for s in samples]), frames
-        )
+        states = self._padded_states(self._on_device(samples, length * FRAME_SAMPLES), frames)
         flat = self.decoder.cross_keys(states.flatten(0, 1))
         tail_begins = frames.clamp(min=self._tail_begin)
         keys = [
@@ -73,18 +71,24 @@ class BatchedWindowEncoder(WindowEncoder):
         values = [
             self._with_tails(v, far, frames, tail_begins) for v, far in zip(flat.values, self._tail.values, strict=True)
         ]
-        windows = []
-        for lane, count in enumerate(counts):
-            whole = count + min(TAIL_STATES, self.context - max(count, self._tail_begin))
-            near, far = ([t[lane, :whole].transpose(0, 1) for t in side] for side in (keys, values))
-            windows.append(Window(CrossKeys(near, far), count))
-        return windows
+        wholes = [count + min(TAIL_STATES, self.context - max(count, self._tail_begin)) for count in counts]
+        together = WindowsTogether(keys, values, wholes)
+        return [Window(LaneKeys(together, lane), count) for lane, count in enumerate(counts)]
 
-    def _padded_states(self, audio: Samples, frames: Tensor) -> Tensor:
+    def _on_device(self, samples: Sequence[Samples], length: int) -> Tensor:
+        """The samples one under another, silence behind each; on a GPU through memory that it can read by itself."""
+        staged = torch.empty((len(samples), length), pin_memory=self.device.type == "cuda")
+        rows = staged.numpy()
+        for row, one in zip(rows, samples, strict=True):
+            row[: len(one)] = one
+            row[len(one) :] = 0.0
+        return staged.to(self.device, non_blocking=True)
+
+    def _padded_states(self, audio: Tensor, frames: Tensor) -> Tensor:
         """Encoder states of ``audio``, shape (windows, length * 320); shape (windows, length, n_audio_state)."""
         heard = torch.arange(audio.shape[1] // FRAME_SAMPLES, device=self.device) < frames[:, None]
         stft = torch.stft(
-            torch.from_numpy(audio).to(self.device),
+            audio,
             N_FFT,
             HOP_LENGTH,
             window=torch.hann_window(N_FFT, device=self.device),
@@ -94,16 +98,18 @@ class BatchedWindowEncoder(WindowEncoder):
         loudest = power.amax(dim=(1, 2), keepdim=True)
         mel = (torch.maximum(power, loudest - DYNAMIC_RANGE) + 4.0) / 4.0
         mel = mel * heard.repeat_interleave(2, dim=1)[:, None]  # behind a window its convolutions see zeros
-        x = F.gelu(self._encoder.conv2(F.gelu(self._encoder.conv1(mel.to(self.decoder.dtype))))).transpose(1, 2)
+        x = (
+            F.gelu(self._encoder.conv2(F.gelu(self._encoder.conv1(mel.to(self.decoder.dtype)))))
+            .transpose(1, 2)
+            .contiguous()
+        )
         x = x + self._positions[: x.shape[1]]
         mask = torch.zeros_like(heard, dtype=x.dtype).masked_fill(~heard, -torch.inf)[:, None, None]
-        with sdpa_kernel(KERNELS):
-            for layer in self._layers:
-                qkv = layer.qkv(layer.attn_ln(x)).view(*x.shape[:2], 3, layer.heads, -1)
-                query, key, value = qkv.permute(2, 0, 3, 1, 4)
-                attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask).transpose(1, 2).flatten(2)
-                x = x + layer.out(attended)
-                x = x + layer.down(F.gelu(layer.up(layer.mlp_ln(x))))
+        for layer in self._layers:
+            qkv = layer.qkv(layer.attn_ln(x)).view(*x.shape[:2], 3, layer.heads, -1)
+            query, key, value = qkv.permute(2, 0, 3, 1, 4)
+            x = x + layer.out(attended(query, key, value, mask).transpose(1, 2).flatten(2))
+            x = x + layer.down(F.gelu(layer.up(layer.mlp_ln(x))))
         states: Tensor = self._encoder.ln_post(x)
         return states
 
@@ -137,6 +143,8 @@ def encoder_for(model: Whisper, decoder: Decoder, precision: Precision) -> Windo
     except RuntimeError as failure:  # torch's own errors, CUDA's and out of memory are all of this kind
         wrong = f"fails ({failure})"
     if wrong is None:
+        if model.device.type == "cuda":  # kernels are loaded at their first use, which is no speaker's business
+            encoder.windows([np.zeros(length * FRAME_SAMPLES - SAMPLE_RATE, np.float32) for length in LENGTHS])
         return encoder
     log.warning("batched encoding %s on %s; windows are encoded one by one", wrong, model.device)
     return WindowEncoder(model, decoder, precision)

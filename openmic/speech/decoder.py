@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from whisper.model import ResidualAttentionBlock, Whisper
 
-from openmic.speech.precision import Precision, linear, threads_for
+from openmic.speech.precision import Precision, linear, norm, threads_for
 
 
 @dataclass(slots=True)
@@ -81,7 +81,9 @@ class _Layer:
         self.cross_out = linear(cross.out.weight, cross.out.bias, precision)
         self.up = linear(mlp[0].weight, mlp[0].bias, precision)
         self.down = linear(mlp[2].weight, mlp[2].bias, precision)
-        self.attn_ln, self.cross_ln, self.mlp_ln = block.attn_ln, block.cross_attn_ln, block.mlp_ln
+        self.attn_ln, self.cross_ln, self.mlp_ln = (
+            norm(layer, precision) for layer in (block.attn_ln, block.cross_attn_ln, block.mlp_ln)
+        )
 
 
 class Decoder:
@@ -101,7 +103,7 @@ class Decoder:
         self.layers = [_Layer(block, precision) for block in model.decoder.blocks]
         self.embedding = model.decoder.token_embedding.weight.detach().to(self.dtype)
         self.positions = model.decoder.positional_embedding.detach().to(self.dtype)
-        self.norm = model.decoder.ln
+        self.norm = norm(model.decoder.ln, precision)
         self.vocabulary = linear(self.embedding, None, precision)
         self.alignment_heads: dict[int, list[int]] = {}
         for layer, head in model.alignment_heads.indices().T.tolist():
@@ -129,6 +131,10 @@ class Decoder:
             values=[empty() for _ in self.layers],
             queries={layer: empty() for layer in self.alignment_heads},
         )
+
+    def rows(self, windows: Sequence[CrossKeys]) -> list[Row]:
+        """An empty row for each window; see ``row``."""
+        return [self.row(window) for window in windows]
 
     def forward(self, rows: Sequence[Row], tokens: Sequence[Sequence[int]]) -> list[Tensor]:
         """Feed each row its tokens; returns each row's hidden states, shape (tokens, n_text_state).

@@ -10,10 +10,9 @@ import torch
 from whisper.model import Whisper
 
 from openmic.speech.batched import (
-    CACHE_BUCKETS,
     FRAME_BUCKETS,
     POOL_FRAMES,
-    ROW_BUCKETS,
+    STEP_CACHE,
     BatchedDecoder,
     StepShape,
     slot_shape,
@@ -25,9 +24,10 @@ from openmic.speech.slots import slots_that_fit
 
 log = logging.getLogger(__name__)
 
-MOST_SLOTS = (256, 8)  # for live windows, and for wider ones
+MOST_SLOTS = (512, 8)  # for live windows, and for wider ones
 MEMORY_SHARE = 0.4  # of the GPU's free memory, at most, for slots
-RECORD_SECONDS = 20.0  # for recording steps beforehand; the others are recorded when they first come
+STEP_ROWS = (1, 4, 16, 32, 64, 128, 256, 512)  # rows of the steps that are recorded; others run in the next larger one
+RECORD_SECONDS = 20.0  # for recording steps; no more are recorded later, when people speak
 AGREEMENT = 0.05  # of scores of batched and ragged rows, relative; float16 rounds to some 0.005
 
 
@@ -35,12 +35,13 @@ def decoder_for(model: Whisper, precision: Precision) -> Decoder:
     """The decoder for the device that ``model`` is on, at ``precision``; see ``warm_up``."""
     if model.device.type != "cuda":
         return Decoder(model, precision)
+    torch.cuda.empty_cache()
     free_bytes, _ = torch.cuda.mem_get_info(model.device)
     shapes = [slot_shape(model, frames) for frames in POOL_FRAMES]
     number_bytes = 2 if precision == "float16" else 4
     slots = slots_that_fit(shapes, MOST_SLOTS, number_bytes, int(MEMORY_SHARE * free_bytes))
     log.info("%d slots for live windows and %d for wider ones", *slots)
-    return BatchedDecoder(model, precision, slots, cuda_capture())
+    return BatchedDecoder(model, precision, slots, cuda_capture(model.device))
 
 
 @torch.inference_mode()
@@ -71,10 +72,11 @@ def warm_up(decoder: Decoder, record_seconds: float = RECORD_SECONDS) -> None:
 
 
 def likely_steps(decoder: BatchedDecoder) -> list[StepShape]:
-    """The steps of live windows, those of few rows first."""
-    rows = [size for size in ROW_BUCKETS if size <= decoder.pools[0].free]
+    """The steps of live windows, the largest first: what they need between kernels, the smaller ones use again."""
+    rows = [size for size in STEP_ROWS if size <= decoder.pools[0].free]
     frames = [size for size in FRAME_BUCKETS if size <= POOL_FRAMES[0]]
-    return [StepShape(0, *sizes) for sizes in itertools.product(rows, CACHE_BUCKETS, frames)]
+    shapes = [StepShape(0, *sizes) for sizes in itertools.product(rows, STEP_CACHE, frames)]
+    return sorted(shapes, key=lambda shape: -shape.rows * (shape.cache + shape.frames))
 
 
 def _agrees(decoder: BatchedDecoder) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 from whisper.model import ResidualAttentionBlock
 
 from openmic.speech.decoder import CrossKeys
-from openmic.speech.precision import Precision, linear
+from openmic.speech.precision import Precision, linear, norm
 
 
 @dataclass(slots=True)
@@ -56,7 +56,8 @@ class EncoderLayer:
         self.out = linear(attn.out.weight, attn.out.bias, precision, whole)
         self.up = linear(mlp[0].weight, mlp[0].bias, precision, whole)
         self.down = linear(mlp[2].weight, mlp[2].bias, precision, whole)
-        self.attn_ln, self.mlp_ln, self.heads = block.attn_ln, block.mlp_ln, attn.n_head
+        self.attn_ln, self.mlp_ln = norm(block.attn_ln, precision), norm(block.mlp_ln, precision)
+        self.heads = attn.n_head
 
     def __call__(self, x: Tensor, settled: Settled, index: int, kept: int) -> Tensor:
         """Work out new frames ``x`` behind the settled ones, and keep the first ``kept`` of them.

@@ -12,6 +12,7 @@ import torch
 
 from openmic.audio.types import SAMPLE_RATE
 from openmic.speech.capacity import Costs, LiveDecoder
+from openmic.speech.device import free_memory, on_own_stream
 from openmic.speech.final import FinalModel, FinalPass
 from openmic.speech.hypothesis import TimedWord
 from openmic.speech.measured import Again, Measured
@@ -51,8 +52,8 @@ class WhisperEngine:
         measure_again: Again | None = None,
     ) -> None:
         self._info = info
-        self._live = live
-        self._final = final
+        self._live: LiveDecoder | None = live
+        self._final: FinalModel | None = final
         self._turns = Turns(live, costs)
         self._measured = Measured(costs, measure_again)
         self._step_samples = round(step_seconds * SAMPLE_RATE)
@@ -84,8 +85,11 @@ class WhisperEngine:
         said: Sequence[CommittedText] = (),
     ) -> EngineStream:
         """See ``Engine.open``."""
-        self._final.vocabulary.check(options)
-        final = FinalPass(self._final, recording, options)
+        parts = self._final
+        if parts is None:
+            raise PROBLEMS.error("engine_closed")
+        parts.vocabulary.check(options)
+        final = FinalPass(parts, recording, options)
         stream = EngineStream(
             recording,
             options,
@@ -97,7 +101,7 @@ class WhisperEngine:
             self._window_samples,
         )
         if said:
-            tokenizer = self._final.vocabulary.any
+            tokenizer = parts.vocabulary.any
             words = [word for committed in said for word in committed.words]
             stream.go_on(
                 [TimedWord(w.word, tuple(encode_text(tokenizer, w.word)), w.start, w.end, w.probability) for w in words]
@@ -115,7 +119,8 @@ class WhisperEngine:
             places = list(self._places)
             busy = sum(end - max(start, now - STATS_SECONDS) for start, end in self._work if end > now - STATS_SECONDS)
             late_since = self._late_since
-        memory = torch.cuda.memory_reserved() if self._info.device.startswith("cuda") else None
+        device = torch.device(self._info.device)
+        memory = torch.cuda.memory_reserved(device) if device.type == "cuda" else None
         finals = self._turns.finals_seconds(places)
         return EngineStats(
             streams=len(places),
@@ -146,7 +151,7 @@ class WhisperEngine:
 
     def _run(self) -> None:
         numba.set_num_threads(1)  # for whisper's time warping: it is too small to be shared out
-        with torch.inference_mode():
+        with on_own_stream(torch.device(self._info.device)), torch.inference_mode():
             while not self._closing:
                 with self._condition:
                     self._changed = False
@@ -175,6 +180,14 @@ class WhisperEngine:
             left, self._places = self._places, []
         for place in left:
             place.stream.fail(PROBLEMS.error("engine_closed"))
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Give the model's memory back, also where somebody still holds this engine, as a notebook's variable does."""
+        self._live = self._final = None
+        self._turns.close()
+        self._measured.close()
+        free_memory()
 
     def _note(self, start: float, places: Sequence[Place]) -> None:
         """Remember that the engine worked since ``start``, and since when streams are late."""

@@ -155,12 +155,13 @@ class HypothesisDecoder:
             [*vocabulary.never, *range(vocabulary.any.timestamp_begin, vocabulary.any.timestamp_begin + 1501)],
             device=decoder.device,
         )
+        self._blank = torch.tensor(vocabulary.blank, device=decoder.device)
 
     @torch.inference_mode()
     def step(self, requests: Sequence[Request]) -> list[Hypothesis]:
         """Decode all windows together; the answers are in the order of ``requests``."""
         windows = self._windows(requests)
-        rows = [self._decoder.row(window.cross) for window in windows]
+        rows = self._decoder.rows([window.cross for window in windows])
         languages = self._languages(rows, requests)
         states = [self._begin(*item) for item in zip(rows, requests, languages, strict=True)]
         self._check_drafts(states, requests)
@@ -208,26 +209,38 @@ class HypothesisDecoder:
         drafts = [list(r.draft[: s.limit - len(r.prefix)]) for s, r in zip(states, requests, strict=True)]
         feeds = [[*s.control, *r.prefix, *d] for s, r, d in zip(states, requests, drafts, strict=True)]
         hidden = self._decoder.forward([state.row for state in states], feeds)
-        wanted = [h[[s.start_token, *range(-len(d) - 1, 0)]] for h, s, d in zip(hidden, states, drafts, strict=True)]
-        scores = torch.split(self._decoder.logits(torch.cat(wanted)), [len(w) for w in wanted])
-        no_speech = self._vocabulary.any.no_speech
-        for state, request, draft, score in zip(states, requests, drafts, scores, strict=True):
-            state.no_speech_prob = float(score[0].softmax(dim=-1)[no_speech])
-            first = score[1:]
-            if not request.prefix:
-                first[0, self._vocabulary.blank] = -torch.inf
-            choices, logprobs = self._choose(first)
+        firsts: list[int] = []  # of each row, the place of its first score in ``wanted``,
+        wanted: list[int] = []  # places of states among all rows' states
+        offset = 0
+        for state, feed, draft in zip(states, feeds, drafts, strict=True):
+            firsts.append(len(wanted))
+            last = offset + len(feed)
+            wanted += [offset + state.start_token, *range(last - len(draft) - 1, last)]
+            offset = last
+        device = self._decoder.device
+        scores = self._decoder.logits(torch.cat(hidden)[torch.tensor(wanted, device=device)])
+        no_speech = scores[torch.tensor(firsts, device=device)].softmax(dim=-1)[:, self._vocabulary.any.no_speech]
+        begun = [first + 1 for first, request in zip(firsts, requests, strict=True) if not request.prefix]
+        if begun:
+            scores[torch.tensor(begun, device=device)[:, None], self._blank] = -torch.inf
+        choices, logprobs, silences = self._choose(scores, no_speech)
+        for state, request, draft, first, silence in zip(states, requests, drafts, firsts, silences, strict=True):
+            state.no_speech_prob = silence
             state.tokens = list(request.prefix)
-            for place, (token, logprob) in enumerate(zip(choices, logprobs, strict=True)):
+            for place in range(len(draft) + 1):
+                token = choices[first + 1 + place]
                 state.row.length = len(state.control) + len(state.tokens)
-                self._take(state, token, logprob)
-                if state.done or place == len(draft) or token != draft[place]:
+                self._take(state, token, logprobs[first + 1 + place])
+                if state.done or draft[place : place + 1] != [token]:
                     break
 
-    def _choose(self, scores: Tensor) -> tuple[list[int], list[float]]:
+    def _choose(self, scores: Tensor, no_speech: Tensor) -> tuple[list[int], list[float], list[float]]:
+        """The likeliest tokens and their log-probabilities, and ``no_speech``, in one copy to the host."""
         scores[:, self._never] = -torch.inf
         best, tokens = scores.max(dim=-1)
-        return tokens.tolist(), (best - scores.logsumexp(dim=-1)).tolist()
+        numbers = torch.cat([tokens.float(), best - scores.logsumexp(dim=-1), no_speech]).tolist()  # exact to 2**24
+        count = len(scores)
+        return [int(token) for token in numbers[:count]], numbers[count : 2 * count], numbers[2 * count :]
 
     def _take(self, state: _Progress, token: int, logprob: float) -> None:
         state.logprobs.append(logprob)

@@ -30,6 +30,7 @@ from openmic.speech.capacity import (
     measure,
 )
 from openmic.speech.choice import choose_device, choose_weights
+from openmic.speech.device import free_memory, use
 from openmic.speech.device_decoder import decoder_for, warm_up
 from openmic.speech.engine import WhisperEngine
 from openmic.speech.final import FinalModel
@@ -52,6 +53,7 @@ def load_engine(settings: Settings, progress: ProgressCallback = silent, measure
     Raises:
         OpenmicError: the weights or the device cannot be had (``weight_problems.py``).
     """
+    free_memory()  # of an engine that was stopped: what fits is decided by what is free
     device = torch.device(choose_device(settings.device))
     if device.type == "cpu":
         torch.set_num_threads(settings.cpu_threads or os.cpu_count() or 1)
@@ -86,6 +88,7 @@ def _load(
     name: str, path: Path, device: torch.device, settings: Settings, progress: ProgressCallback
 ) -> tuple[HypothesisDecoder, FinalModel, Costs]:
     """What the live pass and the final pass work with, warmed up, and what they cost."""
+    use(device)
     loading = f"Loading {name} onto {device}"
     progress(loading, None)
     model = whisper.load_model(str(path), device=device).requires_grad_(False)
@@ -105,7 +108,10 @@ def _load(
     if device.type == "cpu":
         dtw_cpu(np.zeros((2, 2)))  # at its first work numba sets the number of threads, torch's too
         torch.set_num_threads(settings.cpu_threads or os.cpu_count() or 1)
-    return hypotheses, final, _warm_up(hypotheses, final, progress)
+    costs = _warm_up(hypotheses, final, progress)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)  # the engine's thread works on a stream of its own
+    return hypotheses, final, costs
 
 
 def _let_go(model: Whisper, beam_size: int) -> None:
@@ -134,4 +140,4 @@ def _measured(
 ) -> Costs:
     on_cpu = final.model.device.type == "cpu"
     batches, clocks = (CPU_BATCHES, CPU_CLOCKS) if on_cpu else (GPU_BATCHES, GPU_CLOCKS)
-    return measure(hypotheses, final, batches, progress, clocks, nobody)
+    return measure(hypotheses, final, batches, progress, clocks, nobody, drafted=not on_cpu)

@@ -55,6 +55,10 @@ class Measured:
         costs = self.costs
         return None if costs is None else costs.capacity()
 
+    def close(self) -> None:
+        """Measure no more, and let go of what it takes."""
+        self._again = None
+
     def busy(self) -> None:
         """Somebody is there."""
         self._idle_since = self._clock()

@@ -20,6 +20,7 @@ from typing import Literal, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import LayerNorm
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,19 @@ def linear(weight: Tensor, bias: Tensor | None, precision: Precision, whole: boo
     if precision != "bfloat16":
         return product
     return lambda x: product(x.to(torch.bfloat16)).to(x.dtype)
+
+
+def norm(layer: LayerNorm, precision: Precision) -> LinearFunction:
+    """A layer norm at ``precision``.
+
+    openai-whisper's turns its input into float32 and back: for a GPU two kernels more, for what the one between them
+    does anyway, which adds up half-precision numbers in float32. The weights are float16 in Whisper's checkpoints.
+    """
+    if precision != "float16":
+        return cast(LinearFunction, layer)
+    weight, bias = layer.weight.detach().half(), layer.bias.detach().half()
+    shape, eps = list(layer.normalized_shape), layer.eps
+    return lambda x: F.layer_norm(x, shape, weight, bias, eps)
 
 
 @contextmanager

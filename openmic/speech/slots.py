@@ -43,6 +43,58 @@ class SlotShape:
         return self.heads * self.width * (self.layers * 2 * (places + self.frames) + self.aligned * places)
 
 
+@dataclass(frozen=True, slots=True)
+class WindowsTogether:
+    """Cross-attention keys and values of windows that were worked out together.
+
+    Attributes:
+        keys, values: per layer, shape (windows, states, heads, head_width); behind a window's own states is anything
+            that is a number.
+        frames: states of each window.
+    """
+
+    keys: Sequence[Tensor]
+    values: Sequence[Tensor]
+    frames: Sequence[int]
+
+    @property
+    def width(self) -> int:
+        """States of each window, padding included."""
+        return int(self.keys[0].shape[1])
+
+
+class LaneKeys(CrossKeys):
+    """One window of several that were worked out together; its own tensors are made when somebody wants them.
+
+    Attributes:
+        together: all of them.
+        lane: which one.
+    """
+
+    __slots__ = ("lane", "together")
+
+    def __init__(self, together: WindowsTogether, lane: int) -> None:
+        self.together, self.lane = together, lane
+
+    @property
+    def frames(self) -> int:
+        """See ``CrossKeys.frames``."""
+        return self.together.frames[self.lane]
+
+    @property
+    def keys(self) -> list[Tensor]:  # type: ignore[override]
+        """See ``CrossKeys``."""
+        return self._own(self.together.keys)
+
+    @property
+    def values(self) -> list[Tensor]:  # type: ignore[override]
+        """See ``CrossKeys``."""
+        return self._own(self.together.values)
+
+    def _own(self, layers: Sequence[Tensor]) -> list[Tensor]:
+        return [layer[self.lane, : self.frames].transpose(0, 1) for layer in layers]
+
+
 class SlotPool:
     """Slots of one shape, allocated once.
 
@@ -78,23 +130,32 @@ class SlotPool:
         return self.shape.context
 
     def take(self, cross: CrossKeys) -> SlotRow | None:
-        """A slot that attends to ``cross``, or None if none is free or ``cross`` has more frames than a slot.
+        """A slot that attends to ``cross``, or None if none is free or ``cross`` has more frames than a slot."""
+        if not self._free or cross.frames > self.shape.frames:
+            return None
+        keys, values = ([side.transpose(0, 1)[None] for side in sides] for sides in (cross.keys, cross.values))
+        return self.take_together(WindowsTogether(keys, values, (cross.frames,)), [0])[0]
 
-        What the row before left is cleared: masked places weigh nothing in attention, but nothing times NaN is NaN.
+    def take_together(self, windows: WindowsTogether, lanes: Sequence[int]) -> list[SlotRow]:
+        """Slots that attend to those windows of a batch that are in ``lanes``; so many must be free, and wide enough.
+
+        What the rows before left is cleared: masked places weigh nothing in attention, but nothing times NaN is NaN.
         """
-        if cross.frames > self.shape.frames:
-            return None
-        try:
-            slot = self._free.pop()
-        except IndexError:
-            return None
-        row = SlotRow(self.shape.context, pool=self, slot=slot, frames=cross.frames)
-        for pool, new in ((self.cross_keys, cross.keys), (self.cross_values, cross.values)):
-            pool[:, slot, : cross.frames] = torch.stack(list(new)).transpose(1, 2)
-            pool[:, slot, cross.frames :] = 0
-        self.keys[:, slot] = 0
-        self.values[:, slot] = 0
-        return row
+        device = self.keys.device
+        rows = [
+            SlotRow(self.shape.context, pool=self, slot=self._free.pop(), frames=windows.frames[lane]) for lane in lanes
+        ]
+        width = min(windows.width, self.shape.frames)
+        slots = torch.tensor([row.slot for row in rows], device=device)
+        whole = len(lanes) == len(windows.frames)
+        chosen = None if whole else torch.tensor(lanes, device=device)
+        for pool, layers in ((self.cross_keys, windows.keys), (self.cross_values, windows.values)):
+            pool[:, slots, width:] = 0
+            for layer, new in enumerate(layers):
+                pool[layer, slots, :width] = (new if chosen is None else new[chosen])[:, :width]
+        self.keys[:, slots] = 0
+        self.values[:, slots] = 0
+        return rows
 
     def give_back(self, slot: int) -> None:
         """The slot may be taken again."""

@@ -23,11 +23,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
 from whisper.audio import FRAMES_PER_SECOND, HOP_LENGTH
 
 from openmic.audio.types import SAMPLE_RATE
 from openmic.errors import OpenmicError
 from openmic.speech.capacity import STEP_EVERY_SECONDS, WINDOW_EVERY_SECONDS, Costs, LiveDecoder
+from openmic.speech.device import free_memory
 from openmic.speech.problems import PROBLEMS
 from openmic.speech.stream import EngineStream, Plan
 
@@ -99,6 +101,10 @@ class Turns:
         self.window_seconds = costs.window_seconds if costs is not None else 0.0
         self.step_seconds = 0.0
         self.batch_size = 0
+
+    def close(self) -> None:
+        """Let go of the model; ``take`` is not called any more."""
+        del self._live
 
     def take(self, places: Sequence[Place]) -> bool:
         """Do one live step, or one slice of a final pass, or nothing; False if there was nothing to do."""
@@ -178,11 +184,14 @@ class Turns:
         try:
             hypotheses = self._live.step([place.stream.request(plan) for place, plan in wanted])
         except Exception as error:
-            if len(wanted) == 1:
+            if isinstance(error, torch.OutOfMemoryError):
+                free_memory()
+            half = len(wanted) // 2
+            if half == 0:
                 fail(wanted[0][0].stream, error)
-            else:  # find the one that fails; the others go on
-                for one in wanted:
-                    self._step([one])
+            else:  # half as many need half the memory; and it finds the one that fails, while the others go on
+                self._step(wanted[:half])
+                self._step(wanted[half:])
             return
         for (place, plan), hypothesis in zip(wanted, hypotheses, strict=True):
             place.stream.take(plan, hypothesis)

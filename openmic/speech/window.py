@@ -11,7 +11,6 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from whisper.tokenizer import Tokenizer
 from whisper.utils import compression_ratio
@@ -64,21 +63,64 @@ class TimestampRules:
     Args:
         tokenizer: of the window's language and task.
         vocabulary: for the tokens that are never sampled.
+        device: of the scores.
     """
 
-    def __init__(self, tokenizer: Tokenizer, vocabulary: Vocabulary) -> None:
+    def __init__(self, tokenizer: Tokenizer, vocabulary: Vocabulary, device: torch.device) -> None:
         self.begin = int(tokenizer.timestamp_begin)
         self.eot = int(tokenizer.eot)
         self.no_timestamps = int(tokenizer.no_timestamps)
-        self.never = vocabulary.never
-        self.blank = [*vocabulary.blank, self.eot]
+        self._never = torch.tensor([*vocabulary.never, self.no_timestamps], device=device)
+        self._blank = torch.tensor([*vocabulary.blank, self.eot], device=device)
 
     def apply(self, logits: Tensor, sampled: Sequence[int]) -> None:
         """Set forbidden scores to -inf in ``logits``, shape (n_vocab,), given the tokens sampled so far."""
+        logits[self._never] = -torch.inf
+        self._forbid(logits, sampled)
+        if logits[self.begin :].logsumexp(dim=-1) > logits[: self.begin].max():
+            logits[: self.begin] = -torch.inf
+
+    def likeliest(self, logits: Tensor) -> Tensor:
+        """What each of ``logits``, shape (n, n_vocab), would say, whatever was sampled before; shape (n,), int64."""
+        words = logits[:, : self.eot].max(dim=-1)
+        stamps = logits[:, self.begin :]
+        stamped = stamps.logsumexp(dim=-1) > words.values
+        return torch.where(stamped, self.begin + stamps.argmax(dim=-1), words.indices)
+
+    def choices(
+        self, logits: Tensor, sampled: Sequence[int], guesses: Sequence[int]
+    ) -> tuple[list[int], list[float], list[int]]:
+        """What comes at each place of a pass, for all of them at once, and in one copy to the host.
+
+        Args:
+            logits: shape (guesses + 1, n_vocab); forbidden ones are set to -inf.
+            sampled: tokens before the pass.
+            guesses: what was fed behind them; a place counts only if those before it are right.
+
+        Returns:
+            For each place the likeliest token that may come there, its log-probability, and ``likeliest``.
+        """
+        anyway = self.likeliest(logits)
+        logits[:, self._never] = -torch.inf
+        for place, scores in enumerate(logits):
+            self._forbid(scores, [*sampled, *guesses[:place]])
+        words, stamps = logits[:, : self.begin].max(dim=-1), logits[:, self.begin :]
+        best, mass = stamps.max(dim=-1), stamps.logsumexp(dim=-1)
+        stamped = mass > words.values
+        tokens = torch.where(stamped, self.begin + best.indices, words.indices)
+        logprobs = torch.where(stamped, best.values - mass, words.values - logits.logsumexp(dim=-1))
+        numbers = torch.cat([tokens.float(), logprobs, anyway.float()]).tolist()  # exact to 2**24
+        count = len(logits)
+        return (
+            [int(token) for token in numbers[:count]],
+            numbers[count : 2 * count],
+            [int(token) for token in numbers[2 * count :]],
+        )
+
+    def _forbid(self, logits: Tensor, sampled: Sequence[int]) -> None:
+        """The rules that depend on what was sampled."""
         if not sampled:
-            logits[self.blank] = -torch.inf
-        logits[self.never] = -torch.inf
-        logits[self.no_timestamps] = -torch.inf
+            logits[self._blank] = -torch.inf
         if sampled and sampled[-1] >= self.begin:
             if len(sampled) < 2 or sampled[-2] >= self.begin:
                 logits[self.begin :] = -torch.inf
@@ -91,16 +133,6 @@ class TimestampRules:
         if not sampled:
             logits[: self.begin] = -torch.inf
             logits[self.begin + MAX_INITIAL_TIMESTAMP + 1 :] = -torch.inf
-        logprobs = F.log_softmax(logits, dim=-1)
-        if logprobs[self.begin :].logsumexp(dim=-1) > logprobs[: self.begin].max():
-            logits[: self.begin] = -torch.inf
-
-    def likeliest(self, logits: Tensor) -> list[int]:
-        """What each of ``logits``, shape (n, n_vocab), would say, whatever was sampled before."""
-        words = logits[:, : self.eot].max(dim=-1)
-        stamps = logits[:, self.begin :]
-        stamped = stamps.logsumexp(dim=-1) > words.values
-        return torch.where(stamped, self.begin + stamps.argmax(dim=-1), words.indices).tolist()
 
 
 def decode(
@@ -123,7 +155,7 @@ def decode(
         temperature: 0 takes the likeliest token, more samples.
         expected: tokens that are likely to be said, with or without timestamps; they save passes and change nothing.
     """
-    rules = TimestampRules(tokenizer, vocabulary)
+    rules = TimestampRules(tokenizer, vocabulary, decoder.device)
     draft = Draft(tokenizer, expected if temperature == 0 else ())
     context = decoder.context
     before = [tokenizer.sot_prev, *prompt[-(context // 2 - 1) :]] if prompt else []
@@ -142,14 +174,15 @@ def decode(
             no_speech = float(decoder.logits(hidden[[len(before)]])[0].softmax(dim=-1)[tokenizer.no_speech])
             first = False
         scores = decoder.logits(hidden[len(feed) - 1 :])
-        likeliest = rules.likeliest(scores) if guesses else []
-        for place, logits in enumerate(scores):
-            rules.apply(logits, sampled)
-            if temperature == 0:
-                token = int(logits.argmax())
-            else:
-                token = int(torch.multinomial((logits / temperature).softmax(dim=-1).cpu(), 1))
-            logprobs.append(float(logits[token] - logits.logsumexp(dim=-1)))
+        likeliest: list[int] = []
+        if temperature == 0:
+            tokens, scored, likeliest = rules.choices(scores, sampled, guesses)
+        else:  # sampled on the host: the device's random numbers are everybody's
+            rules.apply(scores[0], sampled)
+            tokens = [int(torch.multinomial((scores[0] / temperature).softmax(dim=-1).cpu(), 1))]
+            scored = [float(scores[0, tokens[0]] - scores[0].logsumexp(dim=-1))]
+        for place, (token, logprob) in enumerate(zip(tokens, scored, strict=True)):
+            logprobs.append(logprob)
             if token == rules.eot:
                 most = 0
                 break
