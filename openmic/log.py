@@ -31,6 +31,7 @@ EVENTS = frozenset(
         "token_revoked",
         "address_blocked",
         "connection_refused",
+        "descriptors_short",
         "request_refused",
         "stream_attached",
         "stream_detached",

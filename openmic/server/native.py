@@ -34,7 +34,7 @@ from openmic.server.outbox import Outbox
 from openmic.server.pace import Pace
 from openmic.server.parts import Message
 from openmic.server.problems import PROBLEMS, close_code
-from openmic.server.socket_protocol import abort
+from openmic.server.socket_protocol import abort, abort_soon
 from openmic.server.wire import notice, parse, to_message, to_text, warned
 from openmic.sessions.events import Ended, Failed, Finalised, Live, Progressed, Replaced, SessionEvent
 from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
@@ -47,6 +47,7 @@ from openmic.settings import Settings
 logger = logging.getLogger(__name__)
 
 SEND_SECONDS = 20.0  # how long one message may take to leave before a client counts as not reading
+REFUSED_SECONDS = 1.0  # how long one that was not let in has to read why and to close; uvicorn would wait for 10 s
 BACKLOG_LOOK_SECONDS = 0.05  # how often a full backlog is looked at
 DONE = 1000
 GOING_AWAY = 1001
@@ -113,6 +114,8 @@ class NativeConnection:
             self._entry.keys.unwatch(self)
             self._connections.leave(self)
             self._outbox.close()
+            if self._session is None:
+                abort_soon(self._websocket, REFUSED_SECONDS)
         return None
 
     # --- the first message

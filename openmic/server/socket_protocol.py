@@ -7,6 +7,7 @@ large would see the connection reset, and not why, if it were closed while that 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from starlette.websockets import WebSocket
@@ -48,6 +49,18 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
 def abort(websocket: WebSocket) -> None:
     """Drop the connection without a word, where the server offers it."""
-    drop: Callable[[], None] | None = websocket.scope.get("extensions", {}).get(ABORT, {}).get("abort")
+    drop = _drop(websocket)
     if drop is not None:
         drop()
+
+
+def abort_soon(websocket: WebSocket, seconds: float) -> None:
+    """Drop the connection after so long, unless it has ended by then."""
+    drop = _drop(websocket)
+    if drop is not None:
+        asyncio.get_running_loop().call_later(seconds, drop)
+
+
+def _drop(websocket: WebSocket) -> Callable[[], None] | None:
+    drop: Callable[[], None] | None = websocket.scope.get("extensions", {}).get(ABORT, {}).get("abort")
+    return drop

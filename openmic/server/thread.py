@@ -13,6 +13,7 @@ import logging
 import socket
 import threading
 import time
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -20,6 +21,7 @@ from fastapi import FastAPI
 from openmic.errors import OpenmicError
 from openmic.log import tell
 from openmic.server.app import LEAVE_SECONDS, drain
+from openmic.server.descriptors import Listener, for_connections, is_told, raise_limit
 from openmic.server.http_protocol import HttpProtocol
 from openmic.server.problems import PROBLEMS
 from openmic.server.socket_protocol import SocketProtocol
@@ -38,6 +40,11 @@ class DrainingServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._app = app
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Do what uvicorn does, with an event loop that reports no lack of descriptors: ``Listener`` does."""
+        asyncio.get_running_loop().set_exception_handler(_report)
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish the sessions, then do what uvicorn does."""
@@ -138,7 +145,7 @@ class ServerThread:
 
     def _bind(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener = Listener(family, for_connections(raise_limit()))
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((self.host, self.port))
@@ -150,3 +157,8 @@ class ServerThread:
             detail = error.strerror or type(error).__name__
             raise PROBLEMS.error("address_unusable", host=self.host, port=self.port, detail=detail) from error
         return listener
+
+
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    if not is_told(context):
+        loop.default_exception_handler(context)
