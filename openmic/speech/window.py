@@ -69,7 +69,6 @@ class TimestampRules:
     def __init__(self, tokenizer: Tokenizer, vocabulary: Vocabulary) -> None:
         self.begin = int(tokenizer.timestamp_begin)
         self.eot = int(tokenizer.eot)
-        self.no_timestamps = int(tokenizer.no_timestamps)
         self.never = vocabulary.never
         self.blank = [*vocabulary.blank, self.eot]
 
@@ -78,7 +77,6 @@ class TimestampRules:
         if not sampled:
             logits[self.blank] = -torch.inf
         logits[self.never] = -torch.inf
-        logits[self.no_timestamps] = -torch.inf
         if sampled and sampled[-1] >= self.begin:
             if len(sampled) < 2 or sampled[-2] >= self.begin:
                 logits[self.begin :] = -torch.inf
