@@ -111,6 +111,7 @@ def _beam(
         language=tokenizer.language,
         beam_size=parts.beam_size,
         prompt=list(prompt),
+        suppress_tokens=[*parts.vocabulary.never],  # a copy, to which whisper adds its own
         fp16=states.dtype == torch.float16,
     )
     found = parts.model.decode(states, options)

@@ -83,7 +83,7 @@ class FinalPass:
     _prompt: list[int] = field(default_factory=list)
     _segments: list[Segment] = field(default_factory=list)
     _loudest: float = -10.0
-    _last_speech: float = 0.0
+    _last_speech: float | None = None
     _last_word: float = 0.0
     _silent: bool = False
     _code: str = ""
@@ -187,9 +187,11 @@ class FinalPass:
         return int(N_FRAMES) if heard >= self.seek + N_FRAMES + EDGE_FRAMES else 0
 
     def _speech_ahead(self) -> Island | None:
-        """The next speech that is more than the end of the word behind which the walk stands; there is none at 0."""
-        left_seconds = LEFT_SECONDS if self.seek else 0.0
-        return self.spoken.island(self.seek / FRAMES_PER_SECOND + left_seconds, self.ended)
+        """The next speech that is more than the end of the last word, if there was one."""
+        after = self.seek / FRAMES_PER_SECOND
+        if self._last_speech is not None:
+            after = max(after, self._last_speech + LEFT_SECONDS)
+        return self.spoken.island(after, self.ended)
 
     def _paused_at(self) -> float | None:
         """When speech ended, if somebody has spoken since the last window and has been silent for a moment."""
@@ -264,7 +266,8 @@ class FinalPass:
             self.seek = self.seek if window.single_ending else round(last * FRAMES_PER_SECOND)
             self._last_speech = last
         else:  # whisper.transcribe goes on behind the last word, as its own alignment has it
-            told = whispers_words(told, self.parts.model, self.parts.decoder, cross, tokenizer, size, self._last_speech)
+            before = self._last_speech or 0.0
+            told = whispers_words(told, self.parts.model, self.parts.decoder, cross, tokenizer, size, before)
             last = get_end(told)
             if last is not None:
                 if not window.single_ending and last > told[0]["seek"] / FRAMES_PER_SECOND:

@@ -66,13 +66,13 @@ class Vocabulary:
 
     @cached_property
     def never(self) -> list[int]:
-        """Tokens that are never sampled: symbols that are not speech, and control tokens.
+        """Tokens that are never sampled: symbols that are not speech, and control tokens but the end and the times.
 
-        openai-whisper's list leaves the languages out: in live text ``<|he|>`` would be shown as a word.
+        openai-whisper's list leaves the languages out, and where no timestamps are wanted ``<|notimestamps|>``, too: in
+        live text ``<|he|>`` would be shown as a word.
         """
         t = self.any
-        control = {token for token in t.special_tokens.values() if token < t.timestamp_begin} - {t.eot, t.no_timestamps}
-        return sorted({*t.non_speech_tokens, *control})
+        return sorted({*t.non_speech_tokens, *range(t.eot + 1, t.timestamp_begin)})
 
     @cached_property
     def blank(self) -> list[int]:

@@ -69,8 +69,7 @@ class TimestampRules:
     def __init__(self, tokenizer: Tokenizer, vocabulary: Vocabulary, device: torch.device) -> None:
         self.begin = int(tokenizer.timestamp_begin)
         self.eot = int(tokenizer.eot)
-        self.no_timestamps = int(tokenizer.no_timestamps)
-        self._never = torch.tensor([*vocabulary.never, self.no_timestamps], device=device)
+        self._never = torch.tensor(vocabulary.never, device=device)
         self._blank = torch.tensor([*vocabulary.blank, self.eot], device=device)
 
     def apply(self, logits: Tensor, sampled: Sequence[int]) -> None:
