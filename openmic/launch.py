@@ -169,7 +169,8 @@ class OpenMic:
             server.warn(SERVER_PROBLEMS.error("public_url_changed", url=url), url)
 
         server.tell_public_url(tunnel.public_url)
-        self._tunnel = KeptTunnel(tunnel, lambda: open_tunnel(self.settings, port), moved)
+        kept = self._tunnel = KeptTunnel(tunnel, lambda: open_tunnel(self.settings, port), moved)
+        server.watch(lambda: kept.problems)
 
     @property
     def token(self) -> str:
@@ -277,7 +278,7 @@ class OpenMic:
             sessions=tuple(_session(one) for one in reversed(sessions.list())) if sessions is not None else (),
             speakers=self.speakers,
             late=stats.late if stats else False,
-            problems=sessions.problems if sessions is not None else (),
+            problems=self._server.problems if self._server is not None and self.running else (),
             finals_waiting=stats.finals_waiting if stats else 0,
             finals_seconds=stats.finals_seconds if stats else 0.0,
         )

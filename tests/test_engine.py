@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from openmic.audio import VoiceActivity
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.errors import OpenmicError
 from openmic.speech.engine import WhisperEngine
+from openmic.speech.turns import Place
 from openmic.speech.types import CommittedText, FinalText, LiveText, SpeechEvent, SpeechFailed, SpeechOptions, Word
 from tests.clip import Clip
 
@@ -241,3 +243,29 @@ def test_a_session_whose_journal_holds_a_control_token_is_taken_up(
     assert over.wait(WAIT_SECONDS)
     assert isinstance(events[-1], FinalText)
     assert "thank you" in events[-1].text
+
+
+def test_a_turn_that_fails_does_not_end_the_engine(
+    engine: WhisperEngine,
+    quickstart: tuple[Samples, str],
+    word_error_rate: Callable[[str, str], float],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One thread serves everybody: if it died, all streams would wait for ever, and nobody would be told."""
+    take, turns = engine._turns.take, []
+
+    def fails_at_first(places: Sequence[Place]) -> bool:
+        turns.append(len(places))
+        if len(turns) < 3:
+            raise MemoryError
+        return take(places)
+
+    monkeypatch.setattr(engine._turns, "take", fails_at_first)
+    samples, reference = quickstart
+    with caplog.at_level(logging.INFO, "openmic"):
+        final = Listener(engine, samples).finish()
+    assert word_error_rate(reference, final.text) < 0.05
+    assert engine.stats().problems == ()
+    told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("service_")]
+    assert told == ["service_fault part=openmic-engine", "service_recovered part=openmic-engine"]

@@ -207,8 +207,8 @@ class Sessions:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the threads that delete, end and save sessions; empty: nothing."""
-        return (*self._keeper.problems, *self._syncer.problems)
+        """What is wrong with the threads that delete, end, save and transcribe sessions; empty: nothing."""
+        return (*self._keeper.problems, *self._syncer.problems, *self.engine.stats().problems)
 
     # --- the keeper's rounds
 
