@@ -45,8 +45,13 @@ class LastingThread:
         self._thread.start()
 
     def join(self, seconds: float) -> None:
-        """Wait until it has ended, at most so long."""
-        self._thread.join(seconds)
+        """Wait until it has ended, at most so long; called from the thread itself, it does not wait."""
+        if self._thread is not threading.current_thread():
+            self._thread.join(seconds)
+
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._thread.is_alive()
 
     @contextlib.contextmanager
     def turn(self, part: str = "") -> Iterator[None]:

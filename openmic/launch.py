@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from openmic.errors import OpenmicError
 from openmic.launch_settings import check_port, make_settings
@@ -45,6 +45,8 @@ class _Progress(Protocol):
     def close(self) -> None: ...
 
 
+Part = Literal["server", "tunnel", "sessions", "engine"]
+
 GOOD_FOR = "The link works while this service runs; a new start makes a new token."
 
 _lock = threading.RLock()
@@ -72,15 +74,14 @@ def launch(model: str = "auto", language: str | None = None, tunnel: str = "auto
     with _lock:
         stop_current()
         progress = _progress()
-        mic = OpenMic(chosen)
+        mic = _current = OpenMic(chosen)
         try:
             mic._start(progress)
         except BaseException:
-            mic.stop()
+            stop_current()
             raise
         finally:
             progress.close()
-        _current = mic
     if in_notebook():
         _let_cells_run_loops()
     return mic
@@ -135,7 +136,8 @@ class OpenMic:
         self._server: ServerThread | None = None
         self._tunnel: KeptTunnel | None = None
         self._stopping = threading.Lock()
-        self._stopped = False
+        self._stop_begun = self._stopped = False
+        self._left: list[Part] = [*get_args(Part)]  # to be closed, in this order: finals go out through the tunnel
         self.local_url = ""
 
     def _start(self, progress: _Progress) -> None:
@@ -169,7 +171,8 @@ class OpenMic:
             server.warn(SERVER_PROBLEMS.error("public_url_changed", url=url), url)
 
         server.tell_public_url(tunnel.public_url)
-        self._tunnel = KeptTunnel(tunnel, lambda: open_tunnel(self.settings, port), moved)
+        kept = self._tunnel = KeptTunnel(tunnel, lambda: open_tunnel(self.settings, port), moved)
+        server.watch(lambda: kept.problems)
 
     @property
     def token(self) -> str:
@@ -223,7 +226,7 @@ class OpenMic:
     @property
     def running(self) -> bool:
         """Whether it answers."""
-        return not self._stopped and self._server is not None
+        return not self._stop_begun and self._server is not None
 
     @property
     def speakers(self) -> str:
@@ -277,7 +280,7 @@ class OpenMic:
             sessions=tuple(_session(one) for one in reversed(sessions.list())) if sessions is not None else (),
             speakers=self.speakers,
             late=stats.late if stats else False,
-            problems=sessions.problems if sessions is not None else (),
+            problems=self._server.problems if self._server is not None and self.running else (),
             finals_waiting=stats.finals_waiting if stats else 0,
             finals_seconds=stats.finals_seconds if stats else 0.0,
         )
@@ -291,30 +294,44 @@ class OpenMic:
         with self._stopping:
             if self._stopped:
                 return
+            self._stop_begun = True
             tell(logger, "service_stopping")
             self._close()
+            if self._left:
+                return
             self._stopped = True
             tell(logger, "service_stopped")
             if self._log is not None:
                 self._log.close()
 
     def _close(self) -> None:
-        """Close all parts, the rest of them also where closing one fails or is interrupted."""
+        """Close all parts that are left, the others also where closing one fails or is interrupted.
+
+        Raises:
+            BaseException: the interruption (KeyboardInterrupt), once all have been tried.
+        """
         interruption: BaseException | None = None
-        for part in (self._server, self._tunnel, self._sessions, self._engine):
+        for name in self._left[:]:
             try:
-                if isinstance(part, ServerThread):
-                    part.stop()
-                elif isinstance(part, Sessions) and interruption is not None:
-                    part.close(0.0)
-                elif part is not None:
-                    part.close()
+                self._close_part(name, hurry=interruption is not None)
+                self._left.remove(name)
             except Exception:
-                tell(logger, "service_fault", logging.ERROR, part=type(part).__name__)
-            except BaseException as failure:  # an interruption: no public link may stay, and no full GPU
+                tell(logger, "service_fault", logging.ERROR, part=name)
+            except BaseException as failure:  # no public link may stay, and no full GPU
                 interruption = failure
         if interruption is not None:
             raise interruption
+
+    def _close_part(self, name: Part, *, hurry: bool) -> None:
+        match name:
+            case "server" if self._server is not None:
+                self._server.stop()
+            case "tunnel" if self._tunnel is not None:
+                self._tunnel.close()
+            case "sessions" if self._sessions is not None:
+                self._sessions.close(0.0 if hurry else None)
+            case "engine" if self._engine is not None:
+                self._engine.close()
 
     def close_tunnel(self) -> None:
         """Take the public link down at once, and nothing else."""
@@ -330,6 +347,8 @@ class OpenMic:
         self.stop()
 
     def __repr__(self) -> str:
+        if self._stop_begun and not self._stopped:
+            return "<OpenMic stopping; stop() again closes what is left>"
         return f"<OpenMic {'running at ' + self.url if self.running else 'stopped'}>"
 
     def _repr_html_(self) -> str:

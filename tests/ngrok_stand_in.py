@@ -19,7 +19,7 @@ NGROK_STAND_IN_MODE
     ``old_api``         knows no /api/endpoints;  ``deaf_api``: accepts API connections and never answers;
                         ``slow_open``: answers all but the opening of an endpoint
     ``http_500``        the API answers a new endpoint with a text that is no JSON and has no code
-    ``noisy``           logs a megabyte while it opens its endpoint, more than a pipe holds
+    ``noisy``           logs a megabyte while it opens its endpoint, more than a pipe holds; one line is not UTF-8
     ``stubborn``        does not end on SIGTERM
 NGROK_STAND_IN_VERSION   what ``--version`` prints (default ``ngrok version 3.31.0-stand-in``)
 NGROK_STAND_IN_JOURNAL   a file to which it appends one JSON line per event: its arguments, the API's requests
@@ -175,6 +175,8 @@ class Agent:
         if self.mode == "slow_open":
             await self.over.wait()
         if self.mode == "noisy":  # without a reader of its log, it gets no further
+            sys.stdout.buffer.write(b'lvl=info msg="join connections" path=/\xff\xfe\n')  # a visitor's, not UTF-8
+            sys.stdout.buffer.flush()
             for number in range(8000):
                 log("info", "join connections", obj="join", id=f"{number:0100}")
             journal(event="said everything")

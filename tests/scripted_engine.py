@@ -183,6 +183,7 @@ class ScriptedEngine:
         self.filler = filler
         self.capacity = capacity
         self.late = False  # set by a test that wants those inside to be late
+        self.problems: tuple[str, ...] = ()  # and by one that wants its thread to be unwell
         self.finals_seconds = 0.0  # and by one that wants much work on finals to be left
         self.corrections = corrections or {}
         self.progress: float | None = None  # set by a test: how much of the final is done while it waits
@@ -225,6 +226,7 @@ class ScriptedEngine:
             finals_waiting=1 if self.finals_seconds else 0,
             finals_seconds=self.finals_seconds,
             next_final_seconds=self.finals_seconds or None,
+            problems=self.problems,
         )
 
     def close(self) -> None:

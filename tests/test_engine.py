@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import gc
+import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.errors import OpenmicError
 from openmic.speech.capacity import Costs
 from openmic.speech.engine import WhisperEngine
+from openmic.speech.turns import Place
 from openmic.speech.types import CommittedText, FinalText, LiveText, SpeechEvent, SpeechFailed, SpeechOptions, Word
 from tests.clip import Clip
 
@@ -265,3 +267,29 @@ def test_a_closed_engine_gives_its_model_back_though_somebody_holds_it(engine: W
     assert held() is None
     assert other._final is None
     assert other.stats().streams == 0
+
+
+def test_a_turn_that_fails_does_not_end_the_engine(
+    engine: WhisperEngine,
+    quickstart: tuple[Samples, str],
+    word_error_rate: Callable[[str, str], float],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One thread serves everybody: if it died, all streams would wait for ever, and nobody would be told."""
+    take, turns = engine._turns.take, []
+
+    def fails_at_first(places: Sequence[Place]) -> bool:
+        turns.append(len(places))
+        if len(turns) < 3:
+            raise MemoryError
+        return take(places)
+
+    monkeypatch.setattr(engine._turns, "take", fails_at_first)
+    samples, reference = quickstart
+    with caplog.at_level(logging.INFO, "openmic"):
+        final = Listener(engine, samples).finish()
+    assert word_error_rate(reference, final.text) < 0.05
+    assert engine.stats().problems == ()
+    told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("service_")]
+    assert told == ["service_fault part=openmic-engine", "service_recovered part=openmic-engine"]

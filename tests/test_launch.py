@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from scripted_engine import ScriptedEngine
 
@@ -180,6 +181,46 @@ def test_a_tunnel_that_fails_is_told_and_the_service_goes_on(
     assert row.why in out
     assert row.hint in out
     assert "local link" in out
+
+
+def test_a_thread_that_is_not_well_shows_in_health_and_on_the_dashboard(
+    engines: list[ScriptedEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each that keeps a promise: the engine's, the keeper, the one that saves, the tunnel's watch."""
+    monkeypatch.setattr(launching, "open_tunnel", lambda settings, port, progress: StandInTunnel())
+    with launch() as mic:
+
+        def health() -> str:
+            return str(httpx.get(f"{mic.local_url}/healthz").json()["status"])
+
+        assert mic._sessions is not None
+        assert mic._tunnel is not None
+        assert (health(), mic.status().problems) == ("ok", ())
+        engines[-1].problems = ("openmic-engine is late",)
+        assert (health(), mic.status().problems) == ("degraded", ("openmic-engine is late",))
+        engines[-1].problems = ()
+        for thread in (mic._sessions._keeper, mic._sessions._syncer._thread, mic._tunnel._thread):
+            with monkeypatch.context() as unwell:
+                unwell.setattr(thread, "_late_seconds", -1.0)
+                (problem,) = mic.status().problems
+                assert problem == f"{thread.name} is late"
+                assert health() == "degraded"
+                assert f"{problem}: see the log" in mic.dashboard().html()
+        assert health() == "ok"
+
+
+def test_a_web_server_that_died_shows_on_the_dashboard(
+    engines: list[ScriptedEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with launch() as mic:
+        assert mic._server is not None
+
+        def die(*_: object) -> None:
+            raise MemoryError
+
+        monkeypatch.setattr(mic._server._server, "on_tick", die)
+        mic._server._thread.join(20)
+        assert mic.status().problems == ("openmic-server is dead",)
 
 
 def test_the_token_shows_only_where_it_must(engines: list[ScriptedEngine], caplog: pytest.LogCaptureFixture) -> None:

@@ -10,7 +10,7 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,10 @@ from jupyter_client.manager import KernelManager
 
 import openmic.launch as launching
 from openmic.client import stream_file
-from openmic.launch import launch
+from openmic.launch import OpenMic, launch
+from openmic.server.thread import ServerThread
+from openmic.tunnels.agent_tunnel import AgentTunnel
+from openmic.tunnels.agents import AgentFolder
 from tests.scripted_engine import ScriptedEngine
 from tests.tunnel_fixtures import AUTHTOKEN, lives, make_ngrok_agent, running_under, wait_until
 
@@ -184,36 +187,95 @@ def test_what_a_killed_kernel_leaves_is_ended_by_the_next_service_and_nothing_el
 
 
 class Part:
-    """A part of a service whose first close may be interrupted."""
+    """A part of a service whose first close is interrupted, or fails; the real one, if there is one, is closed then."""
 
-    def __init__(self, interrupted: bool = False) -> None:
+    def __init__(self, real: Any, failure: type[BaseException] | None) -> None:
+        self.real = real
         self.closed = 0
-        self._interrupted = interrupted
+        self._failures = [failure] if failure is not None else []
 
-    def close(self) -> None:
-        if self._interrupted:
-            self._interrupted = False
-            raise KeyboardInterrupt
+    def close(self, *seconds: float) -> None:
+        if self._failures:
+            raise self._failures.pop()
         self.closed += 1
+        if self.real is not None:
+            self.real.stop() if isinstance(self.real, ServerThread) else self.real.close(*seconds)
+
+    stop = close
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
 
 
-def test_an_interrupted_stop_leaves_no_link_open_and_can_be_gone_on_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+PARTS = ("_server", "_tunnel", "_sessions", "_engine")
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, OSError])
+@pytest.mark.parametrize("interrupted", PARTS)
+def test_a_stop_that_is_interrupted_closes_the_rest_and_can_be_gone_on_with(
+    interrupted: str, failure: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launching, "load_engine", lambda settings, progress: ScriptedEngine())
-    mic = launch(tunnel="none", data_dir=tmp_path)
+    engines = [ScriptedEngine(), ScriptedEngine()]
+    monkeypatch.setattr(launching, "load_engine", lambda settings, progress: engines.pop(0))
+    mic = launch(tunnel="none", data_dir=tmp_path, stop_seconds=1)
+    assert mic._server is not None
     assert mic._sessions is not None
-    sessions, tunnel = mic._sessions, Part()
-    waiting = Part(interrupted=True)
-    monkeypatch.setattr(mic, "_tunnel", tunnel)
-    monkeypatch.setattr(mic, "_sessions", waiting)
-    with pytest.raises(KeyboardInterrupt):
+    parts = {name: Part(getattr(mic, name), failure if name == interrupted else None) for name in PARTS}
+    for name, part in parts.items():
+        monkeypatch.setattr(mic, name, part)
+    with pytest.raises(failure) if failure is KeyboardInterrupt else nullcontext():
         mic.stop()
-    assert tunnel.closed == 1
-    assert waiting.closed == 0
-    assert not answers(mic.local_url)
+    closed = {name: part.closed for name, part in parts.items()}
+    assert closed == {name: int(name != interrupted) for name in PARTS}
+    assert repr(mic) == "<OpenMic stopping; stop() again closes what is left>"
+    assert not mic.running
+    with launch(tunnel="none", data_dir=tmp_path, stop_seconds=1) as other:  # which goes on with it first
+        assert parts[interrupted].closed == 1
+        assert other.running
+    assert repr(mic) == "<OpenMic stopped>"
+    before = {name: part.closed for name, part in parts.items()}
     mic.stop()
-    assert waiting.closed == 1
-    sessions.close()
-    mic.stop()
-    assert waiting.closed == 1
+    assert {name: part.closed for name, part in parts.items()} == before
+
+
+def test_a_start_whose_end_is_interrupted_is_ended_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[Part] = []
+
+    def interrupted(mic: OpenMic, progress: object) -> None:
+        left.append(Part(mic._sessions, KeyboardInterrupt))
+        mic._sessions = left[0]  # type: ignore[assignment]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launching, "load_engine", lambda settings, progress: ScriptedEngine())
+    with monkeypatch.context() as first:
+        first.setattr(OpenMic, "_open_tunnel", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            launch(tunnel="none", data_dir=tmp_path)
+    assert left[0].closed == 0
+    with launch(tunnel="none", data_dir=tmp_path):
+        assert left[0].closed == 1
+
+
+class ProgramTunnel(AgentTunnel):
+    """A tunnel whose program takes its time to sign off."""
+
+    interrupted = 1
+
+    def _end(self) -> None:
+        if self.interrupted:
+            self.interrupted -= 1
+            raise KeyboardInterrupt
+        self._program.wait(WAIT)
+
+
+def test_a_tunnel_whose_close_is_interrupted_leads_nowhere_and_is_closed_by_the_next_one(tmp_path: Path) -> None:
+    program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    folder = AgentFolder(tmp_path, Path(sys.executable))
+    tunnel = ProgramTunnel("https://a.example", program, folder)
+    with pytest.raises(KeyboardInterrupt):
+        tunnel.close()
+    program.wait(WAIT)  # ended, without a sign-off
+    assert folder.path.exists()
+    tunnel.close()
+    assert not folder.path.exists()
+    tunnel.close()

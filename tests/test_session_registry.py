@@ -13,6 +13,8 @@ from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
 from openmic.sessions.events import Ended, Failed, Finalised, SessionEvent
 from openmic.sessions.problems import ServerFull
+from openmic.sessions.recovery import Recovery
+from openmic.sessions.session import Session
 from openmic.sessions.state import State
 from openmic.sessions.story import read_story_at
 from openmic.speech.types import SpeechOptions
@@ -238,3 +240,19 @@ def test_a_folder_that_hiccups_ends_no_promise(tmp_path: Path, monkeypatch: pyte
             assert (tmp_path / one.id).exists()
         eventually(lambda: not (tmp_path / one.id).exists())
         eventually(lambda: sessions.problems == ())
+
+
+def test_a_folder_that_hiccups_at_the_start_is_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openmic.sessions.registry, "LOOK_SECONDS", 0.0)
+    look, looks = Recovery.look, []
+
+    def hiccups(recovery: Recovery, known: Callable[[str], bool]) -> list[Session]:
+        looks.append(known)
+        if len(looks) < 3:
+            raise OSError(5, "Input/output error")
+        return look(recovery, known)
+
+    monkeypatch.setattr(Recovery, "look", hiccups)
+    with scripted_sessions(tmp_path) as (sessions, _):
+        eventually(lambda: len(looks) > 3)
+        assert sessions.problems == ()

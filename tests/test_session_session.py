@@ -320,6 +320,28 @@ def test_an_engine_that_fails_ends_the_session(open_session: Opener, engine: Scr
     assert session.recording.seconds == 1.0
 
 
+def test_a_session_whose_last_step_fails_ends_all_the_same(
+    open_session: Opener, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would keep its place for ever, and its client would wait for ever."""
+
+    def fail() -> None:
+        raise MemoryError
+
+    session = open_session()
+    listener = Listener()
+    session.attach(listener)
+    session.write(tone(1.0))
+    monkeypatch.setattr(engine.streams[0], "finish", fail)
+    session.stop()
+    failed = listener.wait_for(Failed)
+    assert isinstance(failed, Failed)
+    assert failed.error.code == "session_failed"
+    assert "MemoryError" in failed.error.message
+    session.join(10)
+    assert session.ended.is_set()
+
+
 def test_a_language_the_model_does_not_know_leaves_nothing_behind(open_session: Opener, tmp_path: Path) -> None:
     with pytest.raises(OpenmicError) as caught:
         open_session(options=SpeechOptions(language="xx"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,3 +111,52 @@ def test_a_real_program_that_is_killed_is_replaced(tmp_path: Path) -> None:
         assert len(running_under(tmp_path)) == 1
         tunnel.close()
         assert running_under(tmp_path) == []
+
+
+def test_nothing_that_is_raised_ends_the_watch(caplog: pytest.LogCaptureFixture) -> None:
+    """Not what a system without descriptors raises, which is no ``OpenmicError``, and not who is told of a change."""
+    caplog.set_level(logging.INFO, "openmic")
+    first, second, third = (StandInTunnel(f"https://{name}.example") for name in "abc")
+    refuse_to_close = iter([OSError(24, "Too many open files")])
+    first.close = lambda: raise_next(refuse_to_close)  # type: ignore[method-assign]
+    answers: Iterator[StandInTunnel | Exception] = iter([OSError(24, "Too many open files"), second, third])
+    moved: list[str] = []
+
+    def reopen() -> Tunnel:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def told(url: str) -> None:
+        moved.append(url)
+        if len(moved) == 1:
+            raise RuntimeError("the server has gone")
+
+    tunnel = KeptTunnel(first, reopen, told)
+    first.broken = True
+    wait_until(lambda: tunnel._tunnel is second)
+    second.broken = True
+    wait_until(lambda: moved == ["https://b.example", "https://c.example"])
+    wait_until(lambda: tunnel.problems == ())
+    faults = [record.getMessage() for record in caplog.records if "service_fault" in record.getMessage()]
+    assert faults == [f"service_fault part=openmic-tunnel-watch {part}" for part in ("closing", "opening", "telling")]
+    tunnel.close()
+
+
+def raise_next(errors: Iterator[Exception]) -> None:
+    for error in errors:
+        raise error
+
+
+def test_while_it_cannot_be_opened_for_whatever_reason_that_is_told() -> None:
+    first = StandInTunnel("https://a.example")
+
+    def reopen() -> Tunnel:
+        raise OSError(24, "Too many open files")
+
+    tunnel = KeptTunnel(first, reopen, lambda url: None)
+    first.broken = True
+    wait_until(lambda: tunnel.problems == ("openmic-tunnel-watch opening fails",))
+    assert "OSError" in tunnel.problem
+    tunnel.close()

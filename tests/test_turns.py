@@ -7,7 +7,9 @@ import itertools
 import pytest
 
 from openmic.speech.capacity import Costs
+from openmic.speech.stream import EngineStream
 from openmic.speech.turns import LATE_SECONDS
+from openmic.speech.types import SpeechFailed
 from tests.scripted_turns import Stage
 
 PROCESSOR = Costs(((1, 0.1), (4, 0.36)), 1.5)  # every stream costs nearly the same
@@ -153,3 +155,28 @@ def test_the_estimate_of_waiting_finals() -> None:
     assert 0 < estimates[0] <= PROCESSOR.window_seconds
     stage.play(stage.now + 10.0)
     assert stage.turns.finals_seconds(places) == []
+
+
+@pytest.mark.parametrize("part", ["plan", "request", "take", "send", "tell_progress"])
+def test_a_stream_at_fault_fails_alone(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever of its parts raises, in the one thread that all streams share."""
+    stage = Stage(PROCESSOR)
+    bad, good = stage.speaker(), stage.speaker()
+    bad.seconds = good.seconds = 40.0
+    raised, whole = [], getattr(EngineStream, part)
+
+    def broken(stream: EngineStream, *arguments: object) -> object:
+        if stream is not bad.stream:
+            return whole(stream, *arguments)
+        raised.append(part)
+        raise RuntimeError("at fault")
+
+    monkeypatch.setattr(EngineStream, part, broken)
+    stage.play(60.0)
+    assert len(raised) <= 2  # once more, where it was one of a batch; and it cannot be told either where it cannot send
+    assert bad.stream.over
+    assert bad.final_at is None
+    if part != "send":
+        (failure,) = [event for _, event in bad.events if isinstance(event, SpeechFailed)]
+        assert failure.error.code == "engine_failed"
+    assert good.final_at is not None

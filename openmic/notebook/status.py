@@ -34,7 +34,7 @@ class Status:
         sessions: open and kept ones, the newest first.
         speakers: as the card's.
         late: live text is so late that nobody more is let in.
-        problems: what is wrong with the threads that delete, end and save sessions.
+        problems: what is wrong with the threads that keep its promises, each in some words.
         finals_waiting, finals_seconds: finals that are waited for, and the work left on them.
     """
 

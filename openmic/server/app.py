@@ -34,6 +34,9 @@ def create_app(settings: Settings, sessions: Sessions, keys: Keys | str) -> Fast
         settings: the limits that clients are told and held to.
         sessions: where streams live; ``drain`` closes them.
         keys: the tokens that open; a text is the owner's only one.
+
+    Returns:
+        The app. Each function in its ``state.watched`` gives what is wrong with a part of the service.
     """
     app = FastAPI(title="openmic", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.settings = settings
@@ -44,6 +47,7 @@ def create_app(settings: Settings, sessions: Sessions, keys: Keys | str) -> Fast
     entry = app.state.entry = Entry(settings, keys)
     connections = app.state.connections = Connections(settings.max_connections)
     app.state.receiving_uploads = 0
+    app.state.watched = [lambda: sessions.problems]
     app.state.metrics = Metrics(sessions, entry, connections)
 
     @app.websocket("/v1/stream")

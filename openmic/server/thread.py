@@ -13,6 +13,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -106,6 +107,17 @@ class ServerThread:
     def warn(self, warning: OpenmicError, url: str | None = None) -> None:
         """Tell all clients that are connected something to know about; from any thread."""
         self._app.state.connections.warn(warning, url)
+
+    def watch(self, problems: Callable[[], tuple[str, ...]]) -> None:
+        """Have ``/healthz`` and ``problems`` tell of one more part of the service, too."""
+        self._app.state.watched.append(problems)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with this thread and with the parts that are watched, each in some words; empty: nothing."""
+        dead = self._server.started and not self._server.should_exit and not self._thread.is_alive()
+        found = [problem for problems in self._app.state.watched for problem in problems()]
+        return (*((f"{self._thread.name} is dead",) if dead else ()), *found)
 
     def start(self) -> None:
         """Bind, serve, and return once requests are answered.

@@ -67,8 +67,9 @@ class Sessions:
         unreadable_seconds = settings.keep_seconds + settings.idle_seconds + settings.resume_seconds
         self._recovery = Recovery(settings.data_dir, settings.keep_seconds, unreadable_seconds, self._take_up)
         self._syncer = Syncer(settings.journal_sync_seconds, self._all)
-        self._look()
         self._keeper = LastingThread("openmic-keeper", self._keep)
+        with self._keeper.turn("looking for sessions"):
+            self._look()
         self._keeper.start()
 
     def create(self, audio_format: AudioFormat, options: SpeechOptions, *, words: bool = False) -> Session:
@@ -207,8 +208,8 @@ class Sessions:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the threads that delete, end and save sessions; empty: nothing."""
-        return (*self._keeper.problems, *self._syncer.problems)
+        """What is wrong with the threads that delete, end, save and transcribe sessions; empty: nothing."""
+        return (*self._keeper.problems, *self._syncer.problems, *self.engine.stats().problems)
 
     # --- the keeper's rounds
 

@@ -201,7 +201,11 @@ class Session(Listened):
 
     def heard_all(self, error: OpenmicError | None) -> None:
         """All bytes are decoded, or as many as could be: have the rest transcribed, wait for that, and tidy up."""
-        self._ask_for_final(error)
+        try:
+            self._ask_for_final(error)
+        except Exception as fault:  # it would keep its place for ever
+            tell(logger, "session_fault", logging.ERROR, session=self.id, code="session_failed")
+            self.abandon(PROBLEMS.error("session_failed", detail=type(fault).__name__))
         self.ended.wait()
         try:
             self._diary.settle(compact=self._error is None)

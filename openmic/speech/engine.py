@@ -11,6 +11,7 @@ import numba
 import torch
 
 from openmic.audio.types import SAMPLE_RATE
+from openmic.lasting import LastingThread
 from openmic.speech.capacity import Costs, LiveDecoder
 from openmic.speech.device import free_memory, on_own_stream
 from openmic.speech.final import FinalModel, FinalPass
@@ -25,6 +26,7 @@ from openmic.speech.vocabulary import encode_text
 IDLE_SECONDS = 0.25  # how long an idle engine sleeps at most
 STATS_SECONDS = 10.0  # span of the busy figure
 LATE_FOR_SECONDS = 2.0  # a stream that is late for so long is more than a hiccup: no new one is admitted
+LATE_THREAD_SECONDS = 180.0  # without the end of a turn: no step and no slice of a final takes nearly so long
 CLOSE_SECONDS = 30.0  # how long close() waits for a step in progress
 
 
@@ -64,7 +66,7 @@ class WhisperEngine:
         self._changed = False
         self._closing = False
         self._work: deque[tuple[float, float]] = deque()
-        self._thread = threading.Thread(target=self._run, name="openmic-engine", daemon=True)
+        self._thread = LastingThread("openmic-engine", self._run, LATE_THREAD_SECONDS)
         self._thread.start()
 
     @property
@@ -134,6 +136,7 @@ class WhisperEngine:
             finals_waiting=len(finals),
             finals_seconds=sum(finals),
             next_final_seconds=finals[0] if finals else None,
+            problems=self._thread.problems,
         )
 
     def close(self) -> None:
@@ -141,8 +144,7 @@ class WhisperEngine:
         with self._condition:
             self._closing = True
         self._wake()
-        if threading.current_thread() is not self._thread:
-            self._thread.join(CLOSE_SECONDS)
+        self._thread.join(CLOSE_SECONDS)
 
     def _wake(self) -> None:
         with self._condition:
@@ -153,24 +155,9 @@ class WhisperEngine:
         numba.set_num_threads(1)  # for whisper's time warping: it is too small to be shared out
         with on_own_stream(torch.device(self._info.device)), torch.inference_mode():
             while not self._closing:
-                with self._condition:
-                    self._changed = False
-                    before, places = (
-                        self._places,
-                        [p for p in self._places if not (p.stream.over or p.stream.abandoned)],
-                    )
-                    self._places = list(places)
-                for place in before:
-                    if place not in places:
-                        place.stream.release()
-                if places:
-                    self._measured.busy()
-                else:
-                    self._measured.idle(lambda: not (self._places or self._closing))
-                    self._turns.costs = self._measured.costs
-                started = time.monotonic()
-                worked = self._turns.take(places)
-                self._note(started, places)
+                worked = False
+                with self._thread.turn():
+                    worked = self._turn()
                 if worked:
                     continue
                 with self._condition:
@@ -179,7 +166,8 @@ class WhisperEngine:
         with self._condition:
             left, self._places = self._places, []
         for place in left:
-            place.stream.fail(PROBLEMS.error("engine_closed"))
+            with self._thread.turn():
+                place.stream.fail(PROBLEMS.error("engine_closed"))
         self._let_go()
 
     def _let_go(self) -> None:
@@ -188,6 +176,25 @@ class WhisperEngine:
         self._turns.close()
         self._measured.close()
         free_memory()
+
+    def _turn(self) -> bool:
+        """Let go of those who have gone, and do the most urgent piece of work; False if there was nothing to do."""
+        with self._condition:
+            self._changed = False
+            before, places = self._places, [p for p in self._places if not (p.stream.over or p.stream.abandoned)]
+            self._places = list(places)
+        for place in before:
+            if place not in places:
+                place.stream.release()
+        if places:
+            self._measured.busy()
+        else:
+            self._measured.idle(lambda: not (self._places or self._closing))
+            self._turns.costs = self._measured.costs
+        started = time.monotonic()
+        worked = self._turns.take(places)
+        self._note(started, places)
+        return worked
 
     def _note(self, start: float, places: Sequence[Place]) -> None:
         """Remember that the engine worked since ``start``, and since when streams are late."""

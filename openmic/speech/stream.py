@@ -173,8 +173,8 @@ class EngineStream:
 
     def fail(self, error: OpenmicError) -> None:
         """End the stream with an error."""
-        self.send(SpeechFailed(error))
         self.over = True
+        self.send(SpeechFailed(error))
 
     def release(self) -> None:
         """Let go of all that is large: a session keeps its stream for as long as it can be downloaded."""

@@ -135,7 +135,7 @@ class Turns:
         for place in places:
             final = place.stream.final
             final.ended = place.stream.live_over
-            if not final.ready():
+            if place.stream.over or not final.ready():
                 place.due_since = None
                 continue
             if place.due_since is None:
@@ -153,7 +153,12 @@ class Turns:
         prompt: list[Wanted] = []
         patient: list[Wanted] = []
         for place in places:
-            for plan in _plans(place.stream):
+            try:
+                plans = [*_plans(place.stream)]
+            except Exception as error:
+                fail(place.stream, error)
+                continue
+            for plan in plans:
                 behind = plan.behind and place.late_seconds(now) < LATE_SECONDS
                 (patient if behind else prompt).append((place, plan))
         prompt.sort(key=lambda wanted: -wanted[0].late_seconds(now))
@@ -194,7 +199,10 @@ class Turns:
                 self._step(wanted[half:])
             return
         for (place, plan), hypothesis in zip(wanted, hypotheses, strict=True):
-            place.stream.take(plan, hypothesis)
+            try:
+                place.stream.take(plan, hypothesis)
+            except Exception as error:
+                fail(place.stream, error)
         self.step_seconds = self._clock() - began
         self.batch_size = len(wanted)
 
@@ -212,11 +220,10 @@ class Turns:
                     place.spent += now - began
                     stream.tell_progress(now)
                     return
-            result = final.result()
+            stream.send(final.result())
         except Exception as error:
             fail(stream, error)
             return
-        stream.send(result)
         stream.over = True
 
     def _look_ahead(self, place: Place) -> bool:
@@ -240,11 +247,14 @@ class Turns:
 
 
 def fail(stream: EngineStream, error: Exception) -> None:
-    """End a stream on which the model failed."""
+    """End a stream on which the model failed; its session may be what is at fault, and raise here too."""
     log.exception("the model failed on a stream", exc_info=error)
     if not isinstance(error, OpenmicError):
         error = PROBLEMS.error("engine_failed", detail=type(error).__name__)
-    stream.fail(error)
+    try:
+        stream.fail(error)
+    except Exception:
+        log.exception("a stream that failed could not be told so")
 
 
 def _plans(stream: EngineStream) -> Iterator[Plan]:

@@ -152,6 +152,7 @@ class EngineStats:
         finals_waiting: streams whose client has stopped and waits for the final text.
         finals_seconds: estimated work on these finals, in seconds of the device.
         next_final_seconds: the same for the one that comes next; None where nobody waits.
+        problems: what is wrong with the engine's thread, each in some words.
     """
 
     streams: int = 0
@@ -165,6 +166,7 @@ class EngineStats:
     finals_waiting: int = 0
     finals_seconds: float = 0.0
     next_final_seconds: float | None = None
+    problems: tuple[str, ...] = ()
     extra: dict[str, float] = field(default_factory=dict)
 
 

@@ -36,15 +36,19 @@ class AgentTunnel(ABC):
         return self._program.poll() is None
 
     def close(self) -> None:
-        """End the program and remove its folder; again: nothing."""
+        """End the program and remove its folder; again: nothing, or what an interruption left."""
         with self._closing:
             if self._closed:
                 return
+            try:
+                self._end()
+            except BaseException:
+                self._program.kill()  # an interruption waits for no sign-off, but the link must lead nowhere
+                raise
+            self._folder.remove()
             self._closed = True
             atexit.unregister(self.close)
-            self._end()
-            self._folder.remove()
 
     @abstractmethod
     def _end(self) -> None:
-        """Take the program to its end; called once."""
+        """Take the program to its end; called again where that was interrupted."""

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from openmic.errors import OpenmicError
+from openmic.lasting import LastingThread
 from openmic.log import tell
 from openmic.tunnels.types import Tunnel
 
@@ -14,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0  # how often the program is looked at
 FIRST_SECONDS, LAST_SECONDS = 1.0, 60.0  # between tries to open it again; doubled after each
+LATE_SECONDS = 300.0  # without the end of a look or a try: one may fetch the program first
 JOIN_SECONDS = 5.0
 
 
@@ -33,7 +35,7 @@ class KeptTunnel:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._problem = ""
-        self._thread = threading.Thread(target=self._watch, name="openmic-tunnel-watch", daemon=True)
+        self._thread = LastingThread("openmic-tunnel-watch", self._watch, LATE_SECONDS)
         tell(logger, "tunnel_opened", tunnel=tunnel.name, url=tunnel.public_url, again=False)
         self._thread.start()
 
@@ -57,6 +59,11 @@ class KeptTunnel:
         """Why the last try to open it again failed, as a sentence; "" while there is none."""
         return self._problem
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the thread that looks after it; empty: nothing."""
+        return self._thread.problems
+
     def alive(self) -> bool:
         """Whether the program behind it runs now."""
         return self._tunnel.alive()
@@ -66,31 +73,50 @@ class KeptTunnel:
         self._closed.set()
         with self._lock:
             self._tunnel.close()
-        if self._thread is not threading.current_thread():
-            self._thread.join(JOIN_SECONDS)
+        self._thread.join(JOIN_SECONDS)
 
     def _watch(self) -> None:
         while not self._closed.wait(LOOK_SECONDS):
-            if not self._tunnel.alive():
+            lost = False
+            with self._thread.turn("looking"):
+                lost = not self._tunnel.alive()
+            if lost:
                 tell(logger, "tunnel_lost", logging.WARNING, tunnel=self._tunnel.name)
-                self._tunnel.close()
+                with self._thread.turn("closing"):
+                    self._tunnel.close()
                 self._open_again()
 
     def _open_again(self) -> None:
         wait = FIRST_SECONDS
         while not self._closed.is_set():
-            try:
-                tunnel = self._reopen()
-            except OpenmicError as error:
-                self._problem = error.what
-                tell(logger, "tunnel_not_reopened", logging.WARNING, code=error.code, next_try_seconds=wait)
-                tunnel = None
+            tunnel: Tunnel | None = None
+            with self._thread.turn("opening"):
+                tunnel = self._try_to_open(wait)
             if tunnel is not None:
                 self._take(tunnel)
                 return
             if self._closed.wait(wait):
                 return
             wait = min(2 * wait, LAST_SECONDS)
+
+    def _try_to_open(self, wait: float) -> Tunnel | None:
+        """The next tunnel; None where there is none for a reason that a person can do something about.
+
+        Raises:
+            Exception: there is none for any other reason.
+        """
+        try:
+            return self._reopen()
+        except OpenmicError as error:
+            self._problem, code = error.what, error.code
+            failure: Exception | None = None
+        except Exception as fault:
+            self._problem, code = f"Opening it failed ({type(fault).__name__}).", type(fault).__name__
+            failure = fault
+        tell(logger, "tunnel_not_reopened", logging.WARNING, code=code, next_try_seconds=wait)
+        if failure is not None:
+            raise failure
+        return None
 
     def _take(self, tunnel: Tunnel) -> None:
         with self._lock:
@@ -100,4 +126,5 @@ class KeptTunnel:
                 return
         tell(logger, "tunnel_opened", tunnel=tunnel.name, url=tunnel.public_url, again=True)
         if tunnel.public_url != before:
-            self._on_change(tunnel.public_url)
+            with self._thread.turn("telling"):
+                self._on_change(tunnel.public_url)

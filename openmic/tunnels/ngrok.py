@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import subprocess
 import threading
@@ -32,6 +33,7 @@ from openmic.tunnels.terms import NGROK_EXPIRES
 START_SECONDS = 30.0  # for the agent to connect to ngrok
 REQUEST_SECONDS = 20.0  # for ngrok to open the endpoint
 SIGN_OFF_SECONDS = 3.0  # for the agent to close the endpoint before it is ended
+LOG_BYTES = 65_536  # of the agent's log that are read at once
 ENDPOINT = "openmic"
 
 _STDERR = "stderr.log"
@@ -213,7 +215,7 @@ def _read_log(proc: subprocess.Popen[str]) -> threading.Thread:
 
     def read() -> None:
         if proc.stdout is not None:
-            for _ in proc.stdout:
+            while os.read(proc.stdout.fileno(), LOG_BYTES):  # as bytes: a visitor's path in it need not be UTF-8
                 pass
         _close_output(proc)
 
