@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.gpu import Parts
 from benchmarks.gpu_lease import __main__ as lease
-from benchmarks.gpu_lease import pack, parts, stages
+from benchmarks.gpu_lease import pack, parts, stages, steps
 from benchmarks.gpu_lease.picture import draw
 
 
@@ -117,17 +118,16 @@ def test_a_picture_needs_no_figure(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_parts_of_a_step_are_measured_in_small(base_model: Any) -> None:
+def test_the_parts_of_a_step_are_measured_in_small(base_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With real weights, through the batched decoder, as on a GPU."""
-    from benchmarks.gpu import Parts
-    from benchmarks.gpu_lease.steps import SECTIONS, choices, measured_steps
-
+    monkeypatch.setattr(steps, "STEPS", 2)
+    monkeypatch.setattr(steps, "CALLS", 1)
     small = Parts("base", base_model, 2)
-    found = measured_steps(small, 2)
-    assert set(SECTIONS) < set(found)
-    assert all(found[name] > 0 for name in SECTIONS)
-    assert sum(found[name] for name in SECTIONS) <= found["whole"]
+    found = steps.measured_steps(small, 2)
+    assert set(steps.SECTIONS) < set(found)
+    assert all(found[name] > 0 for name in steps.SECTIONS)
+    assert sum(found[name] for name in steps.SECTIONS) <= found["whole"]
     assert small.decoder.pools[0].free == 2  # type: ignore[attr-defined]
-    passes = choices(small.decoder, [1, 2])
+    passes = steps.choices(small.decoder, [1, 2])
     assert [entry["rows"] for entry in passes] == [1, 2]
     assert passes[0]["least_bytes"] < passes[1]["least_bytes"]
