@@ -55,7 +55,7 @@ def test_a_step_turns_no_switch_that_other_threads_see(base_model: Any, monkeypa
     assert set(seen) == {before}
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("places", [64, 832, 1500])
 def test_on_a_gpu_it_is_the_same_whatever_kernels_others_choose(places: int) -> None:
     given = batch(places, "cuda", torch.float16)

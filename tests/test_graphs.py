@@ -149,7 +149,7 @@ def test_on_a_gpu_a_graph_does_what_the_step_does() -> None:
         assert output[1].tolist() == [2 * value] * 3
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_on_a_gpu_a_failed_recording_leaves_the_process_as_it_was() -> None:
     """After torch's own recorder failed, every random number of the process failed too."""
     output = torch.zeros(2, 3, device="cuda")
@@ -169,7 +169,7 @@ def test_on_a_gpu_a_failed_recording_leaves_the_process_as_it_was() -> None:
     assert torch.rand(4, device="cuda").tolist() == expected
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_on_a_gpu_a_recording_that_failed_once_is_made_again() -> None:
     output, tries = torch.zeros(2, 3, device="cuda"), []
 

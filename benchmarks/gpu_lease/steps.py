@@ -87,12 +87,12 @@ def measured_steps(parts: Parts, number: int) -> dict[str, Any]:
     }
 
 
-def live_steps(parts: Parts, number: int, steps: int = STEPS) -> Iterator[Callable[[], None]]:
+def live_steps(parts: Parts, number: int) -> Iterator[Callable[[], None]]:
     """Steps of so many streams that have been speaking for a while, at the slowest cadence."""
-    speech = np.resize(speech_clip(), round((FIRST_SECONDS + steps * STEP_SECONDS) * SAMPLE_RATE))
+    speech = np.resize(speech_clip(), round((FIRST_SECONDS + STEPS * STEP_SECONDS) * SAMPLE_RATE))
     clips = [Clip(speech, 0) for _ in range(number)]
     streams = [_stream(clip, parts.final) for clip in clips]
-    for place in range(steps):
+    for place in range(STEPS):
         for clip in clips:
             clip.length = round((FIRST_SECONDS + place * STEP_SECONDS) * SAMPLE_RATE)
         planned = [(stream, plan) for stream in streams if (plan := stream.plan()) is not None]
