@@ -365,6 +365,7 @@ def test_faster_whispers_tokenizer_says_what_openai_whispers_says() -> None:
     assert len(theirs["added_tokens"]) == 51865 - len(theirs["model"]["vocab"])
 
 
+@pytest.mark.weights
 def test_the_aligner_hears_the_pauses_of_our_own_recording() -> None:
     clip = next(clip for clip in sample_clips() if clip.name == "quickstart")
     found = aligned(clip)
