@@ -47,7 +47,7 @@ def setup() -> None:
     """
     began = time.monotonic()
     _refuse_other_pythons()
-    moved = install_missing(read_requirements(ROOT / "requirements.txt"), hold=True)
+    moved = install_missing(read_requirements(ROOT / "requirements.txt"))
     if moved:
         print(f"Restart the runtime now (its menu > Restart), then run this cell again: {', '.join(moved)} changed.")
         return

@@ -58,7 +58,7 @@ def sample_audio() -> Path:
 @pytest.fixture(scope="session")
 def shared_audio() -> Path | None:
     """More recordings, where a checkout has them beside it (or OPENMIC_SHARED_AUDIO names them); else None."""
-    folder = Path(os.environ.get("OPENMIC_SHARED_AUDIO", ROOT.parent / "shared" / "audio"))
+    folder = Path(os.environ.get("OPENMIC_SHARED_AUDIO") or ROOT.parent / "shared" / "audio")
     return folder if folder.is_dir() else None
 
 
