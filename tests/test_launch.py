@@ -143,6 +143,7 @@ def test_weights_that_cannot_be_had_leave_nothing(
     engines: list[ScriptedEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = our_threads()
+
     def fail(settings: Any, progress: Any) -> None:
         raise OpenmicError("unknown_model", "There is no model of that name.", "It is misspelt.", "Choose one of ...")
 
