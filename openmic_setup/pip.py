@@ -55,6 +55,8 @@ def install_missing(requirements: list[str]) -> list[str]:
         constraints.write_text("".join(f"{line}\n" for line in held_versions(lacking)), encoding="utf-8")
         command = [sys.executable, "-u", "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
         command += ["--progress-bar", "off", "--constraint", str(constraints), *lacking]
+        if not sys.dont_write_bytecode:  # Python compiles what it imports, a twentieth of it, and keeps that
+            command.append("--no-compile")
         if importlib.util.find_spec("pip") is None:
             _run([sys.executable, "-m", "ensurepip"], "Installing pip")
         several = len(lacking) > 1

@@ -88,7 +88,7 @@ def base_model() -> Any:
     return model
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def final_model(base_model: Any) -> Any:
     """What final passes work with: the real ``base`` weights, on the CPU."""
     from openmic.speech.decoder import Decoder
@@ -100,9 +100,9 @@ def final_model(base_model: Any) -> Any:
     return FinalModel("base", base_model, FullEncoder(base_model, "float32"), exact, Vocabulary(base_model), quick)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def engine() -> Iterator[Any]:
-    """A running engine with the real ``base`` weights; it stops with the module, whose threads others count."""
+    """A running engine with the real ``base`` weights; its threads live until the end of all tests."""
     from openmic.speech.load import load_engine
 
     engine = load_engine(Settings(model="base"), measured_again=False)

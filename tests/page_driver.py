@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from scripted_engine import ScriptedServer
 
 TOKEN = "key-for-tests"
-PATIENCE_MS = 30_000  # a generous end to every wait
+PATIENCE_MS = 120_000  # a generous end to every wait
 SHOTS = Path(__file__).resolve().parents[1] / "artifacts" / "page"
 PHONE = {"width": 360, "height": 720}
 DESKTOP = {"width": 1280, "height": 800}

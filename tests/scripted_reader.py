@@ -18,7 +18,7 @@ SECOND = (np.sin(np.arange(16_000) / 10) * 8000).astype("<i2").tobytes()
 async def reader(server: ScriptedServer, seconds: int = 10, pause: float = 0.0) -> list[dict[str, Any]]:
     """A client that reads everything, and lets ``pause`` seconds pass before it stops."""
     async with connect(
-        server.stream_url, additional_headers=server.headers, max_size=None, proxy=None, open_timeout=60
+        server.stream_url, additional_headers=server.headers, max_size=None, proxy=None, open_timeout=120
     ) as one:
         await one.send(json.dumps(PCM))
         for _ in range(seconds):

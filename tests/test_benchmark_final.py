@@ -60,7 +60,7 @@ def test_lengths_are_streamed_two_at_a_time_and_kept_as_they_are_done() -> None:
 
     def stream_one(minutes: str) -> Length:
         if minutes != "1":
-            both.wait(30)  # the two longest meet
+            both.wait(120)  # the two longest meet
         return Length(float(minutes), 2.5, 0.0, 0.0, 0, 0, 0.5)
 
     in_lanes(["30", "10", "1"], 2, stream_one, lambda minutes, length: order.append(f"{minutes} {length.minutes:g}"))

@@ -272,7 +272,7 @@ def test_a_process_tree_counts_its_children() -> None:
     hold = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}]); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE) as process:
         with ProcessTree(process.pid) as tree:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 120
             while tree.cpu_seconds() < 0.4 and time.monotonic() < deadline:
                 time.sleep(0.05)
             spent = tree.cpu_seconds()
@@ -365,6 +365,7 @@ def test_faster_whispers_tokenizer_says_what_openai_whispers_says() -> None:
     assert len(theirs["added_tokens"]) == 51865 - len(theirs["model"]["vocab"])
 
 
+@pytest.mark.weights
 def test_the_aligner_hears_the_pauses_of_our_own_recording() -> None:
     clip = next(clip for clip in sample_clips() if clip.name == "quickstart")
     found = aligned(clip)

@@ -68,6 +68,7 @@ def test_random_weights_give_numbers() -> None:
     assert np.isfinite(logits.numpy()).all()
 
 
+@pytest.mark.weights
 def test_it_says_that_there_is_no_gpu_and_prints_its_tables(
     reading: Reading, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

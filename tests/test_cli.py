@@ -228,7 +228,7 @@ def test_a_reader_that_has_gone_is_no_fault(link: str, sample_audio: Path) -> No
         process.stdout.readline()
         process.stdout.close()
         assert "Traceback" not in process.stderr.read()
-        assert process.wait(60) == 1
+        assert process.wait(120) == 1
 
 
 def test_ctrl_c_ends_the_recording_and_brings_the_final(link: str, sample_audio: Path) -> None:
@@ -236,7 +236,7 @@ def test_ctrl_c_ends_the_recording_and_brings_the_final(link: str, sample_audio:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         read_until(process, '"commit"')
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     final = next(message for message in map(json.loads, out.splitlines()) if message["type"] == "final")
     assert 0 < final["duration"] < 30
@@ -250,7 +250,7 @@ def test_serve_shows_its_card_and_finishes_on_ctrl_c() -> None:
         assert "▄▄▄▄▄" in card
         assert "NGROK_AUTHTOKEN" in card
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert "Traceback" not in err
 
@@ -268,7 +268,7 @@ def test_a_second_signal_stops_serve_at_once(number: signal.Signals, sample_audi
             read_until(process, "Stopping.")
             assert process.poll() is None
             process.send_signal(number)
-            assert process.wait(60) == 128 + number
+            assert process.wait(120) == 128 + number
             client.kill()
 
 

@@ -41,7 +41,7 @@ class StandInStream:
 
     def __exit__(self, *_: object) -> None:
         self._end.set()
-        self._thread.join(5)
+        self._thread.join(120)
 
     def _speak(self) -> None:
         while not self._end.wait(0.01):

@@ -170,7 +170,7 @@ def test_watching_moves_until_the_service_stops(shown: Shown) -> None:
 
 
 def test_watching_ends_in_time_and_when_interrupted(shown: Shown) -> None:
-    Dashboard(lambda: STATUS, lambda: None).watch(seconds=0.05, every_seconds=0.02)
+    Dashboard(lambda: STATUS, lambda: None).watch(seconds=0.5, every_seconds=0.02)
     assert len(shown.bundles) >= 2
 
     def interrupt() -> Status:

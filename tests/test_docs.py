@@ -283,7 +283,7 @@ def website(folder: Path) -> Iterator[str]:
             yield f"http://127.0.0.1:{running.server_port}/"
         finally:
             running.shutdown()
-            thread.join(10)
+            thread.join(120)
 
 
 @pytest.mark.browser

@@ -80,7 +80,7 @@ def test_strangers_by_the_hundred_disturb_no_speaker(tmp_path: Path) -> None:
 def test_connections_that_say_nothing_end_by_themselves(tmp_path: Path) -> None:
     async def silent(server: ScriptedServer) -> str:
         try:
-            async with connect(server.stream_url, proxy=None, open_timeout=60) as one:
+            async with connect(server.stream_url, proxy=None, open_timeout=120) as one:
                 return str(json.loads(await one.recv())["code"])
         except (ConnectionClosed, InvalidHandshake, OSError) as error:
             return type(error).__name__

@@ -63,7 +63,7 @@ def engines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[Sc
 
 def answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/healthz", timeout=10) as response:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=120) as response:
             return bool(response.status == 200)
     except OSError:
         return False
@@ -123,21 +123,28 @@ def test_an_address_of_another_machine_is_told_before_the_weights(engines: list[
     assert engines == []
 
 
+def our_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("openmic-")}
+
+
 def test_a_server_that_does_not_start_leaves_nothing(
     engines: list[ScriptedEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    before = our_threads()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         monkeypatch.setattr(launching, "check_port", lambda host, port: None)  # the port is taken after the check
         with pytest.raises(OpenmicError) as caught:
             launch(port=listener.getsockname()[1])
     assert caught.value.code == "port_in_use"
     assert engines[0].closed
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("openmic-")]
+    assert our_threads() == before
 
 
 def test_weights_that_cannot_be_had_leave_nothing(
     engines: list[ScriptedEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    before = our_threads()
+
     def fail(settings: Any, progress: Any) -> None:
         raise OpenmicError("unknown_model", "There is no model of that name.", "It is misspelt.", "Choose one of ...")
 
@@ -145,7 +152,7 @@ def test_weights_that_cannot_be_had_leave_nothing(
     with pytest.raises(OpenmicError) as caught:
         launch("hugo")
     assert caught.value.code == "unknown_model"
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("openmic-")]
+    assert our_threads() == before
 
 
 def test_a_tunnel_gives_the_public_link_and_is_closed(

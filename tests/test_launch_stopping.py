@@ -28,7 +28,7 @@ from tests.scripted_engine import ScriptedEngine
 from tests.tunnel_fixtures import AUTHTOKEN, lives, make_ngrok_agent, running_under, wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
-WAIT = 60
+WAIT = 120
 SCRIPTED = """
 import sys
 sys.path.insert(0, {root!r})
@@ -41,7 +41,7 @@ SERVE = SCRIPTED + "from openmic.cli import main\nsys.exit(main(sys.argv[1:]))"
 
 def answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/healthz", timeout=10) as response:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=120) as response:
             return bool(response.status == 200)
     except OSError:
         return False

@@ -31,7 +31,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 
 def status(mic: Any, path: str, token: str) -> int:
-    answer = httpx.get(mic.local_url + path, headers={"Authorization": f"Bearer {token}"}, timeout=20)
+    answer = httpx.get(mic.local_url + path, headers={"Authorization": f"Bearer {token}"}, timeout=120)
     return answer.status_code
 
 
@@ -74,9 +74,9 @@ def test_one_more_token_is_made_shown_and_taken_back(sample_audio: Path) -> None
 
         speaker = threading.Thread(target=speak)
         speaker.start()
-        assert began.wait(20)
+        assert began.wait(120)
         mic.revoke(made)
-        speaker.join(20)
+        speaker.join(120)
         assert ended[0].code == "token_revoked"
         with pytest.raises(OpenmicError) as caught:
             mic.revoke("never made")
@@ -114,7 +114,7 @@ def test_no_secret_in_any_line_number_error_or_repr(
         for token in (mic.token, "wrong-guess", extra.token, resume_token):
             headers = {"Authorization": f"Bearer {token}"}
             for path in ("/metrics", "/v1/sessions", f"/v1/sessions/{session_id}", f"/v1/nothing?token={token}"):
-                answer = httpx.get(mic.url + path, headers=headers, timeout=20)
+                answer = httpx.get(mic.url + path, headers=headers, timeout=120)
                 seen += [answer.text, repr(answer.headers)]
             with pytest.raises(OpenmicError) as caught:
                 stream_file(f"{mic.local_url}/#token={token}x", sample_audio / "quickstart.wav", realtime=False)

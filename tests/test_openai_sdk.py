@@ -25,7 +25,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedServer]
 
 @pytest.fixture
 def sdk(server: ScriptedServer) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key=server.token, timeout=60, max_retries=0) as client:
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key=server.token, timeout=120, max_retries=0) as client:
         yield client
 
 

@@ -32,7 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedServer]
 
 @pytest.fixture
 def http(server: ScriptedServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, headers=server.headers, timeout=20) as client:
+    with httpx.Client(base_url=server.url, headers=server.headers, timeout=120) as client:
         yield client
 
 
@@ -41,7 +41,7 @@ def ended(server: ScriptedServer) -> Session:
     session = server.sessions.create(PCM, SpeechOptions())
     session.write(TONE)
     session.stop()
-    assert session.ended.wait(20)
+    assert session.ended.wait(120)
     return session
 
 
@@ -134,9 +134,9 @@ def test_what_was_deleted_says_so_whoever_asks(tmp_path: Path) -> None:
         session = server.sessions.create(PCM, SpeechOptions())
         session.write(TONE)
         session.stop()
-        assert session.ended.wait(20)
+        assert session.ended.wait(120)
         url = f"{server.url}/v1/sessions/{session.id}.txt"
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not server.sessions.was_deleted(session.id):
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -20,7 +20,7 @@ import openmic.server.native
 from tests.raw_socket import frame, shake_hands
 from tests.scripted_engine import ScriptedEngine, ScriptedServer, scripted_server
 
-WAIT = 60  # seconds; a generous deadline for everything that should happen at once
+WAIT = 120  # seconds; a generous deadline for everything that should happen at once
 PCM = {"type": "start", "encoding": "pcm_s16le", "sample_rate": 16000}
 Json = dict[str, Any]
 
@@ -206,8 +206,9 @@ def test_a_token_in_the_query_is_none(server: ScriptedServer) -> None:
         assert one.hear_out() == 4401
 
 
+@pytest.mark.slow
 def test_the_first_message_must_come_in_time(tmp_path: Path) -> None:
-    with scripted_server(tmp_path, first_message_seconds=0.2) as server:
+    with scripted_server(tmp_path, first_message_seconds=2.0) as server:
         with client(server, token=None) as stranger:
             assert stranger.hear_out() == 4401
         with client(server) as known:
@@ -426,8 +427,9 @@ def test_a_client_that_vanishes_can_come_back(server: ScriptedServer, bystander:
     assert [message["type"] for message in late.messages] == ["ready", "final", "done"]
 
 
+@pytest.mark.slow
 def test_a_client_that_stays_away_gets_its_final_kept(tmp_path: Path) -> None:
-    with scripted_server(tmp_path, resume_seconds=0.2) as server:
+    with scripted_server(tmp_path, resume_seconds=2.0) as server:
         with started(server) as one:
             one.connection.send(tone(1.0))
             one.hear_until("ack")
@@ -461,20 +463,20 @@ def test_the_newest_connection_has_the_session(server: ScriptedServer) -> None:
 
 @pytest.mark.slow
 def test_idle_too_long(tmp_path: Path) -> None:
-    with scripted_server(tmp_path, idle_seconds=0.5) as server:
+    with scripted_server(tmp_path, idle_seconds=2.5) as server:
         with started(server) as quiet:
             quiet.connection.send(tone(1.0))
             assert quiet.hear_out() == 4408
         assert [message["type"] for message in quiet.messages[-2:]] == ["final", "error"]
         assert quiet.messages[-1]["code"] == "idle_too_long"
         with started(server) as patient:
-            for _ in range(6):
-                time.sleep(0.2)
+            for _ in range(4):
+                time.sleep(0.8)
                 patient.say(type="ping")
                 patient.hear_until("pong")
             server.engine.may_finish.clear()
             patient.say(type="stop")
-            time.sleep(0.8)
+            time.sleep(3.0)
             server.engine.may_finish.set()
             assert patient.hear_out() == 1000
 
@@ -542,7 +544,10 @@ def test_a_client_that_answers_no_ping_is_dropped_and_its_session_kept(tmp_path:
     with scripted_server(tmp_path, ping_seconds=0.3) as server, shake_hands(server, PCM, receive_buffer=65_536) as raw:
         raw.sendall(frame(0x2, tone(1.0)))
         wait_until_detached(server, 1.0)
-        assert server.sessions.list()[0].committed_text == "one"
+        deadline = time.monotonic() + WAIT
+        while server.sessions.list()[0].committed_text != "one":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 @pytest.mark.slow

@@ -86,7 +86,7 @@ def test_the_next_try_is_for_when_a_place_is_likely_to_be_free(tmp_path: Path) -
             session = begin(sessions)
             session.write(10 * SECOND)
             session.stop()
-            assert session.ended.wait(20)
+            assert session.ended.wait(120)
         begin(sessions)
         assert refusal(sessions).retry_after == pytest.approx(10.0)
     with scripted_sessions(tmp_path / "short", capacity=1, max_seconds=7.0) as (sessions, _):

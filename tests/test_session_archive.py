@@ -29,8 +29,8 @@ def spoken(sessions: Sessions, data: bytes = TONE, audio_format: AudioFormat = P
     session.write(data)
     if end:
         session.stop()
-        assert session.ended.wait(20)
-        session.join(10)
+        assert session.ended.wait(120)
+        session.join(120)
     return session
 
 
@@ -86,8 +86,8 @@ def test_the_sound_of_what_has_not_ended_comes_from_its_journal(tmp_path: Path, 
             with entry.sound() as sound:
                 heard = sound.read_pcm(0, 10**6)
             session.stop()
-            assert session.ended.wait(20)
-            session.join(10)
+            assert session.ended.wait(120)
+            session.join(120)
             assert heard == session.recording.read_pcm(0, 10**6)
             with Archive(tmp_path).find(session.id).sound() as sound:
                 assert heard == sound.read_pcm(0, 10**6)
@@ -97,8 +97,8 @@ def test_what_was_sent_and_is_no_sound_says_so(tmp_path: Path) -> None:
     with scripted_sessions(tmp_path) as (sessions, _):
         session = sessions.create(AudioFormat(), SpeechOptions())
         session.write(b"a letter, not a recording")
-        assert session.ended.wait(20)
-        session.join(10)
+        assert session.ended.wait(120)
+        session.join(120)
         entry = Archive(tmp_path).find(session.id)
         assert entry.standing == "failed"
         assert entry.snapshot().error is not None
@@ -144,8 +144,8 @@ def test_one_that_an_engine_failed_on_is_finished_by_a_better_one(tmp_path: Path
         while not session.commits():
             pass
         engine.streams[0].fail(SPEECH_PROBLEMS.error("engine_failed", detail="out of memory"))
-        assert session.ended.wait(20)
-        session.join(10)
+        assert session.ended.wait(120)
+        session.join(120)
     entry = Archive(tmp_path).find(session.id)
     assert entry.standing == "failed"
     assert needs_finishing(entry)

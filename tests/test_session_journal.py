@@ -45,14 +45,14 @@ def test_a_reader_waits_for_bytes_and_sees_the_end(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=follow)
     thread.start()
-    assert caught_up.acquire(timeout=10)
+    assert caught_up.acquire(timeout=120)
     assert journal.append(b"abcdef") == 6
-    assert caught_up.acquire(timeout=10)
+    assert caught_up.acquire(timeout=120)
     assert seen == [b"abcd", b"ef"]
     journal.record(Kind.FLUSHED, b"")
     assert journal.append(b"g") == 7
     journal.end()
-    thread.join(10)
+    thread.join(120)
     assert not thread.is_alive()
     assert b"".join(seen) == b"abcdefg"
     with pytest.raises(ValueError, match="ended"):
@@ -67,9 +67,9 @@ def test_abort_ends_a_waiting_reader_and_hides_the_rest(tmp_path: Path) -> None:
     reader = journal.reader(waiting.set)
     thread = threading.Thread(target=lambda: results.append(reader.read(1)))
     thread.start()
-    assert waiting.wait(10)
+    assert waiting.wait(120)
     journal.abort()
-    thread.join(10)
+    thread.join(120)
     assert results == [b""]
 
     other = Journal.create(tmp_path / "k", AUTO)

@@ -111,4 +111,4 @@ def test_it_can_be_read_while_it_grows(tmp_path: Path) -> None:
         length = len(recording)
         np.testing.assert_array_equal(recording.read(checked, length), ramp[checked:length])
         checked = length
-    writer.join(10)
+    writer.join(120)

@@ -71,7 +71,7 @@ def undisturbed(folder: Path, audio_format: AudioFormat, data: bytes) -> tuple[l
         session = sessions.create(audio_format, OPTIONS)
         sent(session, data)
         session.stop()
-        assert session.ended.wait(20)
+        assert session.ended.wait(120)
         return counted(session), session.recording.read_pcm(0, len(session.recording))
 
 
@@ -118,7 +118,7 @@ def test_killed_at_random_moments_a_session_ends_as_if_nothing_had_happened(
             session = sessions.resume(*name)
             sent(session, data[session.received_bytes :])
             session.stop()
-            assert session.ended.wait(20)
+            assert session.ended.wait(120)
             heard += counted(session, len(heard))
             assert session.recording.read_pcm(0, len(session.recording)) == sound
             assert session.words
@@ -153,7 +153,7 @@ def test_a_client_that_stays_away_gets_its_final_all_the_same(unfinished: tuple[
     folder, session_id, token = unfinished
     with scripted_sessions(folder, resume_seconds=0.2) as (sessions, _):
         session = sessions.get(session_id)
-        assert session.ended.wait(20)
+        assert session.ended.wait(120)
         snapshot = session.snapshot()
         assert snapshot.final is not None
         assert (snapshot.final.duration, snapshot.reason, snapshot.committed_text) == (2.3, "timeout", "one two three")
@@ -175,7 +175,7 @@ def test_what_another_server_works_on_is_left_alone(
             assert caught.value.code == "unknown_session"
         sent(running, tone(1.0))
         running.stop()
-        assert running.ended.wait(20)
+        assert running.ended.wait(120)
         wait_until(lambda: any(one.id == session_id for one in second.list()))  # ended: both have it
         kept = second.resume(session_id, token)
         assert kept.snapshot().final == running.snapshot().final
@@ -202,7 +202,7 @@ def test_ended_sessions_are_there_after_a_restart_until_their_time_is_over(
         session = sessions.create(PCM, OPTIONS)
         sent(session, tone(2))
         session.stop()
-        assert session.ended.wait(20)
+        assert session.ended.wait(120)
         told = counted(session)
         sound = session.recording.read_pcm(0, 99_999)
     with scripted_sessions(tmp_path, keep_seconds=100) as (sessions, engine):
@@ -236,13 +236,13 @@ def test_a_clock_that_jumps_deletes_nothing_and_ends_nothing(
         sent(running, tone(1))
         sent(ended, tone(1))
         ended.stop()
-        assert ended.ended.wait(20)
+        assert ended.ended.wait(120)
         monkeypatch.setattr(time, "time", lambda: real_time() + jump)
         time.sleep(0.6)
         assert {one.id: one.state for one in sessions.list()} == {running.id: State.RECEIVING, ended.id: State.ENDED}
         sent(running, tone(1))
         running.stop()
-        assert running.ended.wait(20)
+        assert running.ended.wait(120)
         assert running.recording.seconds == 2
     monkeypatch.setattr(time, "time", real_time)
     if jump < 0:
@@ -264,7 +264,7 @@ def test_a_session_that_was_stopped_takes_no_more_and_gets_its_final(tmp_path: P
         with pytest.raises(OpenmicError) as caught:
             again.write(b"more")
         assert caught.value.code == "already_stopped"
-        assert again.ended.wait(20)
+        assert again.ended.wait(120)
         assert texts(counted(again)) == [" one two", " heard 1.5 seconds", "stopped"]
 
 
@@ -275,8 +275,8 @@ def test_killed_between_the_final_and_the_end_it_is_not_transcribed_again(tmp_pa
         wait_until(lambda: len(session.commits()) == 1)
         folder = dead(tmp_path / "living", tmp_path / "dead")
         session.stop()
-        assert session.ended.wait(20)
-        session.join(10)
+        assert session.ended.wait(120)
+        session.join(120)
     compact = read_story_at(tmp_path / "living" / session.id / JOURNAL)
     assert compact.compact
     reopened = openmic.sessions.files.SessionFiles.reopen(folder / session.id)[0]
@@ -288,10 +288,10 @@ def test_killed_between_the_final_and_the_end_it_is_not_transcribed_again(tmp_pa
     with scripted_sessions(folder) as (sessions, engine):
         engine.may_finish.clear()  # nobody may need another final
         again = sessions.resume(session.id, session.resume_token)
-        assert again.ended.wait(20)
+        assert again.ended.wait(120)
         assert counted(again) == counted(session)
         assert len(again.recording) == 24_000
-        again.join(10)
+        again.join(120)
         assert read_story_at(folder / session.id / JOURNAL).compact
 
 
@@ -305,7 +305,7 @@ def test_damage_in_the_middle_is_told_and_what_came_before_is_kept(unfinished: t
     path.write_bytes(data)
     with scripted_sessions(folder) as (sessions, _):
         session = sessions.resume(session_id, token)
-        assert session.ended.wait(20)
+        assert session.ended.wait(120)
         events: list[SessionEvent] = []
         session.attach(events.append)
         assert isinstance(events[-1], Failed)
@@ -326,7 +326,7 @@ def test_an_ended_session_whose_words_are_damaged_still_has_its_sound(tmp_path: 
         session = sessions.create(PCM, OPTIONS)
         sent(session, tone(2))
         session.stop()
-        assert session.ended.wait(20)
+        assert session.ended.wait(120)
     path = tmp_path / session.id / JOURNAL
     data = bytearray(path.read_bytes())
     data[data.index(b"listening" if b"listening" in data else b" heard 2.0")] ^= 1
@@ -359,7 +359,7 @@ def test_a_session_that_servers_die_of_is_left_for_its_owner_or_its_client(
         again = sessions.resume(session_id, token)  # unless its client comes for it
         assert sessions.resume(session_id, token) is again
         again.stop()
-        assert again.ended.wait(20)
+        assert again.ended.wait(120)
         assert again.recording.seconds == 2.3
 
 

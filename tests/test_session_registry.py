@@ -14,6 +14,7 @@ from openmic.errors import OpenmicError
 from openmic.sessions.events import Ended, Failed, Finalised, SessionEvent
 from openmic.sessions.problems import ServerFull
 from openmic.sessions.recovery import Recovery
+from openmic.sessions.registry import KEEPER_SECONDS, TRIM_SECONDS
 from openmic.sessions.session import Session
 from openmic.sessions.state import State
 from openmic.sessions.story import read_story_at
@@ -26,7 +27,7 @@ SECOND = b"\x10\x00" * 16_000
 
 
 def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.02)
@@ -41,7 +42,7 @@ def test_one_more_than_allowed_is_refused_until_one_has_ended(tmp_path: Path) ->
         assert caught.value.code == "server_full"
         assert caught.value.retry_after > 0
         first.stop()
-        assert first.ended.wait(20)
+        assert first.ended.wait(120)
         sessions.create(PCM, OPTIONS)
         assert [snapshot.state for snapshot in sessions.list()] == [State.ENDED, State.RECEIVING, State.RECEIVING]
 
@@ -63,7 +64,7 @@ def test_a_session_whose_client_is_away_gives_way(tmp_path: Path, monkeypatch: p
             sessions.create(PCM, OPTIONS)
         assert newest.state is State.RECEIVING
         engine.may_finish.set()
-        assert longest_away.ended.wait(20)
+        assert longest_away.ended.wait(120)
         snapshot = longest_away.snapshot()
         assert snapshot.final is not None
         assert snapshot.final.duration == 1.0
@@ -95,16 +96,30 @@ def test_the_settings_language_is_for_those_who_name_none(tmp_path: Path) -> Non
         assert sessions.create(PCM, SpeechOptions(language="de")).options.language == "de"
 
 
-def test_a_session_nobody_comes_back_to_is_finished(tmp_path: Path) -> None:
-    with scripted_sessions(tmp_path, resume_seconds=0.2) as (sessions, _):
+class Later:
+    """What ``time.monotonic`` says, some seconds ahead. Threads do not wait by it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seconds = 0.0
+        real = time.monotonic
+        monkeypatch.setattr(time, "monotonic", lambda: real() + self.seconds)
+
+
+def test_a_session_nobody_comes_back_to_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = Later(monkeypatch)
+    with scripted_sessions(tmp_path, resume_seconds=600.0) as (sessions, _):
         session = sessions.create(PCM, OPTIONS)
         hear = list[SessionEvent]().append
         session.attach(hear)
         session.write(SECOND)
-        time.sleep(0.6)
+        later.seconds += 700
+        time.sleep(3 * KEEPER_SECONDS)
         assert session.state is State.RECEIVING
         session.detach(hear)
-        assert session.ended.wait(20)
+        time.sleep(3 * KEEPER_SECONDS)
+        assert session.state is State.RECEIVING
+        later.seconds += 700
+        assert session.ended.wait(120)
         snapshot = session.snapshot()
         assert (snapshot.reason, snapshot.audio_seconds) == ("timeout", 1.0)
         assert snapshot.final is not None
@@ -116,19 +131,24 @@ def test_memory_is_given_back_once_behind_a_sessions_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep_seconds: int
 ) -> None:
     given: list[float] = []
+    later = Later(monkeypatch)
     monkeypatch.setattr(openmic.sessions.registry, "give_back", lambda: given.append(time.monotonic()))
-    monkeypatch.setattr(openmic.sessions.registry, "TRIM_SECONDS", 0.5)
     with scripted_sessions(tmp_path, keep_seconds=keep_seconds) as (sessions, _):
         first, second = sessions.create(PCM, OPTIONS), sessions.create(PCM, OPTIONS)
-        time.sleep(1)
+        later.seconds += 2 * TRIM_SECONDS
+        time.sleep(3 * KEEPER_SECONDS)
         assert not given
         for session in (first, second):
             session.stop()
-            assert session.ended.wait(20)
+            assert session.ended.wait(120)
         ended = time.monotonic()
+        time.sleep(3 * KEEPER_SECONDS)  # the keeper sees that they are over
+        assert not given
+        later.seconds += 2 * TRIM_SECONDS
         eventually(lambda: bool(given))
-        assert given[0] > ended
-        time.sleep(1)
+        assert given[0] > ended + TRIM_SECONDS
+        later.seconds += 2 * TRIM_SECONDS
+        time.sleep(3 * KEEPER_SECONDS)
         assert len(given) == 1
 
 
@@ -137,7 +157,7 @@ def test_ended_sessions_are_deleted_when_their_time_is_over(tmp_path: Path) -> N
         session = sessions.create(PCM, OPTIONS)
         session.write(SECOND)
         session.stop()
-        assert session.ended.wait(20)
+        assert session.ended.wait(120)
         eventually(lambda: sessions.list() == [])
         eventually(lambda: list(tmp_path.iterdir()) == [])
         assert sessions.received_bytes_total() == 32_000
@@ -151,7 +171,7 @@ def test_the_owner_deletes_before_the_time_is_over_what_has_ended_and_nothing_el
         for session in (first, second):
             session.write(SECOND)
             session.stop()
-            assert session.ended.wait(20)
+            assert session.ended.wait(120)
         with pytest.raises(OpenmicError) as caught:
             sessions.delete(open_still.id)
         assert caught.value.code == "session_not_over"
@@ -196,7 +216,7 @@ def test_closing_does_not_wait_longer_than_it_may_and_keeps_what_is_unfinished(t
         assert (story.received_bytes, story.over) == (32_000, None)
     with scripted_sessions(tmp_path) as (sessions, _):
         again = sessions.resume(session.id, session.resume_token)
-        assert again.ended.wait(20)
+        assert again.ended.wait(120)
         snapshot = again.snapshot()
         assert snapshot.final is not None
         assert (snapshot.final.duration, snapshot.reason) == (1.0, "shutdown")

@@ -72,5 +72,5 @@ def test_a_round_that_cannot_even_begin_is_tried_again() -> None:
         return []
 
     syncer = Syncer(0.01, everything)
-    assert again.wait(20)
+    assert again.wait(120)
     syncer.close(20)

@@ -59,7 +59,7 @@ def test_a_folder_is_private_and_says_who(tmp_path: Path) -> None:
 def test_an_orphan_is_ended_and_its_folder_removed(tmp_path: Path) -> None:
     folder, agent = orphaned(tmp_path)
     assert end_orphans(tmp_path) == [agent.pid]
-    assert agent.wait(10) != 0
+    assert agent.wait(120) != 0
     assert not folder.path.exists()
     assert end_orphans(tmp_path) == []
 
@@ -112,7 +112,7 @@ def test_ending_what_has_ended_is_fine() -> None:
     process = sleeper()
     handle = psutil.Process(process.pid)
     end_process(handle)
-    process.wait(10)
+    process.wait(120)
     end_process(handle)
     assert not handle.is_running()
 

@@ -93,7 +93,7 @@ def test_a_program_that_dies_is_noticed(open_one: Open, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_each_failure_has_its_row(open_one: Open, tmp_path: Path, mode: str, code: str) -> None:
     with pytest.raises(OpenmicError) as caught:
-        open_one(mode, start_seconds=2.0 if mode in ("blocked", "hang") else WAIT_SECONDS)
+        open_one(mode, start_seconds=5.0 if mode in ("blocked", "hang") else WAIT_SECONDS)
     assert caught.value.code == code
     assert running_under(tmp_path) == []
     assert list((tmp_path / "running").iterdir()) == []

@@ -90,12 +90,12 @@ def test_one_that_comes_after_the_end_is_closed() -> None:
     moved: list[str] = []
     tunnel = KeptTunnel(first, reopen, moved.append)
     first.broken = True
-    assert opening.wait(20)
+    assert opening.wait(120)
     closer = threading.Thread(target=tunnel.close)
     closer.start()
     wait_until(tunnel._closed.is_set)
     go_on.set()
-    closer.join(20)
+    closer.join(120)
     assert late.closed == 1
     assert moved == []
 

@@ -68,7 +68,7 @@ def test_other_failures_have_their_row(open_one: OpenNgrok, tmp_path: Path, mode
 @pytest.mark.slow
 def test_an_agent_that_never_gets_ready_is_ended(open_one: OpenNgrok, tmp_path: Path, mode: str, code: str) -> None:
     with pytest.raises(OpenmicError) as caught:
-        open_one(mode, start_seconds=3.0)
+        open_one(mode, start_seconds=5.0)
     assert caught.value.code == code
     assert running_under(tmp_path) == []
     assert list((tmp_path / "running").iterdir()) == []

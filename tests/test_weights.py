@@ -145,6 +145,7 @@ def test_the_package_index_gives_weights_that_transcribe(tmp_path: Path, shared_
     assert path.stat().st_mtime_ns == before
 
 
+@pytest.mark.weights
 def test_base_is_converted_completely() -> None:
     path = weights.locate("base", Settings().cache_dir)
     checkpoint = torch.load(path, weights_only=True, mmap=True)

@@ -29,7 +29,7 @@ from openmic.tunnels.ngrok import NgrokTunnel, open_ngrok
 TESTS = Path(__file__).resolve().parent
 COLAB = TESTS / "colab_stand_in"
 AUTHTOKEN = "2standIn7QxAuthtoken9ZpLongEnough"
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 120.0
 
 OpenNgrok = Callable[..., NgrokTunnel]
 
