@@ -23,7 +23,7 @@ writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # `che
 
 from openmic_setup import browser, check, environment  # noqa: E402
 from openmic_setup.pip import install_missing  # noqa: E402
-from openmic_setup.place import device_line, python_problem, runtime  # noqa: E402
+from openmic_setup.place import device_line, python_problem, python_warning, runtime  # noqa: E402
 from openmic_setup.problems import SetupError  # noqa: E402
 from openmic_setup.requirements import installed, read_requirements  # noqa: E402
 
@@ -47,7 +47,7 @@ def setup() -> None:
     """
     began = time.monotonic()
     _refuse_other_pythons()
-    moved = install_missing(read_requirements(ROOT / "requirements.txt"))
+    moved = install_missing(read_requirements(ROOT / "requirements.txt"), hold=True)
     if moved:
         print(f"Restart the runtime now (its menu > Restart), then run this cell again: {', '.join(moved)} changed.")
         return
@@ -116,9 +116,13 @@ def _hand_over(command: str, rest: list[str]) -> NoReturn:
 
 
 def _refuse_other_pythons() -> None:
-    problem = python_problem((sys.version_info[0], sys.version_info[1]))
+    version = (sys.version_info[0], sys.version_info[1])
+    problem = python_problem(version)
     if problem:
         raise problem
+    warning = python_warning(version)
+    if warning:
+        print(warning, flush=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,16 +24,17 @@ from typing import TYPE_CHECKING, Any
 from openmic import __version__
 from openmic.client import MICROPHONE, Collect, Result, StreamFailed, StreamOptions, iter_stream
 from openmic.client.files import audio_seconds
+from openmic.client.link import link_token
 from openmic.client.result import Message
 from openmic.errors import OpenmicError
 from openmic.recordings import add_parser as add_sessions_parser
-from openmic.sample import sample_path
+from openmic.sample import as_browser_recording, sample_path
 from openmic.terminal import LiveLines, complain
 
 if TYPE_CHECKING:
     from openmic.launch import OpenMic
 
-TOKEN_VARIABLE = "OPENMIC_TOKEN"
+TOKEN_VARIABLE = "OPENMIC_CLIENT_TOKEN"  # OPENMIC_TOKEN is this machine's own server's, and nobody else's
 
 
 class Interrupted(BaseException):
@@ -137,7 +139,7 @@ def _stream(arguments: argparse.Namespace) -> int:
         options["words"] = True
     if arguments.source == MICROPHONE and not arguments.json:
         print("Speak now; Ctrl-C ends the recording and brings the final text.", file=sys.stderr)
-    token = arguments.token or os.environ.get(TOKEN_VARIABLE)
+    token = arguments.token or link_token(arguments.url) or os.environ.get(TOKEN_VARIABLE)
 
     def give(result: Result) -> None:
         if arguments.output is not None:
@@ -216,8 +218,12 @@ def _demo(arguments: argparse.Namespace) -> int:
 
     source = arguments.file or sample_path()
     audio_seconds(source)  # what cannot be streamed is told before minutes go into weights
-    with launch(**_settings(arguments)) as mic:
-        print(f"{mic!r}; streaming {source.name} to it at the speed of speech.", flush=True)
+    with tempfile.TemporaryDirectory(prefix="openmic-") as folder, launch(**_settings(arguments)) as mic:
+        called = source.name
+        if arguments.file is None:  # by the way that a tester's recording takes, decoder and all
+            source, called = Path(folder) / "sample.webm", f"{called} (as a browser records it)"
+            as_browser_recording(sample_path(), source)
+        print(f"{mic!r}; streaming {called} to it at the speed of speech.", flush=True)
         lines = LiveLines(sys.stdout)
         _follow(mic.local_url, source, lines, lambda result: print(result.json(), flush=True), True, mic.token)
     return 0

@@ -277,27 +277,44 @@ class OpenMic:
             sessions=tuple(_session(one) for one in reversed(sessions.list())) if sessions is not None else (),
             speakers=self.speakers,
             late=stats.late if stats else False,
+            problems=sessions.problems if sessions is not None else (),
             finals_waiting=stats.finals_waiting if stats else 0,
             finals_seconds=stats.finals_seconds if stats else 0.0,
         )
 
     def stop(self) -> None:
-        """Finish running sessions (up to ``settings.stop_seconds``), then close everything. Again: does nothing."""
+        """Finish running sessions (up to ``settings.stop_seconds``), then close everything. Again: does nothing.
+
+        Interrupted (Ctrl-C), it waits no longer for what it was waiting for and closes the rest; again, it closes what
+        the interruption left.
+        """
         with self._stopping:
             if self._stopped:
                 return
-            self._stopped = True
             tell(logger, "service_stopping")
-            for part in (self._server, self._sessions, self._tunnel, self._engine):
-                if part is None:
-                    continue
-                try:
-                    part.stop() if isinstance(part, ServerThread) else part.close()
-                except Exception:  # the others must still be closed
-                    tell(logger, "service_fault", logging.ERROR, part=type(part).__name__)
+            self._close()
+            self._stopped = True
             tell(logger, "service_stopped")
             if self._log is not None:
                 self._log.close()
+
+    def _close(self) -> None:
+        """Close all parts, the rest of them also where closing one fails or is interrupted."""
+        interruption: BaseException | None = None
+        for part in (self._server, self._tunnel, self._sessions, self._engine):
+            try:
+                if isinstance(part, ServerThread):
+                    part.stop()
+                elif isinstance(part, Sessions) and interruption is not None:
+                    part.close(0.0)
+                elif part is not None:
+                    part.close()
+            except Exception:
+                tell(logger, "service_fault", logging.ERROR, part=type(part).__name__)
+            except BaseException as failure:  # an interruption: no public link may stay, and no full GPU
+                interruption = failure
+        if interruption is not None:
+            raise interruption
 
     def close_tunnel(self) -> None:
         """Take the public link down at once, and nothing else."""

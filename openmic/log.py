@@ -26,6 +26,7 @@ EVENTS = frozenset(
         "service_stopping",
         "service_stopped",
         "service_fault",
+        "service_recovered",
         "token_made",
         "token_revoked",
         "address_blocked",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -20,7 +20,12 @@ class Settings(BaseSettings):
     """All settings of one openmic service; see each field's description."""
 
     model_config = SettingsConfigDict(
-        env_prefix="OPENMIC_", extra="forbid", frozen=True, populate_by_name=True, protected_namespaces=()
+        env_prefix="OPENMIC_",
+        env_ignore_empty=True,  # ``OPENMIC_HOST=`` means the default, not every interface
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        protected_namespaces=(),
     )
 
     # --- speech: which model, where, in which language
@@ -183,6 +188,12 @@ class Settings(BaseSettings):
     cloudflared_path: Path | None = Field(
         None, description="Cloudflare's `cloudflared` program; empty: the one on the search path."
     )
+
+    @field_validator("language", mode="before")
+    @classmethod
+    def _empty_is_detect(cls, language: object) -> object:
+        """A notebook's empty form field is no language; an empty variable is none already."""
+        return None if language == "" else language
 
 
 _PAGE_HEAD = """# Settings

@@ -37,6 +37,7 @@ def report() -> int:
         ("device", device_line()),
         ("memory", memory_line()),
         ("torch", have.get("torch", "not installed")),
+        ("decoder", _decoder(have.get("av"))),
         ("installed", f"{len(requirements) - len(lacking)} of {len(requirements)} requirements"),
         ("missing", ", ".join(lacking) or "nothing"),
         ("for tests", ", ".join(missing(read_requirements(ROOT / "requirements-test.txt"))) or "nothing is missing"),
@@ -61,6 +62,21 @@ def _runtime() -> str:
         state = "not made yet" if not environment.VENV.exists() else "half-made, will be made anew"
         return f"shell; everything will be installed into .venv ({state})"
     return {"colab": "Google Colab", "jupyter": "Jupyter", "venv": f"virtual environment {sys.prefix}"}[where]
+
+
+def _decoder(version: str | None) -> str:
+    """PyAV and the FFmpeg libraries inside it, asked for in another process: a broken one may not load."""
+    if version is None:
+        return "not installed"
+    names = "('libavcodec', 'libavformat')"
+    script = f"import av; print(', '.join(f'{{n}} ' + '.'.join(map(str, av.library_versions[n])) for n in {names}))"
+    command = [sys.executable, "-B", "-c", script]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired:
+        return f"PyAV {version}: does not load"
+    libraries = answer.stdout.strip() if answer.returncode == 0 else "it does not load"
+    return f"PyAV {version} ({libraries})"
 
 
 def _weights() -> tuple[list[tuple[str, str]], bool]:

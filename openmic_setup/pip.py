@@ -16,7 +16,7 @@ from openmic_setup import environment
 from openmic_setup.place import runtime
 from openmic_setup.problems import PIP_FAILURES, SetupError
 from openmic_setup.progress import follow
-from openmic_setup.requirements import installed, missing, requirement_name
+from openmic_setup.requirements import installed, missing, outside, requirement_name
 
 # Versions that pip can read back as a constraint; an operating system's own packages have others.
 PLAIN_VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc|\.post|\.dev)\d+)*(\+[\w.]+)?")
@@ -24,10 +24,15 @@ INSTALLING_TOOLS = {"pip", "setuptools", "wheel"}
 TAIL_LINES = 15
 
 
-def install_missing(requirements: list[str]) -> list[str]:
+def install_missing(requirements: list[str], *, hold: bool = False) -> list[str]:
     """Install those requirements that are missing here; without any, pip is not even started.
 
     Everything else that is installed is held at its version by a constraints file.
+
+    Args:
+        requirements: as ``read_requirements`` gives them.
+        hold: what is installed stays as it is, also in a version that the requirements do not allow; one line says so.
+            A runtime of somebody else's (Colab's) fits together, and another torch is gigabytes and breaks torchvision.
 
     Returns:
         Names of distributions that were imported by this process already and have another version now.
@@ -36,6 +41,13 @@ def install_missing(requirements: list[str]) -> list[str]:
         SetupError: pip failed; its last lines have been printed.
     """
     lacking = missing(requirements)
+    if hold:
+        untried = outside(requirements)
+        for requirement, version in untried:
+            name = requirement_name(requirement)
+            print(f"Warning: {name} {version} is here; openmic is tried with {requirement}. Kept.")
+        kept = [requirement for requirement, _ in untried]
+        lacking = [requirement for requirement in lacking if requirement not in kept]
     if not lacking:
         return []
     before = installed()

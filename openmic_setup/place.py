@@ -18,13 +18,23 @@ PYTHONS = ((3, 11), (3, 12), (3, 13))
 
 
 def python_problem(version: tuple[int, int]) -> SetupError | None:
-    """The error for a Python that openmic does not run on, or None for one that it does."""
-    if version in PYTHONS:
+    """The error for a Python that openmic does not run on, or None for one that it does or may run on."""
+    if version >= PYTHONS[0]:
         return None
+    if runtime() == "colab":
+        return SetupError("other_python_colab", version=f"{version[0]}.{version[1]}")
     others = [name for name in (f"python{major}.{minor}" for major, minor in PYTHONS[::-1]) if _starts(name)]
     found = f"this machine has {others[0]}" if others else "none is installed here yet"
     python = others[0] if others else "python3.12"
     return SetupError("other_python", version=f"{version[0]}.{version[1]}", found=found, python=python)
+
+
+def python_warning(version: tuple[int, int]) -> str | None:
+    """What to say of a Python that is newer than those that openmic has been run on; None for one of them."""
+    if version <= PYTHONS[-1]:
+        return None
+    advice = "Runtime > Change runtime type > Runtime version has others" if runtime() == "colab" else "take 3.13"
+    return f"Warning: openmic has not been run on Python {version[0]}.{version[1]} yet; if something fails, {advice}."
 
 
 def _starts(program: str) -> bool:

@@ -29,6 +29,11 @@ PROBLEMS = {
         "openmic and the packages it stands on run on Python 3.11, 3.12 and 3.13.",
         "Run it with one of them ({found}): {python} colab_bootstrap.py.",
     ),
+    "other_python_colab": (
+        "This runtime's Python is {version}.",
+        "openmic and the packages it stands on run on Python 3.11, 3.12 and 3.13.",
+        "Choose Runtime > Change runtime type > Runtime version, take the latest, and run this cell again.",
+    ),
     "venv_failed": (
         "The environment .venv could not be made.",
         "This Python's venv module failed with the lines above; on Debian and Ubuntu it is a package of its own.",

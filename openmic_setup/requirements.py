@@ -53,6 +53,13 @@ def satisfies(version: str, specifier: str) -> bool:
     return True
 
 
+def outside(requirements: list[str]) -> list[tuple[str, str]]:
+    """Requirements of which another version is installed here than they allow, each with that version."""
+    have = installed()
+    versions = ((requirement, have.get(requirement_name(requirement))) for requirement in missing(requirements))
+    return [(requirement, version) for requirement, version in versions if version is not None]
+
+
 def missing(requirements: list[str]) -> list[str]:
     """Those of the requirements that are not installed here, or not in a version that they allow."""
     have = installed()

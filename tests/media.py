@@ -31,11 +31,15 @@ def encode(
     rate: int = RATE,
     options: dict[str, str] | None = None,
     streamed: bool = False,
+    title: str = "",
 ) -> bytes:
-    """The recording in one container; ``streamed``: by a muxer that cannot go back to fill in a length."""
+    """The recording in one container; ``streamed``: by a muxer that cannot go back to fill in a length; ``title``: a
+    tag, which stands at the file and at the track, as far as the container has both."""
     target: io.BytesIO | OneWay = OneWay() if streamed else io.BytesIO()
     with av.open(target, "w", format=container, options=options or {}) as file:
         track = file.add_stream(codec, rate=rate, layout="mono")
+        if title:
+            file.metadata["title"] = track.metadata["title"] = track.metadata["handler_name"] = title
         resampler = av.AudioResampler(track.codec_context.format, "mono", rate, track.codec_context.frame_size or None)
         frame = av.AudioFrame.from_ndarray(recording[np.newaxis], format="s16", layout="mono")
         frame.sample_rate = RATE
@@ -117,6 +121,43 @@ def mp3(recording: Recording) -> bytes:
 def aac(recording: Recording) -> bytes:
     """AAC without a container (ADTS), as radio streams have it."""
     return encode(recording, "adts", "aac", rate=44_100)
+
+
+TAGGED = {
+    "webm": ("webm", "libopus", 48_000),
+    "ogg": ("ogg", "libopus", 48_000),
+    "mp4": ("mp4", "aac", 44_100),
+    "flac": ("flac", "flac", RATE),
+    "mp3": ("mp3", "libmp3lame", 44_100),
+    "wav": ("wav", "pcm_mulaw", RATE),  # of a codec that is FFmpeg's matter
+}
+"""What has room for a title: container, codec and rate (Hz)."""
+
+
+def tagged(recording: Recording, name: str, title: bytes) -> bytes:
+    """The recording in TAGGED's container ``name`` with these bytes as its title, whatever encoding they are in."""
+    container, codec, rate = TAGGED[name]
+    stand_in = "T" * len(title)
+    data = encode(recording, container, codec, rate=rate, title=stand_in)
+    assert stand_in.encode() in data
+    data = data.replace(stand_in.encode(), title)
+    return _with_right_checksums(data) if name == "ogg" else data
+
+
+def _with_right_checksums(ogg: bytes) -> bytes:
+    """The pages of an Ogg file with the checksums of what now stands in them (RFC 3533, section 6)."""
+    pages = [b"OggS" + rest[:18] + bytes(4) + rest[22:] for rest in ogg.split(b"OggS")[1:]]
+    return b"".join(page[:22] + struct.pack("<I", _checksum(page)) + page[26:] for page in pages)
+
+
+def _checksum(page: bytes) -> int:
+    """CRC-32 with the polynomial 0x04c11db7, bits not reversed, from 0."""
+    register = 0
+    for byte in page:
+        register ^= byte << 24
+        for _ in range(8):
+            register = (register << 1 ^ 0x04C11DB7 if register & 0x80000000 else register << 1) & 0xFFFFFFFF
+    return register
 
 
 CONTAINERS = {

@@ -116,9 +116,19 @@ def test_stream_as_lines_of_json(link: str, sample_audio: Path) -> None:
 def test_stream_into_a_file_with_the_token_from_the_environment(link: str, sample_audio: Path, tmp_path: Path) -> None:
     url, _, token = link.partition("/#token=")
     output = tmp_path / "final.json"
-    done = run("stream", url, sample_audio / "quickstart.wav", "--fast", "--output", output, OPENMIC_TOKEN=token)
+    done = run("stream", url, sample_audio / "quickstart.wav", "--fast", "--output", output, OPENMIC_CLIENT_TOKEN=token)
     assert (done.returncode, done.stdout) == (0, "")
     assert json.loads(output.read_text(encoding="utf-8"))["type"] == "final"
+
+
+def test_a_links_own_token_is_shown_and_no_other_servers(link: str, sample_audio: Path) -> None:
+    """OPENMIC_TOKEN is the setting of a server on this machine: it is nothing for whoever sent the link."""
+    mine = {"OPENMIC_TOKEN": "my-own-servers-token", "OPENMIC_CLIENT_TOKEN": "another-one"}
+    assert run("stream", link, sample_audio / "quickstart.wav", "--fast", **mine).returncode == 0
+    url = link.partition("/#token=")[0]
+    refused = run("stream", url, sample_audio / "quickstart.wav", "--fast", OPENMIC_TOKEN="my-own-servers-token")
+    assert refused.returncode != 0
+    assert "token" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import media
 import pytest
 
 from openmic.client.files import audio_seconds, file_pieces
@@ -32,6 +33,13 @@ def test_what_has_no_duration_says_so(tmp_path: Path, content: bytes | None, cod
     with pytest.raises(OpenmicError) as caught:
         audio_seconds(path)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("name", media.TAGGED)
+def test_a_title_that_is_not_utf_8_hides_no_duration(name: str, sample_audio: Path, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(media.tagged(media.read_wav(sample_audio / "quickstart.wav")[:32_000], name, b"M\xfcnchen"))
+    assert audio_seconds(path) == pytest.approx(2.0, abs=0.1)
 
 
 def test_pieces_are_the_file_in_tenths_of_a_second(tmp_path: Path) -> None:

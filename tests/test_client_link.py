@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from openmic.client import parse_link
+from openmic.client.link import link_token
 from openmic.errors import OpenmicError
 
 
@@ -39,3 +40,9 @@ def test_a_token_must_be_there_and_a_given_one_wins() -> None:
         parse_link("https://host/")
     assert caught.value.code == "no_token"
     assert parse_link("https://host/#token=old", "new").token == "new"
+
+
+def test_a_link_has_a_token_or_none() -> None:
+    assert link_token("https://friend/#lang=tr&token=abc") == "abc"
+    assert link_token("https://friend/") is None
+    assert link_token("https://friend/#token=") is None

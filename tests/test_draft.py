@@ -166,3 +166,13 @@ def test_whatever_is_heard_said_and_learned_it_goes_on(text: str, data: st.DataO
         if right < len(guesses):
             likeliest = data.draw(st.lists(st.sampled_from(tokenizer.encode(" İi.,")) | stamps, max_size=len(guesses)))
             draft.learn(right, likeliest[: len(guesses) - right])
+
+
+def test_a_control_token_in_live_text_is_text_like_all_other(tokenizer: Tokenizer) -> None:
+    """Live text once held ``<|he|>``; encoding that text anew ended the session without a final."""
+    hebrew = tokenizer.to_language_token("he")
+    draft = Draft(tokenizer, [*tokenizer.encode(" one"), hebrew, *tokenizer.encode(" three four")])
+    draft.follow(tokenizer.timestamp_begin)
+    said(draft, tokenizer, " one two")
+    assert isinstance(guessed(draft, tokenizer), str)
+    assert "four" in guessed(said(draft, tokenizer, " three"), tokenizer)

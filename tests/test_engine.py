@@ -15,7 +15,7 @@ from openmic.audio import VoiceActivity
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.errors import OpenmicError
 from openmic.speech.engine import WhisperEngine
-from openmic.speech.types import CommittedText, FinalText, LiveText, SpeechEvent, SpeechFailed, SpeechOptions
+from openmic.speech.types import CommittedText, FinalText, LiveText, SpeechEvent, SpeechFailed, SpeechOptions, Word
 from tests.clip import Clip
 
 WAIT_SECONDS = 240.0  # a bound for a busy machine, not an expectation
@@ -218,3 +218,26 @@ def test_closing_tells_open_streams(engine: WhisperEngine) -> None:
     assert failed.error.code == "engine_closed"
     with pytest.raises(OpenmicError, match="has stopped"):
         other.open(Clip(np.zeros(0, np.float32)), SpeechOptions(), lambda event: None)
+
+
+def test_a_session_whose_journal_holds_a_control_token_is_taken_up(
+    engine: WhisperEngine, quickstart: tuple[Samples, str]
+) -> None:
+    """Sessions of earlier versions may have committed one."""
+    samples, _ = quickstart
+    words = tuple(Word(text, 0.8 + place, 1.0 + place, 0.9) for place, text in enumerate((" Good", "<|he|>")))
+    said = CommittedText(" Good<|he|>", 0.8, 2.0, words, None)
+    over, events = threading.Event(), list[SpeechEvent]()
+
+    def on_event(event: SpeechEvent) -> None:
+        events.append(event)
+        if isinstance(event, FinalText | SpeechFailed):
+            over.set()
+
+    clip = Clip(samples[: 4 * SAMPLE_RATE])
+    stream = engine.open(clip, SpeechOptions("en"), on_event, [said])
+    stream.heard(VoiceActivity(0.6).push(clip.samples))
+    stream.finish()
+    assert over.wait(WAIT_SECONDS)
+    assert isinstance(events[-1], FinalText)
+    assert "thank you" in events[-1].text

@@ -157,3 +157,54 @@ def test_a_recording_that_changes_its_language_stays_readable(
     assert "Good morning" in result.text
     assert "Guten Morgen" in result.text
     assert result.segments[-1].words[0].start > 8.5
+
+
+@pytest.mark.parametrize("seconds_behind", [0.0, 1.0])
+@pytest.mark.parametrize(("word", "end"), [("tone", 14.4), ("open", 6.08), ("week", 12.36)])
+def test_a_recording_of_one_short_word_has_a_final(
+    final_model: FinalModel,
+    base_model: Any,
+    sample_audio: Path,
+    load_audio: Callable[[Path], Samples],
+    word: str,
+    end: float,
+    seconds_behind: float,
+) -> None:
+    """What is shorter than 0.35 s is the end of a word that was kept, but at the start there is none."""
+    samples = load_audio(sample_audio / "quickstart.wav")
+    cut = samples[round((end - 0.33) * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+    clip = Clip(np.concatenate([cut, np.zeros(round(seconds_behind * SAMPLE_RATE), np.float32)]))
+    found = walk(final_model, clip, SpeechOptions("en"), grow_seconds=0.1).text.lower()
+    assert word in found if seconds_behind == 0.0 else found  # the model may read a word that is cut off otherwise
+
+
+@pytest.mark.parametrize(
+    "prompt", ["<|en|> garden library", "Names: Maria<|endoftext|>", "see <|nospeech|>", "<|0.00|>"]
+)
+def test_a_prompt_may_be_spelled_like_a_control_token(
+    final_model: FinalModel, sample_audio: Path, load_audio: Callable[[Path], Samples], prompt: str
+) -> None:
+    clip = Clip(load_audio(sample_audio / "quickstart.wav")[: 5 * SAMPLE_RATE])
+    found = walk(final_model, clip, SpeechOptions("en", prompt=prompt))
+    assert "thank you for calling" in found.text
+
+
+def test_live_words_with_a_language_token_change_nothing(
+    final_model: FinalModel, sample_audio: Path, load_audio: Callable[[Path], Samples]
+) -> None:
+    samples = load_audio(sample_audio / "quickstart.wav")[: 5 * SAMPLE_RATE]
+    tokenizer = final_model.vocabulary.any
+    final = FinalPass(final_model, Clip(samples), SpeechOptions("en"))
+    final.heard = [
+        (0.8, tuple(tokenizer.encode(" Good"))),
+        (1.0, (tokenizer.to_language_token("he"),)),
+        *(
+            (1.2 + 0.2 * place, tuple(tokenizer.encode(word)))
+            for place, word in enumerate((" morning", " and", " thank"))
+        ),
+    ]
+    final.ended = True
+    with torch.inference_mode():
+        for _ in final.walk():
+            pass
+    assert final.result().text == walk(final_model, Clip(samples), SpeechOptions("en")).text

@@ -187,3 +187,13 @@ def test_half_precision_hears_the_same(base_model: Any, samples: Samples) -> Non
     half = HypothesisDecoder(WindowEncoder(base_model, decoder, "float16"), decoder, Vocabulary(base_model))
     said = text_of(half.step([cut(samples, 0.3, 4.0, language=None)])[0])
     assert said.strip().rstrip(".").lower() == "good morning and thank you for calling the garden library"
+
+
+def test_a_language_token_is_never_said(
+    live: HypothesisDecoder, sample_audio: Path, load_audio: Callable[[Path], Samples]
+) -> None:
+    """German told to be Turkish: this window's likeliest word once was ``<|tr|>``, and was committed."""
+    german = load_audio(sample_audio / "german.ogg")
+    found = live.step([cut(german, 406_056 / SAMPLE_RATE, 406_056 / SAMPLE_RATE + 1.2, language="tr")])[0]
+    assert found.words
+    assert "<|" not in text_of(found)

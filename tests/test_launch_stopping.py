@@ -176,3 +176,39 @@ def test_what_a_killed_kernel_leaves_is_ended_by_the_next_service_and_nothing_el
         ):
             wait_until(lambda: not lives(agent))
         assert lives(not_ours)
+
+
+class Part:
+    """A part of a service whose first close may be interrupted."""
+
+    def __init__(self, interrupted: bool = False) -> None:
+        self.closed = 0
+        self._interrupted = interrupted
+
+    def close(self) -> None:
+        if self._interrupted:
+            self._interrupted = False
+            raise KeyboardInterrupt
+        self.closed += 1
+
+
+def test_an_interrupted_stop_leaves_no_link_open_and_can_be_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launching, "load_engine", lambda settings, progress: ScriptedEngine())
+    mic = launch(tunnel="none", data_dir=tmp_path)
+    assert mic._sessions is not None
+    sessions, tunnel = mic._sessions, Part()
+    waiting = Part(interrupted=True)
+    monkeypatch.setattr(mic, "_tunnel", tunnel)
+    monkeypatch.setattr(mic, "_sessions", waiting)
+    with pytest.raises(KeyboardInterrupt):
+        mic.stop()
+    assert tunnel.closed == 1
+    assert waiting.closed == 0
+    assert not answers(mic.local_url)
+    mic.stop()
+    assert waiting.closed == 1
+    sessions.close()
+    mic.stop()
+    assert waiting.closed == 1

@@ -183,3 +183,44 @@ def wait_for_state(server: ScriptedServer, state: State) -> str:
                 return session.id
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def raw_form(
+    http: httpx.Client, content_type: str, field: bytes = b"whisper-1", name: bytes = b"model"
+) -> httpx.Response:
+    parts = b'--B\r\nContent-Disposition: form-data; name="' + name + b'"\r\n\r\n' + field + b"\r\n"
+    parts += b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + WAV + b"\r\n--B--\r\n"
+    return http.post(PATH, content=parts, headers={"Content-Type": content_type})
+
+
+@pytest.mark.parametrize("charset", ["punycode", "undefined", "utf-16", "idna", "no-such-codec"])
+def test_the_client_chooses_no_codec_for_its_fields(http: httpx.Client, charset: str) -> None:
+    """punycode is quadratic, and a field is decoded on the loop that serves everybody."""
+    response = raw_form(http, f"multipart/form-data; boundary=B; charset={charset}", b"a" * 60_000, b"model")
+    assert response.status_code == 200, response.text
+    assert response.json() == {"text": "heard 2.5 seconds"}
+    odd = raw_form(http, f"multipart/form-data; boundary=B; charset={charset}", b"x", b"\xff\xfe")
+    assert odd.status_code == 200
+
+
+@pytest.mark.parametrize("content_type", ["multipart/form-data", 'multipart/form-data; boundary=""', "text/plain", ""])
+def test_a_form_without_a_boundary_is_refused(http: httpx.Client, content_type: str) -> None:
+    response = raw_form(http, content_type)
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] == "bad_request"
+
+
+def test_a_form_has_one_file_and_a_few_short_fields(http: httpx.Client) -> None:
+    two = http.post(PATH, files=[("file", ("a.wav", WAV)), ("file", ("b.wav", WAV))])
+    many = http.post(PATH, files={"file": ("a.wav", WAV)}, data={f"field{number}": "x" for number in range(30)})
+    long = post(http, prompt="x" * 100_000)
+    for refused in (two, many, long):
+        assert refused.status_code == 400, refused.text
+        assert refused.json()["error"]["code"] == "bad_request"
+
+
+def test_a_prompt_is_as_long_as_on_the_socket(http: httpx.Client) -> None:
+    assert post(http, prompt="x" * 4000).status_code == 200
+    refused = post(http, prompt="x" * 4001)
+    assert refused.status_code == 400
+    assert "4000" in refused.json()["error"]["message"]

@@ -218,3 +218,22 @@ def test_leftovers_of_a_dead_server_go_and_nothing_else(tmp_path: Path) -> None:
         os.utime(path, (long_ago, long_ago))
     with scripted_sessions(tmp_path):
         assert sorted(path.name for path in tmp_path.iterdir()) == ["b" * 32, "holiday photos"]
+
+
+def test_a_folder_that_hiccups_ends_no_promise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a network folder does, or any folder once strangers have taken all descriptors."""
+    monkeypatch.setattr(openmic.sessions.registry, "LOOK_SECONDS", 0.0)
+    with scripted_sessions(tmp_path, keep_seconds=0.5) as (sessions, _):
+        one, other = sessions.create(PCM, OPTIONS), sessions.create(PCM, OPTIONS)
+        hiccup = OSError(5, "Input/output error")
+        with monkeypatch.context() as broken:
+            broken.setattr(sessions._recovery, "look", lambda known: (_ for _ in ()).throw(hiccup))
+            broken.setattr(one, "delete", lambda: (_ for _ in ()).throw(hiccup))
+            one.stop()
+            other.stop()
+            eventually(lambda: "openmic-keeper looking for sessions fails" in sessions.problems)
+            eventually(lambda: "openmic-keeper keeping time fails" in sessions.problems)
+            eventually(lambda: not (tmp_path / other.id).exists())  # its turn comes all the same
+            assert (tmp_path / one.id).exists()
+        eventually(lambda: not (tmp_path / one.id).exists())
+        eventually(lambda: sessions.problems == ())

@@ -21,6 +21,7 @@ from openmic.audio.problems import PROBLEMS
 from openmic.audio.resampler import Resampler
 from openmic.audio.types import ByteSource, Samples
 from openmic.audio.wav import read_header
+from openmic.pyav import open_input
 
 __all__ = ["AudioFormat", "decode"]
 
@@ -176,14 +177,7 @@ def _open(reader: _Reader, name: str) -> InputContainer:
     """Read the header, and no more than that."""
     file = reader.seekable() if name == "mov" else reader
     try:
-        return av.open(
-            file,
-            "r",
-            format=name,
-            options=NOT_LOOKING_AHEAD,
-            metadata_errors="replace",
-            buffer_size=READ_BYTES,
-        )
+        return open_input(file, format=name, options=NOT_LOOKING_AHEAD, buffer_size=READ_BYTES)
     except av.FFmpegError as error:
         reader.check()
         detail = f"its {CONTAINERS[name]} header is broken or incomplete"

@@ -40,8 +40,10 @@ def audio_seconds(path: Path, options: StreamOptions | None = None) -> float:
 def _container_seconds(path: Path) -> float:
     import av
 
+    from openmic.pyav import open_input
+
     try:
-        with av.open(str(path)) as container:
+        with open_input(str(path)) as container:
             if container.duration:
                 return float(container.duration / av.time_base)
             ends = [

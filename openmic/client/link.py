@@ -29,6 +29,11 @@ class Address:
     token: str = field(repr=False)
 
 
+def link_token(link: str) -> str | None:
+    """The token behind a link's ``#``; None where it has none."""
+    return "".join(parse_qs(link.partition("#")[2]).get("token", [])[:1]) or None
+
+
 def parse_link(link: str, token: str | None = None) -> Address:
     """Take a link apart.
 
@@ -54,7 +59,7 @@ def parse_link(link: str, token: str | None = None) -> Address:
     place = f"[{host}]" if ":" in host else host
     if port is not None:
         place += f":{port}"
-    found = token or "".join(parse_qs(parts.fragment).get("token", [])[:1])
+    found = token or link_token(text)
     if not found:
         raise PROBLEMS.error("no_token", host=place)
     path = parts.path.rstrip("/")

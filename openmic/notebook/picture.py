@@ -42,6 +42,7 @@ def _load(status: Status) -> str:
     if status.step_seconds:
         parts.append(f"last step {status.step_seconds * 1000:.0f} ms")
     parts.append(f"longest wait {status.lag_seconds:.1f} s")
+    parts.extend(f"{problem}: see the log" for problem in status.problems)
     if status.late:
         parts.append("late: nobody more is let in until it has caught up")
     if status.finals_waiting:

@@ -34,6 +34,7 @@ class Status:
         sessions: open and kept ones, the newest first.
         speakers: as the card's.
         late: live text is so late that nobody more is let in.
+        problems: what is wrong with the threads that delete, end and save sessions.
         finals_waiting, finals_seconds: finals that are waited for, and the work left on them.
     """
 
@@ -49,5 +50,6 @@ class Status:
     sessions: tuple[SessionStatus, ...]
     speakers: str = ""
     late: bool = False
+    problems: tuple[str, ...] = ()
     finals_waiting: int = 0
     finals_seconds: float = 0.0

@@ -121,8 +121,9 @@ def error_response(error: OpenmicError) -> JSONResponse:
 
 @open_router.get("/healthz")
 def health(request: Request) -> dict[str, str | float]:
-    """Whether the server answers, and how long it keeps what people say to it; needs no token, tells nothing else."""
-    return {"status": "ok", "keep_seconds": request.app.state.settings.keep_seconds}
+    """Whether the server answers and keeps its promises, and how long it keeps what people say; needs no token."""
+    status = "degraded" if request.app.state.sessions.problems else "ok"
+    return {"status": status, "keep_seconds": request.app.state.settings.keep_seconds}
 
 
 @owner_router.get("/metrics")

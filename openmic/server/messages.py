@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from openmic.server.parts import (
+    MOST_PROMPT_LETTERS,
     CommitJson,
     FinalJson,
     Language,
@@ -35,7 +36,9 @@ class Start(Message):
     token: str | None = Field(None, description="the server's token, where no header or subprotocol carries it")
     language: str | None = Field(None, description="ISO 639-1, as `tr`; null: the server's default, else detected")
     task: Literal["transcribe", "translate"] = Field("transcribe", description="`translate` gives English text")
-    prompt: str | None = Field(None, max_length=4000, description="text that comes before the first word: names, terms")
+    prompt: str | None = Field(
+        None, max_length=MOST_PROMPT_LETTERS, description="text that comes before the first word: names, terms"
+    )
     encoding: str = Field("auto", description="`auto` (a container), or `pcm_s16le`, `pcm_f32le` (raw samples)")
     sample_rate: int | None = Field(None, description="of raw samples, in Hz; required for them")
     channels: int | None = Field(None, description="of raw samples, interleaved; null: one")

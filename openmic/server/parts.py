@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
+MOST_PROMPT_LETTERS = 4000  # of the text that comes before the first word; Whisper reads the end of it
+
 Milli = Annotated[float, PlainSerializer(lambda value: round(value, 3), return_type=float)]
 """A number that is sent with three digits behind the point: milliseconds, of what is in seconds."""
 Seconds = Annotated[Milli, Field(description="seconds on the stream's audio clock, 0 is the first sample")]

@@ -121,10 +121,12 @@ class ServerThread:
     def stop(self) -> None:
         """Finish the sessions, tell their clients, and end; bounded, and safe to call again or before ``start``."""
         self._server.should_exit = True
-        if self._thread.ident is not None and self._thread is not threading.current_thread():
-            self._thread.join(self._stop_seconds)
-        if self._socket is not None:
-            self._socket.close()
+        try:
+            if self._thread.ident is not None and self._thread is not threading.current_thread():
+                self._thread.join(self._stop_seconds)
+        finally:  # also where the wait is interrupted: nobody may come in any more
+            if self._socket is not None:
+                self._socket.close()
 
     def _run(self) -> None:
         try:

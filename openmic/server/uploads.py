@@ -6,17 +6,20 @@ https://platform.openai.com/docs/api-reference/audio. The model that runs here i
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.datastructures import FormData, UploadFile
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from openmic.server.fed import FedSession
 from openmic.server.http import require_token
+from openmic.server.parts import MOST_PROMPT_LETTERS
 from openmic.server.problems import PROBLEMS
 from openmic.server.upload_stream import event_stream
 from openmic.sessions.events import Failed, Finalised
@@ -26,6 +29,10 @@ from openmic.sessions.registry import Sessions
 from openmic.sessions.subtitles import cues, to_subtitles
 from openmic.sessions.types import AUDIO_PROBLEMS, AudioFormat, FinalText, SpeechOptions, Task, language_name
 from openmic.settings import Settings
+
+BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046, 5.1.1
+MOST_FIELDS = 20  # of a form, beside its file
+MOST_FIELD_BYTES = 65_536  # of one of them
 
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 STREAMED = ("json", "text")  # the formats that OpenAI streams; the others come in one piece
@@ -60,7 +67,11 @@ async def _answer(request: Request, task: Task) -> Response:
         if response_format not in get_args(ResponseFormat):
             known = ", ".join(get_args(ResponseFormat))
             raise PROBLEMS.error("bad_request", detail=f"`response_format` is one of {known}")
-        options = SpeechOptions(_text(form, "language"), task, _text(form, "prompt"))
+        prompt = _text(form, "prompt")
+        if prompt is not None and len(prompt) > MOST_PROMPT_LETTERS:
+            detail = f"`prompt` has {len(prompt)} characters, and {MOST_PROMPT_LETTERS} are the most"
+            raise PROBLEMS.error("bad_request", detail=detail)
+        options = SpeechOptions(_text(form, "language"), task, prompt)
         sessions: Sessions = request.app.state.sessions
         session = await asyncio.to_thread(sessions.create, AudioFormat(), options)
         fed = FedSession(request, session)
@@ -126,10 +137,25 @@ async def _read_form(request: Request) -> FormData:
                 raise PROBLEMS.error("upload_too_large", max_upload_bytes=most)
             yield chunk
 
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+    kind, fields = parse_options_header(request.headers.get("content-type", ""))
+    if kind != b"multipart/form-data":
         raise PROBLEMS.error("bad_request", detail="It is no multipart/form-data")
+    boundary = fields.get(b"boundary", b"")
+    if not BOUNDARY.fullmatch(boundary):
+        raise PROBLEMS.error(
+            "bad_request", detail="Its Content-Type has no boundary, or one that RFC 2046 does not allow"
+        )
+    # Only the boundary goes on: with a charset, the parser would decode each field by a codec of the client's choice.
+    headers = Headers(raw=[(b"content-type", b'multipart/form-data; boundary="' + boundary + b'"')])
+    parser = MultiPartParser(
+        headers,
+        bounded(),  # type: ignore[arg-type]
+        max_files=1,
+        max_fields=MOST_FIELDS,
+        max_part_size=MOST_FIELD_BYTES,
+    )
     try:
-        return await MultiPartParser(request.headers, bounded()).parse()  # type: ignore[arg-type]
+        return await parser.parse()
     except MultiPartException as error:
         raise PROBLEMS.error("bad_request", detail=error.message) from error
 

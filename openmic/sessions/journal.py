@@ -147,8 +147,8 @@ class Journal:
         with self._grown:
             if not self._dirty or self._closed:
                 return
+            file = os.dup(self._file)  # where no descriptor is left, a later round tries again
             self._dirty = False
-            file = os.dup(self._file)
         try:
             os.fsync(file)
         except OSError as error:

@@ -21,6 +21,7 @@ from pathlib import Path
 from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
 from openmic.heap import give_back
+from openmic.lasting import LastingThread
 from openmic.log import tell
 from openmic.sessions.admission import make_room, places
 from openmic.sessions.events import Reason
@@ -67,7 +68,7 @@ class Sessions:
         self._recovery = Recovery(settings.data_dir, settings.keep_seconds, unreadable_seconds, self._take_up)
         self._syncer = Syncer(settings.journal_sync_seconds, self._all)
         self._look()
-        self._keeper = threading.Thread(target=self._keep, name="openmic-keeper", daemon=True)
+        self._keeper = LastingThread("openmic-keeper", self._keep)
         self._keeper.start()
 
     def create(self, audio_format: AudioFormat, options: SpeechOptions, *, words: bool = False) -> Session:
@@ -171,19 +172,21 @@ class Sessions:
         with self._lock:
             return self._gone_seconds + sum(session.recording.seconds for session in self._sessions.values())
 
-    def close(self) -> None:
-        """Finish all sessions and wait for their finals, up to ``settings.stop_seconds``; safe to call again.
+    def close(self, seconds: float | None = None) -> None:
+        """Finish all sessions and wait for their finals; safe to call again, also where it was interrupted.
 
         What has ended stays on disk for the next server, as long as ``settings.keep_seconds`` says. Sessions that did
         not get their final in time fail with ``server_stopping``; the next server finishes them.
+
+        Args:
+            seconds: longest wait; None: ``settings.stop_seconds``.
         """
         with self._lock:
             self._closing.set()
             sessions = list(self._sessions.values())
-            self._sessions.clear()
         for session in sessions:
             self._stop(session, "shutdown")
-        deadline = time.monotonic() + self.settings.stop_seconds
+        deadline = time.monotonic() + (self.settings.stop_seconds if seconds is None else seconds)
         for session in sessions:
             if session.ended.wait(max(0.0, deadline - time.monotonic())):
                 session.join(JOIN_SECONDS)
@@ -192,6 +195,8 @@ class Sessions:
                 session.abandon(PROBLEMS.error("server_stopping"))
                 session.join(JOIN_SECONDS)
                 session.release()
+            with self._lock:
+                self._sessions.pop(session.id, None)
         self._syncer.close(JOIN_SECONDS)
         self._keeper.join(JOIN_SECONDS)
 
@@ -199,6 +204,11 @@ class Sessions:
     def places(self) -> int:
         """How many sessions may be open at once."""
         return places(self.settings, self.engine)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the threads that delete, end and save sessions; empty: nothing."""
+        return (*self._keeper.problems, *self._syncer.problems)
 
     # --- the keeper's rounds
 
@@ -208,23 +218,40 @@ class Sessions:
         while not self._closing.wait(KEEPER_SECONDS):
             now = time.monotonic()
             if now - looked_at >= LOOK_SECONDS:
-                self._look()
                 looked_at = now
+                with self._keeper.turn("looking for sessions"):
+                    self._look()
             with self._lock:
                 sessions = list(self._sessions.values())
                 over_now = self.opened_total - sum(session.ended_at is None for session in sessions)
-            for session in sessions:
+            with self._keeper.turn("keeping time"):
+                self._keep_time(sessions, now)
+            if over_now != over:
+                over, trim_at = over_now, min(trim_at, now + TRIM_SECONDS)
+            if now >= trim_at:
+                trim_at = math.inf
+                with self._keeper.turn("giving memory back"):
+                    give_back()
+
+    def _keep_time(self, sessions: Sequence[Session], now: float) -> None:
+        """Forget what has been kept long enough, and end those whose client has been away too long.
+
+        Raises:
+            Exception: the first that one of the sessions raised; the others had their turn all the same.
+        """
+        failure: Exception | None = None
+        for session in sessions:
+            try:
                 detached_at, ended_at = session.detached_at, session.ended_at
                 if ended_at is not None:
                     if now - ended_at >= self.settings.keep_seconds:
                         self._forget(session)
                 elif detached_at is not None and now - detached_at >= self.settings.resume_seconds:
                     self._stop(session, "timeout")
-            if over_now != over:
-                over, trim_at = over_now, min(trim_at, now + TRIM_SECONDS)
-            if now >= trim_at:
-                give_back()
-                trim_at = math.inf
+            except Exception as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
     def _forget(self, session: Session) -> None:
         with self._lock:
@@ -234,7 +261,15 @@ class Sessions:
             self._gone_bytes += session.received_bytes
             self._gone_seconds += session.recording.seconds
         session.join(JOIN_SECONDS)
-        session.delete()
+        try:
+            session.delete()
+        except Exception:  # what is promised to be deleted is: the keeper comes back to it
+            with self._lock:
+                self._sessions[session.id] = session
+                self._deleted.remove(session.id)
+                self._gone_bytes -= session.received_bytes
+                self._gone_seconds -= session.recording.seconds
+            raise
         tell(logger, "session_deleted", session=session.id)
 
     def _stop(self, session: Session, reason: Reason) -> None:

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from openmic.lasting import LATE_SECONDS, LastingThread
+
 
 class Syncable(Protocol):
     """Something that is in a file and can be forced to the disk; cheap where nothing is new."""
@@ -26,7 +28,7 @@ class Syncer:
         self._everything = everything
         self._wanted = threading.Event()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="openmic-sync", daemon=True)
+        self._thread = LastingThread("openmic-sync", self._run, LATE_SECONDS + seconds)
         self._thread.start()
 
     def soon(self) -> None:
@@ -39,11 +41,31 @@ class Syncer:
         self._wanted.set()
         self._thread.join(seconds)
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with its thread now; empty: nothing."""
+        return self._thread.problems
+
     def _run(self) -> None:
         closed = False
         while not closed:
             self._wanted.wait(self._seconds)
             self._wanted.clear()
             closed = self._closed
-            for one in self._everything():
+            with self._thread.turn():
+                self._sync()
+
+    def _sync(self) -> None:
+        """Force everything to the disk; one that cannot be does not keep the others from it.
+
+        Raises:
+            Exception: the first that one of them raised.
+        """
+        failure: Exception | None = None
+        for one in self._everything():
+            try:
                 one.sync()
+            except Exception as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure

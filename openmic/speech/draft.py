@@ -17,6 +17,8 @@ from collections.abc import Sequence
 
 from whisper.tokenizer import Tokenizer
 
+from openmic.speech.vocabulary import encode_text
+
 TAIL_LETTERS = 5  # said last, by which the place is found again after a difference
 TAIL_TOKENS = 8  # in which they are
 SEARCH_LETTERS = 100  # how far ahead it is looked for
@@ -168,7 +170,7 @@ class Draft:
         self._behind.extend([place] * len(tokens))
 
     def _guess_text(self, place: int, until: int) -> None:
-        tokens = self._tokenizer.encode(self._text[place:until])
+        tokens = encode_text(self._tokenizer, self._text[place:until])
         _, offsets = self._tokenizer.encoding.decode_with_offsets(tokens)
         self._guesses.extend(tokens)
         self._behind.extend(place + offset for offset in [*offsets[1:], until - place])

@@ -19,6 +19,7 @@ from openmic.speech.problems import PROBLEMS
 from openmic.speech.stream import EngineStream
 from openmic.speech.turns import LATE_SECONDS, Place, Turns
 from openmic.speech.types import CommittedText, EngineStats, ModelInfo, OnEvent, Recording, SpeechOptions
+from openmic.speech.vocabulary import encode_text
 
 IDLE_SECONDS = 0.25  # how long an idle engine sleeps at most
 STATS_SECONDS = 10.0  # span of the busy figure
@@ -96,9 +97,11 @@ class WhisperEngine:
             self._window_samples,
         )
         if said:
-            encode = self._final.vocabulary.any.encode
+            tokenizer = self._final.vocabulary.any
             words = [word for committed in said for word in committed.words]
-            stream.go_on([TimedWord(w.word, tuple(encode(w.word)), w.start, w.end, w.probability) for w in words])
+            stream.go_on(
+                [TimedWord(w.word, tuple(encode_text(tokenizer, w.word)), w.start, w.end, w.probability) for w in words]
+            )
         with self._condition:
             if self._closing:
                 raise PROBLEMS.error("engine_closed")

@@ -27,8 +27,9 @@ from openmic.speech.decoder import CrossKeys
 from openmic.speech.fallback import LOGPROB_THRESHOLD, NO_SPEECH_THRESHOLD, FinalModel, detected, transcribed
 from openmic.speech.mel import log_mel_power, normalized
 from openmic.speech.segments import Cut, cut, finished
-from openmic.speech.spoken import PAUSE_SECONDS, Spoken
+from openmic.speech.spoken import PAUSE_SECONDS, Island, Spoken
 from openmic.speech.types import FinalText, Recording, Segment, SpeechOptions
+from openmic.speech.vocabulary import encode_text
 from openmic.speech.window import WindowResult
 
 __all__ = ["FinalModel", "FinalPass", "Walk"]
@@ -170,7 +171,7 @@ class FinalPass:
         if self.ended and heard <= self.seek:
             return 0
         seek_seconds = self.seek / FRAMES_PER_SECOND
-        island = self.spoken.island(seek_seconds + LEFT_SECONDS, self.ended)
+        island = self._speech_ahead()
         if island is None:
             known = self.spoken.known or 0.0
             if known > seek_seconds + PAUSE_SECONDS + LATE_SECONDS + LEAD_SECONDS:
@@ -185,9 +186,14 @@ class FinalPass:
             return max(0, min(int(N_FRAMES), content - self.seek))
         return int(N_FRAMES) if heard >= self.seek + N_FRAMES + EDGE_FRAMES else 0
 
+    def _speech_ahead(self) -> Island | None:
+        """The next speech that is more than the end of the word behind which the walk stands; there is none at 0."""
+        left_seconds = LEFT_SECONDS if self.seek else 0.0
+        return self.spoken.island(self.seek / FRAMES_PER_SECOND + left_seconds, self.ended)
+
     def _paused_at(self) -> float | None:
         """When speech ended, if somebody has spoken since the last window and has been silent for a moment."""
-        island = self.spoken.island(self.seek / FRAMES_PER_SECOND + LEFT_SECONDS, self.ended)
+        island = self._speech_ahead()
         known = min(len(self.recording) / SAMPLE_RATE, self.spoken.known or 0.0)
         return island.end if island is not None and known >= island.end + QUIET_SECONDS else None
 
@@ -228,8 +234,8 @@ class FinalPass:
 
     def _set_prompt(self) -> None:
         if self.options.prompt and self.options.prompt.strip():
-            encode = self.parts.vocabulary.any.encode
-            self._prompt = list(encode(" " + self.options.prompt.strip()))[-PROMPT_TOKENS:]
+            text = " " + self.options.prompt.strip()
+            self._prompt = encode_text(self.parts.vocabulary.any, text)[-PROMPT_TOKENS:]
 
     def _read(self, states: Tensor, cross: CrossKeys, language: str, size: int) -> Generator[Pause, None, WindowResult]:
         """What is said in the window in a language; the live text is its draft if there is enough of it."""

@@ -168,10 +168,7 @@ class HypothesisDecoder:
             choices, logprobs = self._decoder.choose([s.row for s in active], last, self._never)
             for state, token, logprob in zip(active, choices, logprobs, strict=True):
                 self._take(state, token, logprob)
-        return [
-            self._hypothesis(state, request, window.frames, language)
-            for state, request, window, language in zip(states, requests, windows, languages, strict=True)
-        ]
+        return self._hypotheses(states, requests, windows, languages)
 
     def _windows(self, requests: Sequence[Request]) -> list[Window]:
         if isinstance(self._encoder, BatchedWindowEncoder):
@@ -238,6 +235,18 @@ class HypothesisDecoder:
             return
         state.tokens.append(token)
         state.done = len(state.tokens) >= state.limit or without_loop(state.tokens) is not None
+
+    def _hypotheses(
+        self,
+        states: Sequence[_Progress],
+        requests: Sequence[Request],
+        windows: Sequence[Window],
+        languages: Sequence[str],
+    ) -> list[Hypothesis]:
+        return [
+            self._hypothesis(state, request, window.frames, language)
+            for state, request, window, language in zip(states, requests, windows, languages, strict=True)
+        ]
 
     def _hypothesis(self, state: _Progress, request: Request, frames: int, language: str) -> Hypothesis:
         kept = without_loop(state.tokens)

@@ -66,15 +66,18 @@ class Vocabulary:
 
     @cached_property
     def never(self) -> list[int]:
-        """Tokens that are never sampled: symbols that are not speech, and control tokens (as in openai-whisper)."""
+        """Tokens that are never sampled: symbols that are not speech, and control tokens.
+
+        openai-whisper's list leaves the languages out: in live text ``<|he|>`` would be shown as a word.
+        """
         t = self.any
-        control = [t.transcribe, t.translate, t.sot, t.sot_prev, t.sot_lm, t.no_speech]
+        control = {token for token in t.special_tokens.values() if token < t.timestamp_begin} - {t.eot, t.no_timestamps}
         return sorted({*t.non_speech_tokens, *control})
 
     @cached_property
     def blank(self) -> list[int]:
         """What a window may not begin with: a lone space."""
-        return list(self.any.encode(" "))
+        return encode_text(self.any, " ")
 
     def words(self, tokens: Sequence[int], language: str | None) -> list[WordTokens]:
         """Split text tokens into words; punctuation stays with the word before it, or at the start the one after it."""
@@ -90,6 +93,11 @@ class Vocabulary:
             else:
                 words.append(WordTokens(text, group))
         return words
+
+
+def encode_text(tokenizer: Tokenizer, text: str) -> list[int]:
+    """The tokens of any text; what is spelled like a control token (``<|endoftext|>``) is text like all other."""
+    return list(tokenizer.encode(text, disallowed_special=()))
 
 
 def _is_spoken(text: str) -> bool:

@@ -1,0 +1,171 @@
+"""Where the time of a live step goes, part by part, and what a pass of one token per row takes."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.gpu import Parts
+from openmic.audio.types import SAMPLE_RATE
+from openmic.speech.batched import BatchedDecoder
+from openmic.speech.capacity import STEP_EVERY_SECONDS, Clip, _stream, speech_clip
+from openmic.speech.decoder import CrossKeys, Decoder
+from openmic.speech.graphs import StepGraphs
+
+STATES = 555  # encoder states of a live window of 7 s, its silence and its tail
+TOKENS = 100  # fed before
+CALLS = 8
+STEPS = 5  # of which the first does not count
+STEP_SECONDS = STEP_EVERY_SECONDS
+FIRST_SECONDS = 4.0
+# Part of a step: which of the live parts' methods it is.
+SECTIONS = {
+    "encode": ("live", "_windows"),
+    "slots": ("decoder", "row"),
+    "check": ("live", "_check_drafts"),
+    "choose": ("decoder", "choose"),
+    "times": ("live", "_hypotheses"),
+}
+
+
+def choices(decoder: Decoder, numbers: list[int]) -> list[dict[str, Any]]:
+    """Seconds of a pass of one token per row as it is, without graphs, and the fewest bytes that it must read."""
+    heads, width, layers = decoder.heads, decoder.head_width, len(decoder.layers)
+    never = torch.tensor([0], device=decoder.device)
+    side = [torch.randn(heads, STATES, width, device=decoder.device).to(decoder.dtype) for _ in range(layers)]
+    matrices = layers * 14 * (heads * width) ** 2 + decoder.embedding.numel()  # cross keys and values left out
+    found = []
+    for number in numbers:
+        rows = [decoder.row(CrossKeys(side, side)) for _ in range(number)]
+        for row in rows:
+            decoder.forward([row], [list(range(TOKENS))])
+
+        def work(rows: list[Any] = rows) -> None:
+            for row in rows:
+                row.length = TOKENS
+            for _ in range(CALLS):
+                decoder.choose(rows, [1] * len(rows), never)
+
+        row_values = layers * 2 * (STATES + TOKENS) * heads * width
+        entry = {"rows": number, "seconds": timed(work, decoder.device) / CALLS}
+        entry["least_bytes"] = (matrices + number * row_values) * decoder.embedding.element_size()
+        if isinstance(decoder, BatchedDecoder):
+            graphs, decoder.graphs = decoder.graphs, StepGraphs(None)
+            entry["without_graphs"] = timed(work, decoder.device) / CALLS
+            decoder.graphs = graphs
+        found.append(entry)
+        del rows
+    return found
+
+
+def measured_steps(parts: Parts, number: int) -> dict[str, Any]:
+    """Mean seconds of a live step of so many streams, and of each of its parts (each waits for the device)."""
+    took: dict[str, float] = defaultdict(float)
+    calls: dict[str, int] = defaultdict(int)
+    with sections(parts, took, calls):
+        for place, step in enumerate(live_steps(parts, number)):
+            if place == 1:
+                took.clear()
+                calls.clear()
+            began = time.perf_counter()
+            step()
+            wait(parts.decoder.device)
+            took["whole"] += time.perf_counter() - began
+    counted = STEPS - 1
+    return {
+        "rows": number,
+        "passes": calls["choose"] / counted,
+        **{name: seconds / counted for name, seconds in took.items()},
+    }
+
+
+def live_steps(parts: Parts, number: int, steps: int = STEPS) -> Iterator[Callable[[], None]]:
+    """Steps of so many streams that have been speaking for a while, at the slowest cadence."""
+    speech = np.resize(speech_clip(), round((FIRST_SECONDS + steps * STEP_SECONDS) * SAMPLE_RATE))
+    clips = [Clip(speech, 0) for _ in range(number)]
+    streams = [_stream(clip, parts.final) for clip in clips]
+    for place in range(steps):
+        for clip in clips:
+            clip.length = round((FIRST_SECONDS + place * STEP_SECONDS) * SAMPLE_RATE)
+        planned = [(stream, plan) for stream in streams if (plan := stream.plan()) is not None]
+
+        def step(planned: list[Any] = planned) -> None:
+            requests = [stream.request(plan) for stream, plan in planned]
+            hypotheses = parts.live.step(requests)
+            for (stream, plan), hypothesis in zip(planned, hypotheses, strict=True):
+                stream.take(plan, hypothesis)
+
+        yield step
+
+
+@contextmanager
+def sections(parts: Parts, took: dict[str, float], calls: dict[str, int]) -> Iterator[None]:
+    """Add up what each part of a step takes."""
+    changed = []
+    for name, (owner_name, method) in SECTIONS.items():
+        owner = getattr(parts, owner_name)
+        own = getattr(owner, method)
+
+        def counted(*given: Any, _name: str = name, _own: Callable[..., Any] = own) -> Any:
+            wait(parts.decoder.device)
+            began = time.perf_counter()
+            result = _own(*given)
+            wait(parts.decoder.device)
+            took[_name] += time.perf_counter() - began
+            calls[_name] += 1
+            return result
+
+        setattr(owner, method, counted)
+        changed.append((owner, method))
+    try:
+        yield
+    finally:
+        for owner, method in changed:
+            delattr(owner, method)
+
+
+def profiled(parts: Parts, number: int) -> dict[str, Any]:
+    """Kernels of one live step: how many, which take longest, and how long the device works (torch's profiler)."""
+    steps = live_steps(parts, number)
+    for _ in range(STEPS - 1):
+        next(steps)()
+    last = next(steps)
+    cuda = parts.decoder.device.type == "cuda"
+    activities = [torch.profiler.ProfilerActivity.CPU, *([torch.profiler.ProfilerActivity.CUDA] if cuda else [])]
+    with torch.profiler.profile(activities=activities) as profile:
+        last()
+        wait(parts.decoder.device)
+    where = torch.autograd.DeviceType.CUDA if cuda else torch.autograd.DeviceType.CPU
+    events = [event for event in profile.key_averages() if event.device_type == where]
+    seconds = {event.key: event.self_device_time_total if cuda else event.self_cpu_time_total for event in events}
+    longest = sorted(events, key=lambda event: -seconds[event.key])[:25]
+    return {
+        "rows": number,
+        "kernels": sum(event.count for event in events),
+        "device_seconds": sum(seconds.values()) / 1e6,
+        "longest": [[event.key[:120], event.count, seconds[event.key] / 1e6] for event in longest],
+    }
+
+
+def timed(work: Callable[[], None], device: torch.device) -> float:
+    """The least of three times, after one that does not count."""
+    times = []
+    for _ in range(4):
+        wait(device)
+        began = time.perf_counter()
+        work()
+        wait(device)
+        times.append(time.perf_counter() - began)
+    return min(times[1:])
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
