@@ -17,9 +17,8 @@ from pathlib import Path
 
 import filelock
 
-from openmic_setup.requirements import read_requirements, requirement_name
 from tests.matrix import core, environments, pythons, sets
-from tests.matrix.table import Cell, Table, markdown
+from tests.matrix.table import PAGE, Cell, Table, markdown, write_page
 
 OTHER_RUN_SECONDS = 3600.0  # the longest that another run on this machine is waited for
 TAIL_LINES = 40
@@ -57,9 +56,12 @@ def main() -> int:
         for one in running:
             one.result()
     table = Table(datetime.date.today().isoformat(), os.cpu_count() or 1, options.at_a_time, cells)
-    table.write(options.out)
-    options.out.with_suffix(".md").write_text(markdown(table), encoding="utf-8")
-    print(f"\n{markdown(table)}\nmatrix: {time.monotonic() - began:.0f} s, written to {options.out}", flush=True)
+    written = environments.folder() / "matrix.json"
+    if options.docs:
+        write_page(table)
+        written = PAGE.with_suffix(".json")
+    table.write(written)
+    print(f"\n{markdown(table)}\nmatrix: {time.monotonic() - began:.0f} s, written to {written}", flush=True)
     return 0 if table.passed else 1
 
 
@@ -69,7 +71,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--skip", nargs="*", default=[], metavar="CELL", help="leave these out")
     parser.add_argument("--parts", nargs="*", choices=core.names(True, True), metavar="PART", help="only these")
     parser.add_argument("--at-a-time", type=int, default=2, help="cells beside each other (2)")
-    parser.add_argument("--out", type=Path, default=environments.folder() / "matrix.json", help="where to write")
+    parser.add_argument("--docs", action="store_true", help="write docs/compatibility.md and .json")
     return parser.parse_args()
 
 
@@ -93,6 +95,7 @@ def _run(cell: Cell, python: pythons.Python, packages: sets.PackageSet, parts: l
     logs = environments.folder() / "logs" / cell.name
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
+    named = set(sets.lowest_versions())
     began = time.monotonic()
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -102,7 +105,11 @@ def _run(cell: Cell, python: pythons.Python, packages: sets.PackageSet, parts: l
         cell.problem = str(problem)
         _say(f"{cell.name}: no environment\n{problem}")
         return
-    cell.versions = dict(sorted(environment.versions.items()))
+    cell.versions = {
+        name: environment.versions[name]
+        for name in sorted({*named, *sets.COLAB_BESIDES})
+        if name in environment.versions
+    }
     cell.environment_seconds = 0.0 if environment.kept else round(time.monotonic() - began, 1)
     _say(f"{cell.name}: {'kept' if environment.kept else 'made'} in {time.monotonic() - began:.0f} s")
     for name in parts or core.names(packages.whole, lint=packages.whole and python.version[:2] == sys.version_info[:2]):
@@ -115,8 +122,7 @@ def _run(cell: Cell, python: pythons.Python, packages: sets.PackageSet, parts: l
             lines = part.log.read_text(errors="replace").splitlines()
             _say("\n".join(f"    {line}" for line in lines[-TAIL_LINES:]))
     if not parts and packages.whole:
-        ran = core.imported(environment, logs)
-        cell.not_run = sorted({requirement_name(line) for line in read_requirements(*sets.REQUIREMENTS)} - ran)
+        cell.not_run = sorted(named - core.imported(environment, logs))
 
 
 def _say(text: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.matrix.environments import Environment
 
 ROOT = Path(__file__).resolve().parents[2]
-PART_SECONDS = 900.0  # the longest that a part may take; on two cores each takes less than two minutes
+PART_SECONDS = 420.0  # the longest that a part may take; on two cores each takes less than two minutes
 IMPORTS = Path(__file__).resolve().parent / "imports"
 
 # By name: node ids for pytest.

@@ -16,6 +16,7 @@ from tests.matrix.index import index_settings, uv
 from tests.matrix.pythons import Python
 
 INSTALL_SECONDS = 1200.0
+TAIL_LINES = 15
 FINISHED = "openmic-matrix.txt"  # the resolution, written into an environment when all of it is installed
 ASK = """
 import importlib.metadata, json
@@ -77,9 +78,14 @@ def make(name: str, python: Python, resolution: str) -> Environment:
         command = ("pip", "sync", "--quiet", "--no-config", "--python", str(_python(place)), str(packages))
         _uv(variables, *command)
         packages.rename(finished)
-    versions, modules = json.loads(subprocess.check_output([_python(place), "-c", ASK], text=True, timeout=120))
+    return look(_python(place), kept)
+
+
+def look(python: Path, kept: bool) -> Environment:
+    """What is in the environment of an interpreter."""
+    versions, modules = json.loads(subprocess.check_output([python, "-c", ASK], text=True, timeout=120))
     return Environment(
-        _python(place),
+        python,
         {requirement_name(distribution): version for distribution, version in versions.items()},
         {module: sorted({requirement_name(one) for one in names}) for module, names in modules.items()},
         kept,
@@ -95,4 +101,4 @@ def _uv(variables: dict[str, str], *arguments: str) -> None:
         [uv(), *arguments], capture_output=True, text=True, env=os.environ | variables, timeout=INSTALL_SECONDS
     )
     if done.returncode != 0:
-        raise NotMade(done.stderr.strip())
+        raise NotMade("\n".join(done.stderr.strip().splitlines()[-TAIL_LINES:]))

@@ -27,11 +27,8 @@ def uv() -> str:
     return found
 
 
-def index_settings(*left_out: str) -> dict[str, str]:
+def index_settings() -> dict[str, str]:
     """The variables with which uv looks where pip looks on this machine.
-
-    Parameters:
-        left_out: names of pip's settings that are not to be told.
 
     Returns:
         This process' whole environment with uv's variables added.
@@ -43,9 +40,7 @@ def index_settings(*left_out: str) -> dict[str, str]:
         if match:
             found[match[1]] = match[2].replace("\\n", " ")
     told = {
-        VARIABLES[key]: SEVERAL.get(key, " ").join(value.split())
-        for key, value in found.items()
-        if key in VARIABLES and key not in left_out
+        VARIABLES[key]: SEVERAL.get(key, " ").join(value.split()) for key, value in found.items() if key in VARIABLES
     }
     # Like pip: the best version of all indexes counts, not the first index that knows the name.
     return os.environ | told | {"UV_INDEX_STRATEGY": "unsafe-best-match"}

@@ -6,7 +6,9 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-# The packages whose versions stand in the table; all others are in the JSON.
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "compatibility.md"
+BEGIN, END = "<!-- what python -m tests.matrix --docs wrote -->\n", "<!-- until here -->\n"
+# The packages whose versions stand in the Markdown; the others are in the JSON.
 SHOWN = ("torch", "numpy", "numba", "av", "fastapi", "starlette", "uvicorn", "h11", "websockets", "ipykernel", "openai")
 
 
@@ -22,7 +24,7 @@ class Cell:
         failed: the parts that did not pass, in the order in which they were run.
         problem: why there is no environment, where there is none.
         environment_seconds: what making the environment took; 0 where it was kept from before.
-        versions: every distribution in the environment.
+        versions: of what our requirements name and what Colab's set adds.
         not_run: requirements that no part imported or started.
     """
 
@@ -81,19 +83,27 @@ def read(path: Path) -> Table:
 
 
 def markdown(table: Table) -> str:
-    """Two tables: what was run and how it went; with which versions."""
+    """When and how, what was run and how it went, and with which versions."""
     names = list(dict.fromkeys(name for cell in table.cells for name in cell.parts))
     ran = [["Python", "packages", *names, "result", "run", "made"]]
     for cell in table.cells:
         results = [_result(cell, name) for name in names]
-        whole = "passed" if cell.passed else cell.problem.splitlines()[0] if cell.problem else "**failed**"
+        whole = "passed" if cell.passed else "**no environment**" if cell.problem else "**failed**"
         made = f"{cell.environment_seconds:.0f} s" if cell.environment_seconds else "kept"
         ran.append([cell.python, cell.packages, *results, whole, f"{cell.seconds:.0f} s", made])
     versions = [["Python", "packages", *SHOWN]]
     versions += [
         [cell.python, cell.packages, *(cell.versions.get(name, "-") for name in SHOWN)] for cell in table.cells
     ]
-    return f"{_rows(ran)}\n\n{_rows(versions)}\n"
+    run_on = f"Run on {table.date} on {table.cores} cores, {table.at_a_time} beside each other."
+    return f"{run_on}\n\n{_rows(ran)}\n\n{_rows(versions)}\n"
+
+
+def write_page(table: Table) -> None:
+    """Put the table into docs/compatibility.md, in the place of the one that is there."""
+    text = PAGE.read_text(encoding="utf-8")
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    PAGE.write_text(f"{before}{BEGIN}{markdown(table)}{END}{after}", encoding="utf-8")
 
 
 def _result(cell: Cell, name: str) -> str:
