@@ -117,7 +117,7 @@ WARNINGS = {
     ),
     "package_older": (
         "{name} {version} is older than openmic needs ({requirement}).",
-        "Nothing that a notebook's runtime has is moved, so it stays, and parts of openmic may not work.",
+        "Nothing that a notebook's runtime has is moved, so it stays; parts of openmic may not work, or not safely.",
         "If something fails, {advice}.",
     ),
 }

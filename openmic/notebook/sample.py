@@ -1,4 +1,4 @@
-"""A recording sent to the service as an external client would, its text shown in the cell while it comes."""
+"""A recording sent to the service as an external client or a browser would, its text shown in the cell meanwhile."""
 
 from __future__ import annotations
 

@@ -1,0 +1,132 @@
+"""What is run in every environment: the parts of the suite that stand on other people's packages."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.matrix.environments import Environment
+
+ROOT = Path(__file__).resolve().parents[2]
+PART_SECONDS = 420.0  # the longest that a part may take; on two cores each takes less than two minutes
+IMPORTS = Path(__file__).resolve().parent / "imports"
+
+# By name: node ids for pytest.
+TESTS = {
+    "containers": ("tests/test_audio_decoder.py",),
+    "service": ("tests/test_whole_service.py",),
+    "OpenAI SDK": ("tests/test_openai_sdk.py",),
+    "page": ("tests/test_page.py::test_real_speech_through_the_microphone",),
+    "notebook": ("tests/test_notebook.py::test_papermill_executes_it_without_an_edit",),
+    "rest of the suite's": (
+        "tests/test_audio_samples.py",
+        "tests/test_audio_silero.py",
+        "tests/test_messages_any.py::test_any_text",
+        "tests/test_server_schema.py",
+        "tests/test_benchmarks.py::test_pictures_are_drawn_of_rows_with_and_without_figures",
+        "tests/test_requirements.py::test_everything_resolves_on_each_python",
+    ),
+}
+# By name: modules with their arguments.
+PROGRAMS = {
+    "pip check": ("pip", "check"),
+    "ruff": ("ruff", "check", "--no-cache", "."),
+    "ruff format": ("ruff", "format", "--no-cache", "--check", "."),
+    # With the types of the packages in this environment: which types others published has no meaning for what runs.
+    "mypy": ("mypy", "--cache-dir", os.devnull, "--python-executable", sys.executable),
+}
+# What only the suite needs, run where each requirement's lowest version is.
+OF_THE_SUITE = ("rest of the suite's",)
+LINT = ("ruff", "ruff format", "mypy")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part as it was run in one environment.
+
+    Attributes:
+        name: a key of `TESTS` or `PROGRAMS`.
+        passed: whether all of it passed, none skipped.
+        count: how many tests passed; 0 for a program.
+        seconds: how long it took.
+        log: the file with what it printed.
+    """
+
+    name: str
+    passed: bool
+    count: int
+    seconds: float
+    log: Path
+
+
+def names(whole: bool, lint: bool) -> list[str]:
+    """The parts in the order in which they are run.
+
+    Parameters:
+        whole: with what only the suite needs.
+        lint: with lint and types.
+    """
+    left_out = (() if whole else OF_THE_SUITE) + (() if lint else LINT)
+    return [name for name in (*PROGRAMS, *TESTS) if name not in left_out]
+
+
+def run(name: str, environment: Environment, logs: Path) -> Part:
+    """Run one part, in processes of its own.
+
+    Parameters:
+        logs: a folder for what it prints, for the modules it imports and for its recordings.
+    """
+    log = logs / f"{name.replace(' ', '-')}.log"
+    report = log.with_suffix(".xml")
+    if name in PROGRAMS:
+        command = [str(environment.python), "-m", *PROGRAMS[name]]
+    else:
+        command = [str(environment.python), "-m", "pytest", "-p", "no:cacheprovider", "--durations=5"]
+        command += [f"--junitxml={report}", *TESTS[name]]
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="openmic-matrix-") as recordings, log.open("w") as output:
+        variables = {
+            "PATH": f"{environment.python.parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": f"{IMPORTS}{os.pathsep}{ROOT}",
+            "OPENMIC_MATRIX_IMPORTS": str(logs / "imports.txt"),
+            "OPENMIC_DATA_DIR": recordings,
+        }
+        status = _wait(subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | variables, stdin=subprocess.DEVNULL, stdout=output,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        ))  # fmt: skip
+    count, skipped = _counted(report) if name in TESTS and report.exists() else (0, 0)
+    passed = status == 0 and skipped == 0 and (name in PROGRAMS or count > 0)
+    return Part(name, passed, count, round(time.monotonic() - began, 1), log)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """The exit status; whoever takes too long is ended with all its children."""
+    try:
+        return process.wait(PART_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        return process.wait()
+
+
+def _counted(report: Path) -> tuple[int, int]:
+    """How many tests passed, and how many were skipped, as pytest's report has it."""
+    suite = ElementTree.parse(report).getroot().find("testsuite")
+    if suite is None:
+        return 0, 0
+    total, errors, failures, skipped = (int(suite.get(key, 0)) for key in ("tests", "errors", "failures", "skipped"))
+    return total - errors - failures - skipped, skipped
+
+
+def imported(environment: Environment, logs: Path) -> set[str]:
+    """The distributions that were imported in all parts that ran so far, by normalised name."""
+    file = logs / "imports.txt"
+    modules = set(file.read_text().split()) if file.exists() else set()
+    return {name for module in modules for name in environment.modules.get(module, ())}
