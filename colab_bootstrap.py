@@ -21,7 +21,7 @@ if str(ROOT) not in sys.path:  # also where Python was told not to look beside t
     sys.path.insert(0, str(ROOT))
 writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # `check` leaves nothing behind
 
-from openmic_setup import browser, check, environment  # noqa: E402
+from openmic_setup import browser, check, environment, suite  # noqa: E402
 from openmic_setup.pip import install_missing  # noqa: E402
 from openmic_setup.place import device_line, python_problem, python_warning, runtime  # noqa: E402
 from openmic_setup.problems import SetupError  # noqa: E402
@@ -33,7 +33,7 @@ COMMANDS = {
     "demo": "stream a sample recording to a server on this machine and show live text and the final JSON",
     "serve": "run the service until Ctrl-C and show its link",
     "check": "print what is here, what is missing and what can be reached; change nothing",
-    "test": "install what the tests need and run them all; options go on to pytest",
+    "test": "install what the tests need and run them all (--quick: the quick ones); options go on to pytest",
 }
 
 
@@ -47,7 +47,7 @@ def setup() -> None:
     """
     began = time.monotonic()
     _refuse_other_pythons()
-    moved = install_missing(read_requirements(ROOT / "requirements.txt"), hold=True)
+    moved = install_missing(read_requirements(ROOT / "requirements.txt"))
     if moved:
         print(f"Restart the runtime now (its menu > Restart), then run this cell again: {', '.join(moved)} changed.")
         return
@@ -105,8 +105,9 @@ def _run(command: str, rest: list[str], arguments: list[str]) -> int:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     if command != "test":
         _hand_over(command, rest)
-    browser.put_on_path(browser.ensure())
-    return subprocess.run([sys.executable, "-m", "pytest", *rest], cwd=ROOT).returncode
+    if suite.QUICK not in rest:
+        browser.put_on_path(browser.ensure())
+    return subprocess.run(suite.command(rest), cwd=ROOT).returncode
 
 
 def _hand_over(command: str, rest: list[str]) -> NoReturn:

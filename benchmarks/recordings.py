@@ -32,7 +32,7 @@ class Clip:
 
 def shared_folder() -> Path | None:
     """The folder of public-domain recordings beside the checkout (or OPENMIC_SHARED_AUDIO), where there is one."""
-    folder = Path(os.environ.get(SHARED_AUDIO_VARIABLE, ROOT.parent / "shared" / "audio"))
+    folder = Path(os.environ.get(SHARED_AUDIO_VARIABLE) or ROOT.parent / "shared" / "audio")
     return folder if folder.is_dir() else None
 
 

@@ -24,6 +24,7 @@ from openmic.speech.problems import PROBLEMS as SPEECH
 from openmic.speech.weight_problems import WEIGHT_PROBLEMS as WEIGHTS
 from openmic.tunnels.problems import PROBLEMS as TUNNELS
 from openmic_setup.problems import PROBLEMS as SETUP
+from openmic_setup.problems import WARNINGS
 
 HEAD = """# Troubleshooting
 
@@ -40,6 +41,8 @@ SETUP_NOTE = (
     "When `python colab_bootstrap.py` or the notebook's set-up cell makes this machine ready; what pip and the other "
     "programs said stands above. The code is that of an `openmic_setup.problems.SetupError`."
 )
+
+WARNINGS_NOTE = "Warnings of the set-up, one line each; it goes on."
 
 COLUMNS = "code | what happened | why | what to do"
 
@@ -59,6 +62,8 @@ def page() -> str:
     """The whole page."""
     lines = [HEAD, "## Setting up", "", SETUP_NOTE, ""]
     lines += _table(COLUMNS, ((f"`{code}`", *parts) for code, parts in SETUP.items()))
+    lines += ["", WARNINGS_NOTE, ""]
+    lines += _table(COLUMNS, ((f"`{code}`", *parts) for code, parts in WARNINGS.items()))
     for title, table in TABLES:
         rows = ((_code(code), problem.what, problem.why, problem.hint) for code, problem in table.items())
         lines += ["", f"## {title}", "", *_table(COLUMNS, rows)]

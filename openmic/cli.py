@@ -13,7 +13,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,9 +25,10 @@ from openmic.client import MICROPHONE, Collect, Result, StreamFailed, StreamOpti
 from openmic.client.files import audio_seconds
 from openmic.client.link import link_token
 from openmic.client.result import Message
+from openmic.client.whole import Source
 from openmic.errors import OpenmicError
 from openmic.recordings import add_parser as add_sessions_parser
-from openmic.sample import as_browser_recording, sample_path
+from openmic.sample import recorder_slices, sample_path
 from openmic.terminal import LiveLines, complain
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _stream(arguments: argparse.Namespace) -> int:
 
 def _follow(
     link: str,
-    source: str | Path,
+    source: Source,
     show: Callable[[Message], None],
     give: Callable[[Result], None],
     realtime: bool,
@@ -218,14 +218,13 @@ def _demo(arguments: argparse.Namespace) -> int:
 
     source = arguments.file or sample_path()
     audio_seconds(source)  # what cannot be streamed is told before minutes go into weights
-    with tempfile.TemporaryDirectory(prefix="openmic-") as folder, launch(**_settings(arguments)) as mic:
-        called = source.name
-        if arguments.file is None:  # by the way that a tester's recording takes, decoder and all
-            source, called = Path(folder) / "sample.webm", f"{called} (as a browser records it)"
-            as_browser_recording(sample_path(), source)
+    as_a_browser = arguments.file is None  # by the way that a tester's voice takes, container and decoder and all
+    with launch(**_settings(arguments)) as mic:
+        called = f"{source.name} (as a browser records it)" if as_a_browser else source.name
         print(f"{mic!r}; streaming {called} to it at the speed of speech.", flush=True)
         lines = LiveLines(sys.stdout)
-        _follow(mic.local_url, source, lines, lambda result: print(result.json(), flush=True), True, mic.token)
+        sound = recorder_slices(source) if as_a_browser else source
+        _follow(mic.local_url, sound, lines, lambda result: print(result.json(), flush=True), True, mic.token)
     return 0
 
 

@@ -14,7 +14,7 @@ from openmic.settings import Settings, variable_of
 
 
 def make_settings(**given: Any) -> Settings:
-    """Settings from arguments; one that equals its default counts as not given.
+    """Settings from arguments; one that is empty, or equals its default, counts as not given.
 
     Raises:
         OpenmicError: ``unknown_setting``, ``bad_setting``. The text holds no value: it could be a secret.
@@ -24,7 +24,7 @@ def make_settings(**given: Any) -> Settings:
         if name not in fields:
             raise PROBLEMS.error("unknown_setting", name=name, known=", ".join(fields))
     try:
-        return Settings(**{name: value for name, value in given.items() if value != fields[name].default})
+        return Settings(**{name: value for name, value in given.items() if value not in ("", fields[name].default)})
     except ValidationError as invalid:
         first = invalid.errors(include_url=False, include_input=False, include_context=False)[0]
         name = _field_name(str(first["loc"][0]))

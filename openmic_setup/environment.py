@@ -10,11 +10,10 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from openmic_setup.place import ROOT
+from openmic_setup.place import ROOT, VENV
 from openmic_setup.problems import SetupError
 from openmic_setup.progress import follow
 
-VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 UNFINISHED = VENV / "openmic-unfinished"  # there from the first moment until everything is installed
 LOCK_VARIABLE = "OPENMIC_SETUP_LOCK"
@@ -52,7 +51,7 @@ def finish() -> None:
     if Path(sys.prefix) == VENV:
         UNFINISHED.unlink(missing_ok=True)
     lock = os.environ.pop(LOCK_VARIABLE, None)
-    if lock is not None:
+    if lock:
         os.close(int(lock))
 
 

@@ -13,10 +13,10 @@ import tempfile
 from pathlib import Path
 
 from openmic_setup import environment
-from openmic_setup.place import runtime
-from openmic_setup.problems import PIP_FAILURES, SetupError
+from openmic_setup.place import holds_still, runtime
+from openmic_setup.problems import PIP_FAILURES, SetupError, warning_line
 from openmic_setup.progress import follow
-from openmic_setup.requirements import installed, missing, outside, requirement_name
+from openmic_setup.requirements import installed, is_older, missing, outside, requirement_name
 
 # Versions that pip can read back as a constraint; an operating system's own packages have others.
 PLAIN_VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc|\.post|\.dev)\d+)*(\+[\w.]+)?")
@@ -24,15 +24,15 @@ INSTALLING_TOOLS = {"pip", "setuptools", "wheel"}
 TAIL_LINES = 15
 
 
-def install_missing(requirements: list[str], *, hold: bool = False) -> list[str]:
+def install_missing(requirements: list[str]) -> list[str]:
     """Install those requirements that are missing here; without any, pip is not even started.
 
-    Everything else that is installed is held at its version by a constraints file.
+    Everything else that is installed is held at its version by a constraints file. A runtime of somebody else's
+    (Colab's, Jupyter's) fits together, and another torch is gigabytes and breaks torchvision: there what is installed
+    stays, also in a version that the requirements do not allow, and one line of warning says so.
 
     Args:
         requirements: as ``read_requirements`` gives them.
-        hold: what is installed stays as it is, also in a version that the requirements do not allow; one line says so.
-            A runtime of somebody else's (Colab's) fits together, and another torch is gigabytes and breaks torchvision.
 
     Returns:
         Names of distributions that were imported by this process already and have another version now.
@@ -41,13 +41,11 @@ def install_missing(requirements: list[str], *, hold: bool = False) -> list[str]
         SetupError: pip failed; its last lines have been printed.
     """
     lacking = missing(requirements)
-    if hold:
-        untried = outside(requirements)
-        for requirement, version in untried:
-            name = requirement_name(requirement)
-            print(f"Warning: {name} {version} is here; openmic is tried with {requirement}. Kept.")
-        kept = [requirement for requirement, _ in untried]
-        lacking = [requirement for requirement in lacking if requirement not in kept]
+    if holds_still():
+        kept = outside(requirements)
+        for requirement, version in kept:
+            print(kept_warning(requirement, version), flush=True)
+        lacking = [requirement for requirement in lacking if requirement not in dict(kept)]
     if not lacking:
         return []
     before = installed()
@@ -65,6 +63,18 @@ def install_missing(requirements: list[str], *, hold: bool = False) -> list[str]
     importlib.invalidate_caches()
     after = installed()
     return sorted(name for name in imported if name in before and after.get(name) != before[name])
+
+
+def kept_warning(requirement: str, version: str) -> str:
+    """One line about a package that stays in a version that a requirement does not allow."""
+    older = is_older(version, requirement)
+    advice = "start the notebook from an environment of its own (python3 -m venv)"
+    if runtime() == "colab":
+        which = "the latest" if older else "an earlier one"
+        advice = f"begin anew with {which} of Runtime > Change runtime type > Runtime version"
+    name = requirement_name(requirement)
+    code = "package_older" if older else "package_newer"
+    return warning_line(code, name=name, version=version, requirement=requirement, advice=advice)
 
 
 def held_versions(lacking: list[str]) -> list[str]:

@@ -11,9 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from openmic_setup.problems import SetupError
+from openmic_setup.problems import SetupError, warning_line
 
 ROOT = Path(__file__).resolve().parents[1]
+VENV = ROOT / ".venv"
 PYTHONS = ((3, 11), (3, 12), (3, 13))
 
 
@@ -33,8 +34,9 @@ def python_warning(version: tuple[int, int]) -> str | None:
     """What to say of a Python that is newer than those that openmic has been run on; None for one of them."""
     if version <= PYTHONS[-1]:
         return None
-    advice = "Runtime > Change runtime type > Runtime version has others" if runtime() == "colab" else "take 3.13"
-    return f"Warning: openmic has not been run on Python {version[0]}.{version[1]} yet; if something fails, {advice}."
+    in_colab = "choose an earlier one at Runtime > Change runtime type > Runtime version"
+    advice = in_colab if runtime() == "colab" else "use Python 3.13"
+    return warning_line("python_untried", version=f"{version[0]}.{version[1]}", advice=advice)
 
 
 def _starts(program: str) -> bool:
@@ -51,7 +53,21 @@ def runtime() -> str:
             return "colab"
     if sys.prefix != sys.base_prefix:
         return "venv"
-    return "jupyter" if "ipykernel" in sys.modules or "JPY_PARENT_PID" in os.environ else "shell"
+    return "jupyter" if _under_jupyter() else "shell"
+
+
+def holds_still() -> bool:
+    """Whether this is a runtime of somebody else's, Colab's or Jupyter's, in which nothing that is there may be moved.
+
+    Our own ``.venv`` is none, also under a notebook; nor is an environment that was activated in a shell.
+    """
+    if VENV.exists() and VENV.samefile(sys.prefix):
+        return False
+    return runtime() != "venv" or _under_jupyter()
+
+
+def _under_jupyter() -> bool:
+    return "ipykernel" in sys.modules or "JPY_PARENT_PID" in os.environ
 
 
 def gpus() -> list[tuple[str, int, int]]:

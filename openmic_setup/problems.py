@@ -72,12 +72,14 @@ PROBLEMS = {
     "build_failed": (
         "A package could not be built.",
         "It has no ready-made file for this machine, and building it from source failed; pip's lines above say where.",
-        "Use a Python between 3.11 and 3.13 on a usual system (Linux or macOS, 64 bit), or install a compiler.",
+        "Use a Python between 3.11 and 3.13 (in Colab: Runtime > Change runtime type > Runtime version) on a usual "
+        "system (Linux or macOS, 64 bit), or install a compiler.",
     ),
     "package_missing": (
         "A package could not be found.",
         "The package index that pip is set up with does not have it for this Python; pip's lines above name it.",
-        "Check pip's index settings (pip config list), or run this with another Python between 3.11 and 3.13.",
+        "Check pip's index settings (pip config list), or use another Python between 3.11 and 3.13 (in Colab: Runtime "
+        "> Change runtime type > Runtime version).",
     ),
     "packages_not_writable": (
         "The packages could not be written.",
@@ -100,6 +102,31 @@ PROBLEMS = {
         "Install Chromium or Chrome so that `chromium` or `google-chrome` is a command, and run this again.",
     ),
 }
+
+# What may go wrong later and stops nothing now; by code, in the same three parts.
+WARNINGS = {
+    "python_untried": (
+        "This Python is {version}.",
+        "openmic has been run on Python 3.11, 3.12 and 3.13, on no later one yet; it is tried.",
+        "If something fails, {advice}.",
+    ),
+    "package_newer": (
+        "{name} {version} is newer than openmic asks for ({requirement}).",
+        "Nothing that a notebook's runtime has is moved, so it stays.",
+        "If something fails, {advice}.",
+    ),
+    "package_older": (
+        "{name} {version} is older than openmic needs ({requirement}).",
+        "Nothing that a notebook's runtime has is moved, so it stays, and parts of openmic may not work.",
+        "If something fails, {advice}.",
+    ),
+}
+
+
+def warning_line(code: str, **details: object) -> str:
+    """A row of `WARNINGS`, filled in, as one line."""
+    return "Warning: " + " ".join(part.format(**details) for part in WARNINGS[code])
+
 
 # What pip's output says, and which problem it is: the first pattern that is found counts.
 PIP_FAILURES = (

@@ -60,16 +60,26 @@ def outside(requirements: list[str]) -> list[tuple[str, str]]:
     return [(requirement, version) for requirement, version in versions if version is not None]
 
 
+def is_older(version: str, requirement: str) -> bool:
+    """Whether a version is below all that a requirement such as ``torch>=2.4,<2.14`` allows."""
+    lowest = [clause.strip() for clause in _specifier(requirement).split(",") if not clause.strip().startswith("<")]
+    return any(_release(version) < _release(clause) for clause in lowest if not clause.startswith("!"))
+
+
 def missing(requirements: list[str]) -> list[str]:
     """Those of the requirements that are not installed here, or not in a version that they allow."""
     have = installed()
     lacking = []
     for requirement in requirements:
         version = have.get(requirement_name(requirement))
-        specifier = re.sub(r"^[\w.-]+\s*(\[[^]]*\])?", "", requirement)
-        if version is None or not satisfies(version, specifier):
+        if version is None or not satisfies(version, _specifier(requirement)):
             lacking.append(requirement)
     return lacking
+
+
+def _specifier(requirement: str) -> str:
+    """What follows the name: ``uvicorn[standard]>=0.34`` gives ``>=0.34``."""
+    return re.sub(r"^[\w.-]+\s*(\[[^]]*\])?", "", requirement)
 
 
 def requirement_name(requirement: str) -> str:

@@ -10,6 +10,8 @@ from typing import Literal
 
 from playwright.sync_api import Browser, Playwright
 
+from tests import marks
+
 # Runs as root in a container, draws without a GPU, and looks for nothing outside this machine.
 FLAGS = (
     "--headless",
@@ -25,6 +27,7 @@ FLAGS = (
 
 def chromium() -> str:
     """Path of the Chromium on this machine; `python colab_bootstrap.py test` installs one."""
+    assert marks.allows("browser"), "a test with a browser is marked so: @pytest.mark.browser"
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if path := shutil.which(name):
             return path

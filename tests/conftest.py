@@ -1,8 +1,12 @@
-"""What every test may ask for. Real weights, real audio; nothing here is faked."""
+"""What every test may ask for, and what its marks allow it. Real weights, real audio; nothing here is faked."""
 
 from __future__ import annotations
 
 import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: workers share the cores, and so do their children
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +18,35 @@ import pytest
 
 from openmic.audio.types import Samples
 from openmic.settings import Settings
+from tests import marks
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help=f"leave out what is marked {', '.join(marks.NOT_QUICK)}")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest itself looks at -m
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    marks.add_by_fixture(items)
+    if config.getoption("quick"):
+        left_out = [item for item in items if marks.of(item) & {*marks.NOT_QUICK}]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: marks.place_in_line(item.path.name))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    with marks.held_to(marks.of(item)):
+        return (yield)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if "gpu" in marks.of(item) and not marks.gpu_is_there():
+        pytest.skip("needs a GPU")
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +58,7 @@ def sample_audio() -> Path:
 @pytest.fixture(scope="session")
 def shared_audio() -> Path | None:
     """More recordings, where a checkout has them beside it (or OPENMIC_SHARED_AUDIO names them); else None."""
-    folder = Path(os.environ.get("OPENMIC_SHARED_AUDIO", ROOT.parent / "shared" / "audio"))
+    folder = Path(os.environ.get("OPENMIC_SHARED_AUDIO") or ROOT.parent / "shared" / "audio")
     return folder if folder.is_dir() else None
 
 

@@ -73,6 +73,7 @@ def test_a_callback_that_fails_ends_the_waiting() -> None:
 
 
 @pytest.mark.parametrize(("where", "during", "after"), [("here", 1, 1), ("apart", 2, 0)])
+@pytest.mark.slow
 def test_helpers_that_shared_the_work_end_with_its_thread(where: str, during: int, after: int) -> None:
     run = subprocess.run(
         [sys.executable, "-c", HELPERS, where], capture_output=True, text=True, timeout=120, check=True

@@ -375,6 +375,7 @@ def test_an_hour_of_raw_samples_takes_no_more_memory_than_a_minute() -> None:
     assert peak < 1_000_000  # bytes; a minute of samples is 3.8 million
 
 
+@pytest.mark.slow
 def test_ten_minutes_of_opus_take_no_more_memory_than_one() -> None:
     minute = media.ogg(np.zeros(60 * SAMPLE_RATE, np.int16))
     assert sum(map(len, decode(Repeated(minute, 1), AUTO))) >= 60 * SAMPLE_RATE

@@ -11,6 +11,7 @@ from benchmarks.soak import Sample, quarters
 MUTANTS = 200
 
 
+@pytest.mark.slow
 def test_no_mutant_crashes_hangs_or_raises_what_is_no_problem_of_ours() -> None:
     outcome = run(MUTANTS, seed=42)
     assert outcome.failures == {}

@@ -260,7 +260,7 @@ def test_sizes_suit_the_attention_kernels() -> None:
     assert FRAME_BUCKETS[-1] >= 1500
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_on_a_gpu_graphs_replay_what_the_steps_say(base_model: Any) -> None:
     model = copy.deepcopy(base_model).to("cuda")
     decoder = decoder_for(model, "float16")

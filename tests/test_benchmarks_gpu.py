@@ -85,7 +85,7 @@ def test_it_says_that_there_is_no_gpu_and_prints_its_tables(
         assert columns in {line.count("|") for line in told.splitlines() if line.startswith("| tiny")}
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_on_a_gpu_sixty_four_sessions_share_graphs(base_model: Any, reading: Reading) -> None:
     on_gpu = gpu.Parts("base", copy.deepcopy(base_model).to("cuda"), 64)
     assert "CUDA graphs" in on_gpu.told()

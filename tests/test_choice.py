@@ -14,7 +14,6 @@ from openmic.speech import choice
 from openmic.speech.choice import DeviceReport, ModelChoice
 
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-with_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +56,7 @@ def test_a_gpu_that_is_not_there_is_refused(setting: str) -> None:
     assert refusal.value.code == "unknown_device"
 
 
-@with_gpu
+@pytest.mark.gpu
 def test_gpus_are_counted() -> None:
     assert choice.choose_device("cuda") == "cuda:0"
     assert choice.choose_device("auto").startswith("cuda:")
@@ -72,6 +71,7 @@ def test_a_device_that_makes_no_sense_is_refused(setting: str) -> None:
     assert refusal.value.code == "unknown_device"
 
 
+@pytest.mark.weights
 def test_auto_falls_back_to_base_where_only_the_package_index_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     cache_dir = Settings().cache_dir
     for name, url in whisper._MODELS.items():

@@ -88,6 +88,7 @@ def test_the_plain_form_works_where_a_loop_runs_already(service: ScriptedServer,
     assert asyncio.run(cell()) == " heard 2.0 seconds"
 
 
+@pytest.mark.slow
 def test_the_async_form(service: ScriptedServer, tmp_path: Path) -> None:
     raw = tmp_path / "raw.pcm"
     raw.write_bytes(SECOND * 2)

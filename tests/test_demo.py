@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BARE_PYTHON = getattr(sys, "_base_executable", sys.executable)
 PIP_ALARM = "import sys\nsys.exit('pip was started')\n"
 
-pytestmark = [pytest.mark.last, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.weights, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 
 @dataclass

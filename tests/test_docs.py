@@ -31,6 +31,7 @@ from openmic.server.messages import ServerMessage
 from openmic.settings import Settings, settings_page
 from openmic.tunnels import terms
 from openmic_setup.problems import PROBLEMS as SETUP_PROBLEMS
+from openmic_setup.problems import WARNINGS as SETUP_WARNINGS
 from tests.browser import browser
 from tests.scripted_engine import ScriptedServer, scripted_server
 
@@ -103,7 +104,7 @@ def test_troubleshooting_has_every_problem_of_every_room() -> None:
 
 def test_troubleshooting_has_every_problem_of_the_set_up() -> None:
     page = section((ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8"), "Setting up")
-    assert re.findall(r"^\| `(\w+)` \| \S", page, re.M) == list(SETUP_PROBLEMS)
+    assert re.findall(r"^\| `(\w+)` \| \S", page, re.M) == [*SETUP_PROBLEMS, *SETUP_WARNINGS]
 
 
 # --- links, files, commands
@@ -251,6 +252,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedServer]
         yield running
 
 
+@pytest.mark.slow
 def test_python_clients_of_the_readme_run(server: ScriptedServer) -> None:
     programs = [code for code in blocks(section(README, "How a program connects"), "python") if LINK in code]
     assert len(programs) == 2
@@ -284,6 +286,7 @@ def website(folder: Path) -> Iterator[str]:
             thread.join(10)
 
 
+@pytest.mark.browser
 def test_javascript_client_of_the_readme_runs(server: ScriptedServer, tmp_path: Path) -> None:
     (code,) = blocks(section(README, "How a program connects"), "javascript")
     assert LINK in code

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
@@ -22,6 +23,8 @@ READERS = SLEEPERS = 50
 STRANGERS = 300
 FILLER = "x" * 20_000  # makes each commit so long that no socket holds what a sleeper is told
 GROWTH_BYTES = 8_000_000 * (READERS + SLEEPERS)  # of the whole process: each session has threads, a decoder, a VAD
+
+pytestmark = pytest.mark.faults
 
 
 @contextmanager
@@ -37,6 +40,7 @@ async def everybody(server: ScriptedServer) -> list[list[dict[str, Any]]]:
     return list(await asyncio.gather(*(reader(server) for _ in range(READERS))))
 
 
+@pytest.mark.slow
 def test_a_hundred_clients_of_which_half_never_read(tmp_path: Path) -> None:
     process = psutil.Process()
     with scripted_server(tmp_path, engine=ScriptedEngine(filler=FILLER), max_sessions=200) as server:
@@ -57,6 +61,7 @@ def contextmanagers(entered: list[Any]) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 def test_strangers_by_the_hundred_disturb_no_speaker(tmp_path: Path) -> None:
     async def both(server: ScriptedServer) -> tuple[list[dict[str, Any]], list[str]]:
         speaker = asyncio.create_task(reader(server, seconds=20))

@@ -34,6 +34,8 @@ SECONDS = 8.0
 CUTS = 20
 Told = list[dict[str, Any]]
 
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
+
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:

@@ -111,7 +111,7 @@ def test_a_stream_that_is_not_a_number_does_not_count_as_a_difference() -> None:
     assert graphs.enabled
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_on_a_gpu_a_graph_does_what_the_step_does() -> None:
     source, output = torch.ones(3, device="cuda"), torch.zeros(2, 3, device="cuda")
     graphs = StepGraphs(cuda_capture())

@@ -45,6 +45,7 @@ def test_holes_between_what_is_in_use_go_back_to_the_machine() -> None:
     assert int(freed) > 250_000_000
 
 
+@pytest.mark.weights
 def test_a_loaded_engine_holds_nothing_that_it_does_not_use() -> None:
     run = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, timeout=300, check=True)
     assert int(run.stdout) < 80_000_000

@@ -249,6 +249,7 @@ def test_every_public_name_is_there() -> None:
         openmic.lunch  # noqa: B018
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_stops_its_service(tmp_path: Path) -> None:
     code = """
 import json, sys

@@ -64,6 +64,7 @@ def serving(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_a_signal_finishes_running_sessions(number: signal.Signals, tmp_path: Path, sample_audio: Path) -> None:
     with serving(tmp_path) as (process, link):
         told: list[dict[str, Any]] = []
@@ -151,6 +152,8 @@ def kernel(folder: Path) -> Iterator[tuple[KernelManager, str, psutil.Process]]:
             left.kill()
 
 
+@pytest.mark.slow
+@pytest.mark.faults
 def test_a_kernel_that_is_shut_down_takes_server_and_tunnel_with_it(tmp_path: Path) -> None:
     with kernel(tmp_path) as (manager, url, agent):
         manager.shutdown_kernel()
@@ -158,6 +161,8 @@ def test_a_kernel_that_is_shut_down_takes_server_and_tunnel_with_it(tmp_path: Pa
         wait_until(lambda: not lives(agent))
 
 
+@pytest.mark.slow
+@pytest.mark.faults
 def test_what_a_killed_kernel_leaves_is_ended_by_the_next_service_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

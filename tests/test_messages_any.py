@@ -54,6 +54,7 @@ def test_any_text(text: str) -> None:
 
 @settings(max_examples=500, deadline=None)
 @given(MESSAGES)
+@pytest.mark.slow
 def test_any_fields(message: dict[str, Any]) -> None:
     told = read(json.dumps(message))
     if isinstance(told, str):

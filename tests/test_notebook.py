@@ -175,8 +175,9 @@ def reference() -> str:
     return (ROOT / "sample_audio" / "quickstart.txt").read_text(encoding="utf-8")
 
 
-@pytest.mark.last
 @pytest.mark.timeout(EXECUTE_SECONDS + 20)
+@pytest.mark.weights
+@pytest.mark.slow
 def test_papermill_executes_it_without_an_edit(tmp_path: Path, word_error_rate: Callable[[str, str], float]) -> None:
     done = execute(NOTEBOOK, tmp_path / "out.ipynb")
     assert "ready" in text_of(done, "setup")
@@ -197,8 +198,9 @@ def test_papermill_executes_it_without_an_edit(tmp_path: Path, word_error_rate: 
     assert errors == []
 
 
-@pytest.mark.last
 @pytest.mark.timeout(EXECUTE_SECONDS + 20)
+@pytest.mark.weights
+@pytest.mark.slow
 def test_every_cell_may_run_twice_and_cells_may_run_loops(
     notebook: Any, tmp_path: Path, word_error_rate: Callable[[str, str], float]
 ) -> None:

@@ -262,6 +262,8 @@ def test_words_from_strangers_are_only_text(new_page: Callable[..., Page], tmp_p
 # --- real speech
 
 
+@pytest.mark.weights
+@pytest.mark.slow
 def test_real_speech_through_the_microphone(
     playwright: Playwright, sample_audio: Path, tmp_path: Path, word_error_rate: Callable[[str, str], float]
 ) -> None:

@@ -34,6 +34,8 @@ main(["serve", "--model", "tiny.en", "--tunnel", "none", "--port", sys.argv[1]])
 PATIENCE_SECONDS = 240.0
 Message = dict[str, Any]
 
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[KilledServer]:
@@ -192,7 +194,7 @@ def test_a_full_disk_is_told_and_what_was_acknowledged_is_kept(tmp_path: Path) -
         server.kill()
 
 
-@pytest.mark.last
+@pytest.mark.weights
 def test_words_of_the_real_model_survive_three_deaths(tmp_path: Path, sample_audio: Path) -> None:
     """Killed while it hears, right after a promise, and while it writes the final; the same final as without."""
     server = KilledServer(tmp_path, ("-c", UNMEASURED, "{port}"))

@@ -53,6 +53,7 @@ def versions(resolution: subprocess.CompletedProcess[str]) -> dict[str, str]:
     return {requirement_name(line): line.split("==")[1].split(";")[0].split("+")[0].strip() for line in lines}
 
 
+@pytest.mark.slow
 def test_installing_beside_colabs_packages_moves_none_of_them(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
@@ -77,6 +78,7 @@ def test_a_requirement_that_would_move_a_package_is_noticed(tmp_path: Path, conf
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+@pytest.mark.slow
 def test_everything_resolves_on_each_python(tmp_path: Path, python: str) -> None:
     both = read_requirements(REQUIREMENTS, TEST_REQUIREMENTS)
     wanted = versions(resolve(both, tmp_path, python))

@@ -283,6 +283,7 @@ def test_one_connection_too_many(tmp_path: Path) -> None:
         spoken(door)
 
 
+@pytest.mark.slow
 def test_a_client_that_sends_too_many_messages_is_slowed_and_loses_none(tmp_path: Path) -> None:
     with service(tmp_path, max_message_rate=50) as door, door.client() as one:
         one.send(json.dumps(PCM))
@@ -297,6 +298,7 @@ def test_a_client_that_sends_too_many_messages_is_slowed_and_loses_none(tmp_path
     assert messages[-2]["duration"] == 0.25
 
 
+@pytest.mark.slow
 def test_a_client_faster_than_the_decoder_is_slowed_by_its_socket(tmp_path: Path) -> None:
     with service(tmp_path, max_backlog_bytes=65_536, max_message_bytes=65_536) as door, door.client() as one:
         one.send(json.dumps({"type": "start"}))
@@ -326,6 +328,7 @@ def test_a_client_faster_than_the_decoder_is_slowed_by_its_socket(tmp_path: Path
     assert messages[-2]["duration"] == pytest.approx((len(sound) - 44) / 32_000, abs=0.1)
 
 
+@pytest.mark.slow
 def test_errors_and_pongs_do_not_pile_up_for_a_client_that_does_not_read(tmp_path: Path) -> None:
     with service(tmp_path, max_message_rate=100_000) as door, door.client() as one:
         one.send(json.dumps(PCM))

@@ -459,6 +459,7 @@ def test_the_newest_connection_has_the_session(server: ScriptedServer) -> None:
         assert new.hear_out() == 1000
 
 
+@pytest.mark.slow
 def test_idle_too_long(tmp_path: Path) -> None:
     with scripted_server(tmp_path, idle_seconds=0.5) as server:
         with started(server) as quiet:
@@ -544,6 +545,7 @@ def test_a_client_that_answers_no_ping_is_dropped_and_its_session_kept(tmp_path:
         assert server.sessions.list()[0].committed_text == "one"
 
 
+@pytest.mark.slow
 def test_a_client_that_never_reads_is_dropped_and_its_session_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -562,6 +564,7 @@ def test_a_client_that_never_reads_is_dropped_and_its_session_kept(
             assert other.hear_out() == 1000
 
 
+@pytest.mark.slow
 def test_only_the_newest_live_text_waits_for_a_slow_reader(tmp_path: Path) -> None:
     engine = ScriptedEngine(filler="x" * 500_000)
     with scripted_server(tmp_path, engine=engine) as server, client(server, max_queue=1) as slow:

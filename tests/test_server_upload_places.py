@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.scripted_engine import ScriptedServer, scripted_server
 
@@ -24,6 +25,7 @@ def stalled(server: ScriptedServer) -> socket.socket:
     return raw
 
 
+@pytest.mark.slow
 def test_a_file_that_stalls_is_given_up_and_its_place_is_free(tmp_path: Path, sample_audio: Path) -> None:
     sound = (sample_audio / "quickstart.wav").read_bytes()
 

@@ -166,6 +166,7 @@ def test_a_full_server_says_when_to_come_back(tmp_path: Path) -> None:
             first.join(20)
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_wait_for_its_answer_frees_its_place(tmp_path: Path) -> None:
     with scripted_server(tmp_path) as server:
         server.engine.may_finish.clear()

@@ -87,6 +87,8 @@ def speech(sample_audio: Path) -> dict[str, tuple[AudioFormat, bytes]]:
 
 
 @pytest.mark.parametrize("kind", ["webm", "wav", "mp4", "pcm"])
+@pytest.mark.slow
+@pytest.mark.faults
 def test_killed_at_random_moments_a_session_ends_as_if_nothing_had_happened(
     tmp_path: Path, speech: dict[str, tuple[AudioFormat, bytes]], kind: str
 ) -> None:

@@ -109,6 +109,7 @@ def test_a_session_nobody_comes_back_to_is_finished(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep_seconds", [0, 60])
+@pytest.mark.slow
 def test_memory_is_given_back_once_behind_a_sessions_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep_seconds: int
 ) -> None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
+from benchmarks.recordings import shared_folder
+from openmic.launch_settings import make_settings
 from openmic.settings import Settings
+from openmic_setup import environment, place
 
 
 def variables(name: str) -> list[str]:
@@ -29,5 +36,37 @@ def test_a_variable_that_says_something_is_heard(monkeypatch: pytest.MonkeyPatch
     assert Settings().host == "::1"
 
 
-def test_an_empty_language_is_to_be_detected() -> None:
-    assert Settings(language="").language is None
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_an_empty_argument_is_the_default(name: str) -> None:
+    """As a notebook's form gives it for a field that is left empty."""
+    default = getattr(make_settings(), name)
+    assert getattr(make_settings(**{name: ""}), name) == default
+    assert getattr(Settings(**{name: ""}), name) == default
+
+
+def test_an_empty_argument_leaves_the_variable_its_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENMIC_LANGUAGE", "tr")
+    assert make_settings(language="").language == "tr"
+
+
+def test_an_empty_variable_of_the_set_up_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read before anything is installed, and so not by ``Settings``."""
+    for variable in ("OPENMIC_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    usual = place.cache_dir()
+    for variable in ("OPENMIC_CACHE_DIR", "XDG_CACHE_HOME", environment.LOCK_VARIABLE):
+        monkeypatch.setenv(variable, "")
+    assert place.cache_dir() == usual
+    environment.finish()  # holds no lock
+    monkeypatch.setenv("OPENMIC_SHARED_AUDIO", "")
+    beside = shared_folder()
+    monkeypatch.delenv("OPENMIC_SHARED_AUDIO")
+    assert beside == shared_folder()
+
+
+def test_threads_wait_as_they_should_where_the_variable_is_empty() -> None:
+    code = "import os, openmic.speech; print(os.environ['OMP_WAIT_POLICY'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "OMP_WAIT_POLICY": ""}, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "PASSIVE"

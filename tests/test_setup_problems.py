@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from openmic_setup import environment
-from openmic_setup.problems import PIP_FAILURES, PROBLEMS, SetupError
+from openmic_setup import environment, pip
+from openmic_setup.problems import PIP_FAILURES, PROBLEMS, WARNINGS, SetupError, warning_line
 
 SETUP = Path(__file__).resolve().parents[1] / "openmic_setup"
 
@@ -39,6 +39,16 @@ def test_each_problem_has_three_sentences(code: str) -> None:
     assert (problem.code, len(problem.parts)) == (code, 3)
     assert all(re.fullmatch(r"\S.*\.", part) for part in problem.parts)
     assert "{" not in str(problem)
+
+
+def test_the_warnings_are_those_that_the_code_gives_and_have_three_sentences() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in SETUP.glob("*.py") if path.name != "problems.py")
+    assert {name for name in WARNINGS if f'"{name}"' in code} == set(WARNINGS)
+    details = dict.fromkeys(("version", "name", "requirement", "advice"), "x")
+    for name, parts in WARNINGS.items():
+        assert len(parts) == 3
+        assert all(re.fullmatch(r"\S.*\.", part) for part in parts)
+        assert "{" not in warning_line(name, **details)
 
 
 def test_a_python_without_venv_is_told(
@@ -76,3 +86,31 @@ def test_a_set_up_that_never_ends_is_told(
         os.close(other)
     assert caught.value.code == "setup_busy"
     assert "waiting for it" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("output", "what"),
+    [
+        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "do not fit"),
+        (
+            "WARNING: Retrying ... NewConnectionError('Failed to establish a new connection: [Errno -2]')\n"
+            "ERROR: Could not find a version that satisfies the requirement segno",
+            "could not be fetched",
+        ),
+        ("error: externally-managed-environment", "Nothing may be installed"),
+        ("ERROR: ResolutionImpossible: for help visit", "do not go together"),
+        ("error: subprocess-exited-with-error\n× python setup.py bdist_wheel did not run", "could not be built"),
+        ("ERROR: No matching distribution found for segno>=99", "could not be found"),
+        ("ERROR: [Errno 13] Permission denied: '/usr/lib'", "could not be written"),
+        ("something that nobody has seen before", "could not be installed"),
+    ],
+)
+def test_what_pip_says_becomes_what_to_do(output: str, what: str) -> None:
+    problem = pip.pip_failure(output)
+    assert what in problem.parts[0]
+    assert all(part.endswith(".") for part in problem.parts)
+    assert problem._render_traceback_() == list(problem.parts)
+
+
+def test_each_pip_failure_has_a_test() -> None:
+    assert len(PIP_FAILURES) == 7  # the cases above, without the unknown one

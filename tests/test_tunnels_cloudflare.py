@@ -67,6 +67,7 @@ def test_a_talkative_program_does_not_choke_on_its_log(open_one: Open, tmp_path:
     assert tunnel.alive()
 
 
+@pytest.mark.slow
 def test_a_program_that_ignores_the_signal_is_ended_all_the_same(open_one: Open, tmp_path: Path) -> None:
     open_one("stubborn").close()
     assert running_under(tmp_path) == []
@@ -89,6 +90,7 @@ def test_a_program_that_dies_is_noticed(open_one: Open, tmp_path: Path) -> None:
         ("hang", "cloudflare_timeout"),
     ],
 )
+@pytest.mark.slow
 def test_each_failure_has_its_row(open_one: Open, tmp_path: Path, mode: str, code: str) -> None:
     with pytest.raises(OpenmicError) as caught:
         open_one(mode, start_seconds=2.0 if mode in ("blocked", "hang") else WAIT_SECONDS)

@@ -96,6 +96,7 @@ def test_close_signs_off_ends_the_agent_and_leaves_nothing(
         httpx.get(tunnel.public_url)
 
 
+@pytest.mark.slow
 def test_an_agent_that_ignores_the_signal_is_ended_all_the_same(open_one: OpenNgrok, tmp_path: Path) -> None:
     tunnel = open_one("stubborn")
     tunnel.close()

@@ -65,6 +65,7 @@ def test_other_failures_have_their_row(open_one: OpenNgrok, tmp_path: Path, mode
         ("deaf_api", "agent_too_old"),
     ],
 )
+@pytest.mark.slow
 def test_an_agent_that_never_gets_ready_is_ended(open_one: OpenNgrok, tmp_path: Path, mode: str, code: str) -> None:
     with pytest.raises(OpenmicError) as caught:
         open_one(mode, start_seconds=3.0)
@@ -73,6 +74,7 @@ def test_an_agent_that_never_gets_ready_is_ended(open_one: OpenNgrok, tmp_path: 
     assert list((tmp_path / "running").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_never_opens_is_given_up(
     open_one: OpenNgrok, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

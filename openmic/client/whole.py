@@ -21,10 +21,13 @@ from openmic.errors import OpenmicError
 MICROPHONE = "mic"
 """In place of a path: the microphone of this machine."""
 
+Source = str | Path | AsyncIterator[bytes]
+"""A recording's path, MICROPHONE, or the bytes themselves: slices of a container or of raw PCM, each when it comes."""
+
 
 async def iter_stream_async(
     link: str,
-    source: str | Path,
+    source: Source,
     *,
     token: str | None = None,
     realtime: bool = True,
@@ -35,9 +38,10 @@ async def iter_stream_async(
 
     Args:
         link: the service's link; may hold the token.
-        source: a recording's path, or ``"mic"``.
+        source: a recording's path, ``"mic"``, or an iterator of bytes.
         token: the token, where the link does not hold it.
-        realtime: pace a file at the speed of speech; otherwise send as fast as the service takes it.
+        realtime: pace a file at the speed of speech; otherwise send as fast as the service takes it. An iterator has
+            a pace of its own.
         finish: when it is set (from any thread) the audio ends there, and the final follows.
         options: see ``StreamOptions``.
 
@@ -45,7 +49,9 @@ async def iter_stream_async(
         OpenmicError: any of the client's problems, or the service's.
     """
     finish = finish or threading.Event()
-    if source == MICROPHONE:
+    if isinstance(source, AsyncIterator):
+        pieces = _until(source, finish)
+    elif source == MICROPHONE:
         options = {**options, **MICROPHONE_OPTIONS}
         pieces = microphone_pieces(finish)
     else:
@@ -62,6 +68,14 @@ async def iter_stream_async(
             await asyncio.wait([sender])
 
 
+async def _until(pieces: AsyncIterator[bytes], finish: threading.Event) -> AsyncIterator[bytes]:
+    """The pieces that come before ``finish`` is set."""
+    async for piece in pieces:
+        if finish.is_set():
+            return
+        yield piece
+
+
 async def _send_all(stream: Stream, pieces: AsyncIterator[bytes]) -> None:
     try:
         async for piece in pieces:
@@ -73,7 +87,7 @@ async def _send_all(stream: Stream, pieces: AsyncIterator[bytes]) -> None:
 
 def iter_stream(
     link: str,
-    source: str | Path,
+    source: Source,
     *,
     token: str | None = None,
     realtime: bool = True,
@@ -103,7 +117,7 @@ async def _close(messages: AsyncIterator[Message]) -> None:
 
 async def stream_file_async(
     link: str,
-    path: str | Path,
+    source: Source,
     *,
     token: str | None = None,
     realtime: bool = True,
@@ -118,7 +132,7 @@ async def stream_file_async(
     """
     collect = Collect()
     with collect.kept():
-        async for message in iter_stream_async(link, path, token=token, realtime=realtime, **options):
+        async for message in iter_stream_async(link, source, token=token, realtime=realtime, **options):
             collect(message)
             if on_message is not None:
                 on_message(message)
@@ -127,7 +141,7 @@ async def stream_file_async(
 
 def stream_file(
     link: str,
-    path: str | Path,
+    source: Source,
     *,
     token: str | None = None,
     realtime: bool = True,
@@ -137,7 +151,7 @@ def stream_file(
     """``stream_file_async`` without ``async``; ``on_message`` is called in the caller's thread."""
     collect = Collect()
     with collect.kept():
-        for message in iter_stream(link, path, token=token, realtime=realtime, **options):
+        for message in iter_stream(link, source, token=token, realtime=realtime, **options):
             collect(message)
             if on_message is not None:
                 on_message(message)

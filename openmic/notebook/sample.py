@@ -12,7 +12,7 @@ from openmic.client.caption import Caption
 from openmic.client.result import Message
 from openmic.notebook.card import QUIET, STYLE
 from openmic.notebook.place import Area, in_notebook
-from openmic.sample import sample_path
+from openmic.sample import recorder_slices, sample_path
 from openmic.terminal import LiveLines
 
 
@@ -60,12 +60,13 @@ def stream_sample(link: str, path: str | Path | None = None, **options: Any) -> 
 
     Args:
         link: the service's link, or an object that has one as ``link``.
-        path: the recording; None: the project's own ``quickstart``.
+        path: the recording, sent as it is; None: the project's own ``quickstart``, sent as a browser records it.
         options: see ``openmic.client.stream_file``.
 
     Raises:
         OpenmicError: any of the client's problems, or the service's.
     """
-    path = sample_path() if path is None else Path(path)
-    on_message = LiveView(path.name) if in_notebook() else LiveLines(sys.stdout)
-    return stream_file(getattr(link, "link", link), path, on_message=on_message, **options)
+    recording = sample_path() if path is None else Path(path)
+    on_message = LiveView(recording.name) if in_notebook() else LiveLines(sys.stdout)
+    source = recorder_slices(recording, realtime=options.get("realtime", True)) if path is None else recording
+    return stream_file(getattr(link, "link", link), source, on_message=on_message, **options)

@@ -7,6 +7,6 @@ import os
 # one takes the time that the other one needs: on two cores shared with four programs, a live step took 0.9 to 2.7 s so,
 # and 0.15 to 0.3 s with threads that sleep at once. The next product mostly comes within microseconds, though, and
 # waking up costs more than it: so they look this many times whether it has come before they sleep.
-if "OMP_WAIT_POLICY" not in os.environ:
+if not os.environ.get("OMP_WAIT_POLICY"):
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")

@@ -154,8 +154,15 @@ def _median_filter(x: Tensor, filter_width: int) -> Tensor:
     return median_filtered(x) if filter_width == WIDTH and x.ndim == 3 else _WHISPERS_FILTER(x, filter_width)
 
 
+def _dtw(x: Tensor) -> NDArray[np.int64]:
+    """Stands for ``whisper.timing.dtw``, which on a GPU compiles a kernel for seconds while everybody waits."""
+    path: NDArray[np.int64] = dtw_cpu(x.double().cpu().numpy())
+    return path
+
+
 _WHISPERS_FILTER = whisper.timing.median_filter
 whisper.timing.median_filter = _median_filter  # its sort takes a third of the time that its word times take
+whisper.timing.dtw = _dtw
 
 
 class _Attention(nn.Module):

@@ -79,6 +79,8 @@ class BatchedDecoder(Decoder):
     Attributes:
         pools: slots of ``POOL_FRAMES`` encoder states, the smaller ones first.
         graphs: the recorded steps.
+        aligned_heads: of each alignment head its layer's place in the pools' queries, its layer and its place there,
+            shape (3, alignment heads), int64.
     """
 
     def __init__(
@@ -91,6 +93,10 @@ class BatchedDecoder(Decoder):
         ]
         self.graphs = StepGraphs(capture)
         self._aligned_place = {layer: place for place, layer in enumerate(self.alignment_heads)}
+        pairs = [(layer, head) for layer, heads in self.alignment_heads.items() for head in heads]
+        self.aligned_heads = torch.tensor(
+            [(self._aligned_place[layer], layer, head) for layer, head in pairs], device=self.device
+        ).T
         self._steps = {
             rows: _StepTensors(
                 torch.zeros((4, rows), dtype=torch.int64, device=self.device),

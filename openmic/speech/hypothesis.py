@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from whisper.timing import dtw_cpu
 
@@ -23,8 +24,8 @@ from openmic.speech.batched_encoder import BatchedWindowEncoder
 from openmic.speech.decoder import Decoder, Row
 from openmic.speech.encoder import FRAME_SECONDS, Window, WindowEncoder
 from openmic.speech.encoder_layer import Settled
+from openmic.speech.heard import Span, heard
 from openmic.speech.loops import without_loop
-from openmic.speech.median import median_filtered
 from openmic.speech.types import Task
 from openmic.speech.vocabulary import Vocabulary
 
@@ -243,34 +244,30 @@ class HypothesisDecoder:
         windows: Sequence[Window],
         languages: Sequence[str],
     ) -> list[Hypothesis]:
-        return [
-            self._hypothesis(state, request, window.frames, language)
-            for state, request, window, language in zip(states, requests, windows, languages, strict=True)
-        ]
-
-    def _hypothesis(self, state: _Progress, request: Request, frames: int, language: str) -> Hypothesis:
-        kept = without_loop(state.tokens)
-        known = len(request.prefix)
-        looped = kept is not None or len(state.tokens) >= state.limit
-        tokens = state.tokens if kept is None else state.tokens[: max(kept, known)]
-        fed = state.row.length - len(state.control)
-        tokens = tokens[:fed]
-        words = self._timed(state, request, tokens, frames, language) if len(tokens) > known else ()
-        return Hypothesis(
-            words, language, state.no_speech_prob, float(np.mean(state.logprobs)) if state.logprobs else 0.0, looped
-        )
+        found = [_found(state, request) for state, request in zip(states, requests, strict=True)]
+        spans = {
+            place: Span(state.row, state.start_token, len(state.control) - state.start_token + len(tokens), w.frames)
+            for place, (state, request, (tokens, _), w) in enumerate(zip(states, requests, found, windows, strict=True))
+            if len(tokens) > len(request.prefix)
+        }
+        matrices = dict(zip(spans, heard(self._decoder, list(spans.values())), strict=True))
+        hypotheses = []
+        for place, (state, request, language) in enumerate(zip(states, requests, languages, strict=True)):
+            tokens, looped = found[place]
+            words: tuple[TimedWord, ...] = ()
+            if place in matrices:
+                words = self._timed(state, request, tokens, matrices[place], language)
+            logprob = float(np.mean(state.logprobs)) if state.logprobs else 0.0
+            hypotheses.append(Hypothesis(words, language, state.no_speech_prob, logprob, looped))
+        return hypotheses
 
     def _timed(
-        self, state: _Progress, request: Request, tokens: list[int], frames: int, language: str
+        self, state: _Progress, request: Request, tokens: list[int], matrix: NDArray[np.float64], language: str
     ) -> tuple[TimedWord, ...]:
-        """Words after the prefix, aligned by the attention of the tokens in the window."""
+        """Words after the prefix, aligned by where the tokens in the window were heard (``heard.py``)."""
         control, known = len(state.control), len(request.prefix)
-        attention = self._decoder.attention(state.row, state.start_token, frames)
-        attention = attention[:, : control - state.start_token + len(tokens)]
-        std, mean = torch.std_mean(attention, dim=-2, keepdim=True, unbiased=False)
-        matrix = median_filtered((attention - mean) / (std + 1e-6)).mean(dim=0)
         matrix = matrix[control - state.start_token - 1 :]  # row i: where token i was heard; the last: the end
-        text_places, frame_places = dtw_cpu(-matrix.double().cpu().numpy())
+        text_places, frame_places = dtw_cpu(-matrix)
         jumps = np.pad(np.diff(text_places), (1, 0), constant_values=1).astype(bool)
         times = frame_places[jumps] * FRAME_SECONDS + request.start
         words, place = [], known
@@ -289,6 +286,14 @@ class HypothesisDecoder:
             )
             place = last
         return tuple(words)
+
+
+def _found(state: _Progress, request: Request) -> tuple[list[int], bool]:
+    """The tokens that count, and whether the decoder repeated itself."""
+    kept = without_loop(state.tokens)
+    tokens = state.tokens if kept is None else state.tokens[: max(kept, len(request.prefix))]
+    fed = state.row.length - len(state.control)
+    return tokens[:fed], kept is not None or len(state.tokens) >= state.limit
 
 
 def _may_change(request: Request) -> bool:

@@ -27,8 +27,12 @@ def median_filtered(x: Tensor) -> Tensor:
 
 
 def _of_one_head(x: Tensor) -> Tensor:
-    places = x.shape[-1]
-    padded = F.pad(x, (MIDDLE, MIDDLE), mode="reflect")
+    return median_between(F.pad(x, (MIDDLE, MIDDLE), mode="reflect"))
+
+
+def median_between(padded: Tensor) -> Tensor:
+    """Each place's median with its three neighbours on either side, which are all there; shape (..., places + 6)."""
+    places = padded.shape[-1] - 2 * MIDDLE
     values = [padded[..., first : first + places] for first in range(WIDTH)]
     for last in range(WIDTH - 1, MIDDLE - 1, -1):  # the largest that is left rises to its place, down to the middle
         for place in range(last):

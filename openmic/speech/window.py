@@ -148,7 +148,7 @@ def decode(
             if temperature == 0:
                 token = int(logits.argmax())
             else:
-                token = int(torch.multinomial((logits / temperature).softmax(dim=-1), 1))
+                token = int(torch.multinomial((logits / temperature).softmax(dim=-1).cpu(), 1))
             logprobs.append(float(logits[token] - logits.logsumexp(dim=-1)))
             if token == rules.eot:
                 most = 0

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PART_SECONDS = 420.0  # the longest that a part may take; on two cores each takes less than two minutes
 IMPORTS = Path(__file__).resolve().parent / "imports"
 
-# By name: node ids for pytest.
+# By name: arguments for pytest.
 TESTS = {
     "containers": ("tests/test_audio_decoder.py",),
     "service": ("tests/test_whole_service.py",),
@@ -26,6 +26,7 @@ TESTS = {
     "page": ("tests/test_page.py::test_real_speech_through_the_microphone",),
     "notebook": ("tests/test_notebook.py::test_papermill_executes_it_without_an_edit",),
     "suite's tools": (
+        "-n2",
         "tests/test_audio_samples.py",
         "tests/test_audio_silero.py",
         "tests/test_messages_any.py::test_any_text",
