@@ -66,6 +66,7 @@ def test_what_was_run_is_allowed(name: str) -> None:
         assert satisfies(version, re.sub(r"^[\w.-]+", "", requirement)), f"{requirement}: {version}"
 
 
+@pytest.mark.slow
 def test_each_part_is_there() -> None:
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
     for name, ids in core.TESTS.items():
@@ -92,6 +93,7 @@ def here(tmp_path: Path) -> environments.Environment:
     return environments.look(Path(sys.executable), kept=True)
 
 
+@pytest.mark.slow
 def test_a_part_that_fails_is_told_and_one_that_skips_has_not_passed(
     here: environments.Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +112,7 @@ def test_a_part_that_fails_is_told_and_one_that_skips_has_not_passed(
     assert "pyngrok" not in core.imported(here, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_part_that_hangs_is_ended_with_its_children(
     here: environments.Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

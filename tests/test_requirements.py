@@ -13,7 +13,7 @@ import pytest
 
 from openmic_setup.requirements import read_requirements, requirement_name
 from tests.matrix.environments import look
-from tests.matrix.index import index_settings, uv
+from tests.matrix.index import UV, index_settings
 from tests.matrix.sets import COLAB_PINS, colab_pins
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,7 +39,7 @@ def resolve(
     source.write_text("\n".join(requirements) + "\n")
     config = folder / "uv.toml"
     config.write_text(TORCH_WITHOUT_CUDA.format(version=colab_pins()["torch"]))
-    command = [uv(), "pip", "compile", "--config-file", str(config), "--no-header", "--no-annotate", "--quiet"]
+    command = [*UV, "pip", "compile", "--config-file", str(config), "--no-header", "--no-annotate", "--quiet"]
     command += ["--python-version", python, "--python-platform", "x86_64-manylinux_2_35", str(source)]
     if constraints:
         command += ["--constraint", str(constraints)]

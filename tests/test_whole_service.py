@@ -17,6 +17,8 @@ from websockets.sync.client import connect
 import openmic
 from openmic.launch import OpenMic
 
+pytestmark = [pytest.mark.weights, pytest.mark.slow]
+
 WAIT = 120  # seconds; generous, for a machine that is busy with something else
 SLICE_SECONDS = 0.25  # how often a browser's recorder gives what it has
 MOST_WRONG = 0.05  # of the words: base hears these recordings word for word, give or take a number's spelling

@@ -7,6 +7,7 @@ import contextlib
 import datetime
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -32,10 +33,12 @@ def main() -> int:
         The exit status: 0 where all passed, 1 where something did not, 2 where there is nothing to run.
     """
     options = _options()
+    found = pythons.found()
+    _say(f"Pythons here: {', '.join(python.full for python in found)}")
     here = {
         f"{python.minor}-{packages.name}": (python, packages)
         for packages in sets.SETS.values()
-        for python in pythons.found()
+        for python in found
         if not packages.pythons or python.minor in packages.pythons
     }
     if unknown := [name for name in (*options.cells, *options.skip) if name not in here]:
@@ -101,7 +104,7 @@ def _run(cell: Cell, python: pythons.Python, packages: sets.PackageSet, parts: l
         with tempfile.TemporaryDirectory() as folder:
             resolution = sets.resolve(packages, python, Path(folder))
         environment = environments.make(cell.name, python, resolution)
-    except (sets.Unresolvable, environments.NotMade) as problem:
+    except (sets.Unresolvable, environments.NotMade, subprocess.TimeoutExpired, OSError) as problem:
         cell.problem = str(problem)
         _say(f"{cell.name}: no environment\n{problem}")
         return

@@ -18,14 +18,15 @@ ROOT = Path(__file__).resolve().parents[2]
 PART_SECONDS = 420.0  # the longest that a part may take; on two cores each takes less than two minutes
 IMPORTS = Path(__file__).resolve().parent / "imports"
 
-# By name: node ids for pytest.
+# By name: arguments for pytest.
 TESTS = {
     "containers": ("tests/test_audio_decoder.py",),
     "service": ("tests/test_whole_service.py",),
     "OpenAI SDK": ("tests/test_openai_sdk.py",),
     "page": ("tests/test_page.py::test_real_speech_through_the_microphone",),
     "notebook": ("tests/test_notebook.py::test_papermill_executes_it_without_an_edit",),
-    "rest of the suite's": (
+    "suite's tools": (
+        "-n2",
         "tests/test_audio_samples.py",
         "tests/test_audio_silero.py",
         "tests/test_messages_any.py::test_any_text",
@@ -43,7 +44,7 @@ PROGRAMS = {
     "mypy": ("mypy", "--cache-dir", os.devnull, "--python-executable", sys.executable),
 }
 # What only the suite needs, run where each requirement's lowest version is.
-OF_THE_SUITE = ("rest of the suite's",)
+OF_THE_SUITE = ("suite's tools",)
 LINT = ("ruff", "ruff format", "mypy")
 
 

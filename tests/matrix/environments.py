@@ -12,7 +12,7 @@ from pathlib import Path
 
 from openmic_setup.place import cache_dir
 from openmic_setup.requirements import requirement_name
-from tests.matrix.index import index_settings, uv
+from tests.matrix.index import UV, index_settings
 from tests.matrix.pythons import Python
 
 INSTALL_SECONDS = 1200.0
@@ -98,7 +98,7 @@ def _python(place: Path) -> Path:
 
 def _uv(variables: dict[str, str], *arguments: str) -> None:
     done = subprocess.run(
-        [uv(), *arguments], capture_output=True, text=True, env=os.environ | variables, timeout=INSTALL_SECONDS
+        [*UV, *arguments], capture_output=True, text=True, env=os.environ | variables, timeout=INSTALL_SECONDS
     )
     if done.returncode != 0:
         raise NotMade("\n".join(done.stderr.strip().splitlines()[-TAIL_LINES:]))

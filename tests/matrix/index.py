@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 # pip's setting, and uv's variable of the same meaning.
 VARIABLES = {
@@ -17,14 +15,8 @@ VARIABLES = {
     "constraint": "UV_CONSTRAINT",
     "cert": "SSL_CERT_FILE",
 }
+UV = (sys.executable, "-m", "uv")
 SEVERAL = {"find-links": ","}  # what stands between several values; elsewhere it is a space
-
-
-def uv() -> str:
-    """The uv program of this environment, or of this machine."""
-    found = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    assert found, "uv is in requirements-test.txt"
-    return found
 
 
 def index_settings() -> dict[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openmic_setup.requirements import read_requirements, requirement_name
-from tests.matrix.index import index_settings, uv
+from tests.matrix.index import UV, index_settings
 from tests.matrix.pythons import Python
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,7 +105,7 @@ def resolve(packages: PackageSet, python: Python, folder: Path) -> str:
     constraints.write_text("".join(f"{name}=={version}\n" for name, version in packages.constraints().items()))
     besides.write_text("".join(f"{name}\n" for name in (*ALWAYS, *packages.besides)))
     variables = index_settings()
-    command = [uv(), "pip", "compile", "--no-header", "--no-annotate", "--quiet", "--no-config"]
+    command = [*UV, "pip", "compile", "--no-header", "--no-annotate", "--quiet", "--no-config"]
     command += ["--python", str(python.path), "--only-binary", ":all:", "--no-binary", BUILT_HERE]
     command += [str(file) for file in (*REQUIREMENTS, besides)]
     for file in (str(constraints), *variables.pop("UV_CONSTRAINT", "").split()):
