@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import AliasChoices, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 
 class Settings(BaseSettings):
@@ -189,11 +189,18 @@ class Settings(BaseSettings):
         None, description="Cloudflare's `cloudflared` program; empty: the one on the search path."
     )
 
-    @model_validator(mode="before")
     @classmethod
-    def _without_empty(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """A form field that is left empty (a notebook's) means the default, as an empty variable does."""
-        return {name: value for name, value in given.items() if value != ""}
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then variables; an argument that is left empty (a notebook's form field) leaves the variable its say."""
+        given = {name: value for name, value in init_settings().items() if value != ""}
+        return InitSettingsSource(settings_cls, given), env_settings
 
 
 _PAGE_HEAD = """# Settings

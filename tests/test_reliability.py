@@ -28,7 +28,7 @@ PIECE = 3200  # bytes: 0.1 s
 UNMEASURED = """import sys
 import openmic.speech.load as load
 from openmic.cli import main
-load.measure = lambda *_: load.Costs(((1, 0.1),), 1.0)
+load.measure = lambda *_, **__: load.Costs(((1, 0.1),), 1.0)
 main(["serve", "--model", "tiny.en", "--tunnel", "none", "--port", sys.argv[1]])"""
 """The real server, which does not work out at each start how many this machine can serve: that takes a minute."""
 PATIENCE_SECONDS = 240.0

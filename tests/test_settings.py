@@ -47,6 +47,7 @@ def test_an_empty_argument_is_the_default(name: str) -> None:
 def test_an_empty_argument_leaves_the_variable_its_say(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENMIC_LANGUAGE", "tr")
     assert make_settings(language="").language == "tr"
+    assert Settings(language="").language == "tr"
 
 
 def test_an_empty_variable_of_the_set_up_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
