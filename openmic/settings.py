@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from platformdirs import user_cache_path, user_data_path
 from pydantic import AliasChoices, Field, SecretStr
@@ -198,7 +198,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then variables; an argument that is left empty (a notebook's form field) leaves the variable its say."""
+        """Arguments, then variables. What is left empty (a notebook's form field) leaves the variable its say."""
         given = {name: value for name, value in init_settings().items() if value != ""}
         return InitSettingsSource(settings_cls, given), env_settings
 
