@@ -562,7 +562,7 @@ def test_a_client_that_never_reads_is_dropped_and_its_session_kept(
     ):
         for _ in range(20):
             raw.sendall(frame(0x2, tone(1.0)))
-        wait_until_detached(server, 20.0)
+        wait_until_detached(server, 1.0)  # a busy server drops it before it has read all
         with started(server) as other:
             other.connection.send(tone(1.0))
             other.say(type="stop")
