@@ -21,16 +21,16 @@ import numpy as np
 import torch
 import whisper
 
-from benchmarks.measures import word_error_rate
-from benchmarks.reading import joined_samples, long_reading
-from benchmarks.recordings import Clip, jfk_clip, reading_clips, sample_clips, shared_folder
-from benchmarks.sounds import room
+from benchmarks.corpus.reading import joined_samples, long_reading
+from benchmarks.corpus.recordings import Clip, jfk_clip, reading_clips, sample_clips, shared_folder
+from benchmarks.corpus.sounds import room
+from benchmarks.metrics.display import word_error_rate
+from benchmarks.simulated.virtual import GrowingRecording
 from benchmarks.tail import loaded
-from benchmarks.virtual import GrowingRecording
 from openmic.audio import VoiceActivity
 from openmic.audio.types import SAMPLE_RATE
 from openmic.settings import Settings
-from openmic.speech.final import FinalModel, FinalPass
+from openmic.speech.final.walk import FinalModel, FinalPass
 from openmic.speech.load import load_engine
 from openmic.speech.types import FinalText, SpeechOptions
 

@@ -21,22 +21,22 @@ import torch
 import whisper
 from whisper.model import Whisper
 
-from benchmarks import crowd
-from benchmarks.crowd import Crowd, LiveStep
-from benchmarks.pieces import SHAPES, Pieces, measure_pieces, random_model
-from benchmarks.reading import Reading, load_reading
+from benchmarks.corpus.reading import Reading, load_reading
+from benchmarks.simulated import crowd
+from benchmarks.simulated.crowd import Crowd, LiveStep
+from benchmarks.simulated.pieces import SHAPES, Pieces, measure_pieces, random_model
 from openmic.settings import Settings
-from openmic.speech.batched import BatchedDecoder
-from openmic.speech.batched_encoder import BatchedWindowEncoder, encoder_for
-from openmic.speech.choice import choose_device
-from openmic.speech.decoder import Decoder
-from openmic.speech.device_decoder import decoder_for, warm_up
-from openmic.speech.final import FinalModel
-from openmic.speech.full_encoder import FullEncoder
-from openmic.speech.hypothesis import HypothesisDecoder
-from openmic.speech.precision import encoder_precision
-from openmic.speech.vocabulary import Vocabulary
-from openmic.speech.weights import locate
+from openmic.speech.device import choose_device
+from openmic.speech.final.walk import FinalModel
+from openmic.speech.gpu.decoder import BatchedDecoder
+from openmic.speech.gpu.select import decoder_for, warm_up
+from openmic.speech.gpu.window_encoder import BatchedWindowEncoder, encoder_for
+from openmic.speech.live.decode import HypothesisDecoder
+from openmic.speech.model.decoder import Decoder
+from openmic.speech.model.full_encoder import FullEncoder
+from openmic.speech.model.linear import encoder_precision
+from openmic.speech.model.tokens import Vocabulary
+from openmic.speech.weights.locate import locate
 
 GPU_SESSIONS, CPU_SESSIONS = "1,4,16,64,128,256", "4"
 GPU_SECONDS, CPU_SECONDS = 20.0, 4.0

@@ -21,13 +21,13 @@ from typing import Any
 import numba
 import torch
 
-from benchmarks.endurance import endure
-from benchmarks.measures import Delay, Display, Measured, measure
-from benchmarks.reading import Reading, german_reading, join, load_reading, mixed_reading
-from benchmarks.recordings import Clip, jfk_clip, reading_clips, sample_clips, shared_folder
-from benchmarks.virtual import GrowingRecording, Told, VirtualEngine
+from benchmarks.corpus.reading import Reading, german_reading, join, load_reading, mixed_reading
+from benchmarks.corpus.recordings import Clip, jfk_clip, reading_clips, sample_clips, shared_folder
+from benchmarks.metrics.display import Delay, Display, Measured, measure
+from benchmarks.simulated.endurance import endure
+from benchmarks.simulated.virtual import GrowingRecording, Told, VirtualEngine
 from openmic.settings import Settings
-from openmic.speech.engine import WhisperEngine
+from openmic.speech.engine.thread import WhisperEngine
 from openmic.speech.load import load_engine
 from openmic.speech.types import CommittedText, LiveText
 

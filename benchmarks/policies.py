@@ -18,15 +18,15 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import takewhile
 
+from benchmarks.corpus.reading import Reading, german_reading, join, load_reading
+from benchmarks.corpus.words import words as spelled_words
 from benchmarks.live_quality import Quality, add_engine_options, assess, quiet_engine, single_clips
-from benchmarks.measures import Delay, pooled
-from benchmarks.reading import Reading, german_reading, join, load_reading
-from benchmarks.virtual import VirtualEngine
-from benchmarks.words import words as spelled_words
+from benchmarks.metrics.display import Delay, pooled
+from benchmarks.simulated.virtual import VirtualEngine
 from openmic.settings import Settings
-from openmic.speech.engine import WhisperEngine
-from openmic.speech.hypothesis import Hypothesis, TimedWord
-from openmic.speech.live import LivePolicy, Update
+from openmic.speech.engine.thread import WhisperEngine
+from openmic.speech.live.decode import Hypothesis, TimedWord
+from openmic.speech.live.policy import LivePolicy, Update
 
 GUARDS = (0.2, 0.5, 1.0)  # seconds before the end of the audio that the attention guard does not trust
 

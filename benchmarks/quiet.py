@@ -18,16 +18,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.alignment import word_ends
-from benchmarks.measures import normalizer
-from benchmarks.recordings import Clip, sample_clips
-from benchmarks.sounds import SOUNDS
-from benchmarks.virtual import GrowingRecording
-from benchmarks.words import SpokenWord, words
+from benchmarks.corpus.alignment import word_ends
+from benchmarks.corpus.recordings import Clip, sample_clips
+from benchmarks.corpus.sounds import SOUNDS
+from benchmarks.corpus.words import SpokenWord, words
+from benchmarks.metrics.display import normalizer
+from benchmarks.simulated.virtual import GrowingRecording
 from openmic.audio import SAMPLE_RATE, VoiceActivity
 from openmic.audio.types import Samples
 from openmic.settings import Settings
-from openmic.speech.engine import WhisperEngine
+from openmic.speech.engine.thread import WhisperEngine
 from openmic.speech.load import load_engine
 from openmic.speech.types import CommittedText, FinalText, LiveText, SpeechEvent, SpeechFailed, SpeechOptions
 

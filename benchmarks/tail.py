@@ -24,20 +24,20 @@ import numpy as np
 import torch
 import whisper
 
-from benchmarks.cuts import cuts
-from benchmarks.measures import normalizer
-from benchmarks.reading import Reading, german_reading, load_reading
-from benchmarks.recordings import Clip, jfk_clip, reading_clips, sample_clips, shared_folder
+from benchmarks.corpus.cuts import cuts
+from benchmarks.corpus.reading import Reading, german_reading, load_reading
+from benchmarks.corpus.recordings import Clip, jfk_clip, reading_clips, sample_clips, shared_folder
+from benchmarks.metrics.display import normalizer
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.settings import Settings
-from openmic.speech import encoder
-from openmic.speech.decoder import Decoder
-from openmic.speech.encoder import FRAME_SAMPLES, PAD_SECONDS, Window, WindowEncoder
-from openmic.speech.encoder_layer import Settled
-from openmic.speech.hypothesis import HypothesisDecoder, Request
-from openmic.speech.precision import Precision
-from openmic.speech.vocabulary import Vocabulary
-from openmic.speech.weights import locate
+from openmic.speech.live.decode import HypothesisDecoder, Request
+from openmic.speech.model import window_encoder as encoder
+from openmic.speech.model.decoder import Decoder
+from openmic.speech.model.encoder import Settled
+from openmic.speech.model.linear import Precision
+from openmic.speech.model.tokens import Vocabulary
+from openmic.speech.model.window_encoder import FRAME_SAMPLES, PAD_SECONDS, Window, WindowEncoder
+from openmic.speech.weights.locate import locate
 
 WINDOW_SECONDS = (0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 15.0)
 STEP_SECONDS = 1.0  # by which a window grows where its older states are kept

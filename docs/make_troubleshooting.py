@@ -16,12 +16,13 @@ if __name__ == "__main__":  # run as a script, Python looks beside it for module
 from openmic.audio.problems import PROBLEMS as AUDIO
 from openmic.client.problems import PROBLEMS as CLIENT
 from openmic.errors import ProblemTable
-from openmic.launch_problems import PROBLEMS as LAUNCH
-from openmic.server.problems import CLOSE_CODES
 from openmic.server.problems import PROBLEMS as SERVER
+from openmic.server.problems import SENT
+from openmic.service.problems import PROBLEMS as LAUNCH
 from openmic.sessions.problems import PROBLEMS as SESSIONS
+from openmic.speech.problems import DEVICE_PROBLEMS as DEVICES
 from openmic.speech.problems import PROBLEMS as SPEECH
-from openmic.speech.weight_problems import WEIGHT_PROBLEMS as WEIGHTS
+from openmic.speech.weights.problems import WEIGHT_PROBLEMS as WEIGHTS
 from openmic.tunnels.problems import PROBLEMS as TUNNELS
 from openmic_setup.problems import PROBLEMS as SETUP
 from openmic_setup.problems import WARNINGS
@@ -49,6 +50,7 @@ COLUMNS = "code | what happened | why | what to do"
 TABLES: tuple[tuple[str, ProblemTable], ...] = (
     ("Launching", LAUNCH),
     ("Model and weights", WEIGHTS),
+    ("Devices", DEVICES),
     ("The public link", TUNNELS),
     ("Talking to the service", SERVER),
     ("Sessions", SESSIONS),
@@ -71,7 +73,7 @@ def page() -> str:
 
 
 def _code(code: str) -> str:
-    return f"`{code}`" + (f" ({CLOSE_CODES[code]})" if code in CLOSE_CODES else "")
+    return f"`{code}`" + (f" ({SENT[code].close_code})" if code in SENT and SENT[code].close_code != 4400 else "")
 
 
 def _table(head: str, rows: Iterable[Iterable[str]]) -> list[str]:

@@ -13,9 +13,9 @@ import torch
 
 from benchmarks.gpu import Parts
 from benchmarks.gpu_lease.steps import live_steps, wait
-from openmic.speech.device_decoder import decoder_for, warm_up
-from openmic.speech.graphs import StepGraphs, cuda_capture
-from openmic.speech.window import decode
+from openmic.speech.final.decode import decode
+from openmic.speech.gpu.cuda_graphs import StepGraphs, cuda_capture
+from openmic.speech.gpu.select import decoder_for, warm_up
 
 PRODUCT = 8192  # rows and columns of the neighbour's matrices
 WARM_TEMPERATURE = 0.4

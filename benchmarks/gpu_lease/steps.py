@@ -13,10 +13,10 @@ import torch
 
 from benchmarks.gpu import Parts
 from openmic.audio.types import SAMPLE_RATE
-from openmic.speech.batched import BatchedDecoder
-from openmic.speech.capacity import STEP_EVERY_SECONDS, Clip, _stream, speech_clip
-from openmic.speech.decoder import CrossKeys, Decoder
-from openmic.speech.graphs import StepGraphs
+from openmic.speech.engine.calibration import STEP_EVERY_SECONDS, Clip, _stream, speech_clip
+from openmic.speech.gpu.cuda_graphs import StepGraphs
+from openmic.speech.gpu.decoder import BatchedDecoder
+from openmic.speech.model.decoder import CrossKeys, Decoder
 
 STATES = 555  # encoder states of a live window of 7 s, its silence and its tail
 TOKENS = 100  # fed before

@@ -12,13 +12,15 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from openmic.errors import OpenmicError
 from openmic.log import tell
-from openmic.server import http, page_files, uploads
-from openmic.server.connections import Connections
-from openmic.server.entry import Entry
-from openmic.server.keys import Keys
+from openmic.server.access.connections import Connections
+from openmic.server.access.gate import Entry
+from openmic.server.access.tokens import Keys
+from openmic.server.api import page as page_files
+from openmic.server.api import sessions as http
+from openmic.server.dialects.native.dialect import NativeConnection
+from openmic.server.dialects.openai import routes as uploads
 from openmic.server.metrics import Metrics
-from openmic.server.native import NativeConnection
-from openmic.server.problems import PROBLEMS
+from openmic.server.problems import PROBLEMS, error_response
 from openmic.sessions.registry import Sessions
 from openmic.settings import Settings
 
@@ -61,7 +63,7 @@ def create_app(settings: Settings, sessions: Sessions, keys: Keys | str) -> Fast
         problem = cast(OpenmicError, error)
         app.state.metrics.count_error(problem.code)
         tell(logger, "request_refused", code=problem.code, address=entry.address(request))
-        return http.error_response(problem)
+        return error_response(problem)
 
     @app.exception_handler(StarletteHTTPException)
     async def tell_http(request: Request, error: Exception) -> Response:

@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from openmic.server.connections import Connections
-from openmic.server.entry import Entry
+from openmic.server.access.connections import Connections
+from openmic.server.access.gate import Entry
 from openmic.sessions.registry import Sessions
 from openmic.sessions.state import State
 

@@ -21,11 +21,11 @@ from fastapi import FastAPI
 
 from openmic.errors import OpenmicError
 from openmic.log import tell
+from openmic.server.access.descriptors import Listener, for_connections, is_told, raise_limit
 from openmic.server.app import LEAVE_SECONDS, drain
-from openmic.server.descriptors import Listener, for_connections, is_told, raise_limit
-from openmic.server.http_protocol import HttpProtocol
 from openmic.server.problems import PROBLEMS
-from openmic.server.socket_protocol import SocketProtocol
+from openmic.server.uvicorn_protocols.http import HttpProtocol
+from openmic.server.uvicorn_protocols.websocket import SocketProtocol
 from openmic.settings import Settings
 
 logger = logging.getLogger(__name__)

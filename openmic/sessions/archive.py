@@ -13,16 +13,16 @@ from typing import Literal
 
 from openmic.audio.decoder import decode
 from openmic.errors import OpenmicError
-from openmic.sessions.files import JOURNAL, RECORDING, SessionFiles, holding, is_in_use
-from openmic.sessions.journal import InUse, Journal
-from openmic.sessions.kept import KeptSession
+from openmic.sessions.ended import KeptSession
 from openmic.sessions.problems import PROBLEMS
-from openmic.sessions.recording import DiskRecording
-from openmic.sessions.records import Ending
 from openmic.sessions.recovery import is_over, session_folders
 from openmic.sessions.snapshot import SessionSnapshot
 from openmic.sessions.state import State
-from openmic.sessions.story import Story, read_story_at
+from openmic.sessions.storage.folder import JOURNAL, RECORDING, SessionFiles, holding, is_in_use
+from openmic.sessions.storage.journal import InUse, Journal
+from openmic.sessions.storage.record_file import Ending
+from openmic.sessions.storage.recording import DiskRecording
+from openmic.sessions.storage.replay import Story, read_story_at
 from openmic.sessions.transcript import Transcript
 from openmic.speech.types import CommittedText
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from openmic.audio.types import SpeechBoundary
 from openmic.errors import OpenmicError
-from openmic.sessions.revised import Revision
+from openmic.sessions.text.revisions import Revision
 from openmic.speech.types import CommittedText, FinalProgress, FinalText, LiveText
 
 Reason = Literal["stopped", "timeout", "shutdown"]

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from openmic.errors import OpenmicError
 from openmic.log import tell
-from openmic.sessions.files import JOURNAL, MAKING, SessionFiles, is_in_use
-from openmic.sessions.journal import InUse
-from openmic.sessions.kept import KeptSession
+from openmic.sessions.ended import KeptSession
 from openmic.sessions.session import Session
-from openmic.sessions.story import Story, read_story_at
+from openmic.sessions.storage.folder import JOURNAL, MAKING, SessionFiles, is_in_use
+from openmic.sessions.storage.journal import InUse
+from openmic.sessions.storage.replay import Story, read_story_at
 
 logger = logging.getLogger(__name__)
 

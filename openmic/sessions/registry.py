@@ -20,21 +20,21 @@ from pathlib import Path
 
 from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
-from openmic.heap import give_back
-from openmic.lasting import LastingThread
 from openmic.log import tell
+from openmic.memory import give_back
 from openmic.sessions.admission import make_room, places
 from openmic.sessions.events import Reason
-from openmic.sessions.files import SessionFiles
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.recovery import ID_DIGITS, Recovery
 from openmic.sessions.session import Session
 from openmic.sessions.snapshot import SessionSnapshot
 from openmic.sessions.state import Identity, Limits, State
-from openmic.sessions.story import Story, hash_token
-from openmic.sessions.syncing import Syncer
+from openmic.sessions.storage.folder import SessionFiles
+from openmic.sessions.storage.fsync import Syncer
+from openmic.sessions.storage.replay import Story, hash_token
 from openmic.settings import Settings
 from openmic.speech.types import Engine, SpeechOptions
+from openmic.threads import LastingThread
 
 logger = logging.getLogger(__name__)
 

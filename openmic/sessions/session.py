@@ -20,15 +20,15 @@ from openmic.audio.decoder import AudioFormat
 from openmic.audio.types import SpeechBoundary
 from openmic.errors import OpenmicError
 from openmic.log import tell
-from openmic.sessions.diary import Diary, OnRecord
+from openmic.sessions.decoding import Hearing
 from openmic.sessions.events import Failed, Heard, Progressed, Reason, Warned
-from openmic.sessions.files import SessionFiles, disk_full
-from openmic.sessions.hearing import Hearing
-from openmic.sessions.listened import Listened
 from openmic.sessions.problems import PROBLEMS
-from openmic.sessions.records import Ending
 from openmic.sessions.state import Identity, Limits, State
-from openmic.sessions.story import Opened, Story, hash_token, to_error
+from openmic.sessions.storage.folder import SessionFiles, disk_full
+from openmic.sessions.storage.journal_writer import Diary, OnRecord
+from openmic.sessions.storage.record_file import Ending
+from openmic.sessions.storage.replay import Opened, Story, hash_token, to_error
+from openmic.sessions.subscription import Listened
 from openmic.speech.types import (
     CommittedText,
     Engine,

@@ -14,12 +14,11 @@ from torch.nn import ModuleList
 from whisper.model import Whisper
 from whisper.timing import dtw_cpu
 
-from openmic.heap import give_back
+from openmic.memory import give_back
 from openmic.progress import ProgressCallback, silent
 from openmic.settings import Settings
-from openmic.speech.apart import apart
-from openmic.speech.batched_encoder import encoder_for
-from openmic.speech.capacity import (
+from openmic.speech.device import choose_device, free_memory, use
+from openmic.speech.engine.calibration import (
     CPU_BATCHES,
     CPU_CLOCKS,
     GPU_BATCHES,
@@ -29,16 +28,17 @@ from openmic.speech.capacity import (
     in_words,
     measure,
 )
-from openmic.speech.choice import choose_device, choose_weights
-from openmic.speech.device import free_memory, use
-from openmic.speech.device_decoder import decoder_for, warm_up
-from openmic.speech.engine import WhisperEngine
-from openmic.speech.final import FinalModel
-from openmic.speech.full_encoder import FullEncoder
-from openmic.speech.hypothesis import HypothesisDecoder
-from openmic.speech.precision import decoder_precision, encoder_precision, exact_precision
+from openmic.speech.engine.thread import WhisperEngine
+from openmic.speech.final.walk import FinalModel
+from openmic.speech.gpu.select import decoder_for, warm_up
+from openmic.speech.gpu.window_encoder import encoder_for
+from openmic.speech.live.decode import HypothesisDecoder
+from openmic.speech.model.full_encoder import FullEncoder
+from openmic.speech.model.linear import decoder_precision, encoder_precision, exact_precision
+from openmic.speech.model.tokens import Vocabulary
+from openmic.speech.threads import apart
 from openmic.speech.types import ModelInfo
-from openmic.speech.vocabulary import Vocabulary
+from openmic.speech.weights.selection import choose_weights
 
 
 def load_engine(settings: Settings, progress: ProgressCallback = silent, measured_again: bool = True) -> WhisperEngine:

@@ -23,3 +23,13 @@ PROBLEMS = ProblemTable(
         ),
     }
 )
+
+DEVICE_PROBLEMS = ProblemTable(
+    {
+        "unknown_device": Problem(
+            "The device {device!r} cannot be used here.",
+            "{detail}.",
+            "Set the device to auto, cpu, or one of the GPUs that this machine has (cuda, cuda:1).",
+        ),
+    }
+)

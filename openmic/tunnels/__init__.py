@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from openmic.tunnels.authtoken import AuthtokenFound, AuthtokenMissing, find_authtoken
-from openmic.tunnels.kept import KeptTunnel
 from openmic.tunnels.opening import how_to_get_public_url, open_tunnel
 from openmic.tunnels.problems import PROBLEMS
 from openmic.tunnels.reachability import problem_from_outside
+from openmic.tunnels.reopening import KeptTunnel
 from openmic.tunnels.types import Tunnel
 
 __all__ = [

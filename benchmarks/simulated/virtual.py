@@ -1,0 +1,174 @@
+"""A live engine in virtual time: the same figures on any machine, however busy it is.
+
+No thread and no server: audio grows by 0.1 s of virtual time, a live step is due when the policy wants one, and takes a
+fixed pretend time, after which its text shows. What the model says is real.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from openmic.audio import SAMPLE_RATE, VoiceActivity
+from openmic.audio.types import Samples
+from openmic.settings import Settings
+from openmic.speech.engine.stream import EngineStream
+from openmic.speech.engine.thread import WhisperEngine
+from openmic.speech.final.walk import FinalPass
+from openmic.speech.live.decode import HypothesisDecoder
+from openmic.speech.live.policy import LivePolicy
+from openmic.speech.model.window_encoder import Window, WindowEncoder
+from openmic.speech.types import SpeechEvent, SpeechOptions
+
+PIECE_SAMPLES = SAMPLE_RATE // 10
+EPSILON = 1e-6
+
+
+@dataclass(slots=True)
+class Work:
+    """Processor seconds of live steps so far."""
+
+    encoder: float = 0.0
+    whole: float = 0.0
+    steps: int = 0
+
+
+class TimedEncoder:
+    """A ``WindowEncoder`` whose work is added up."""
+
+    def __init__(self, encoder: WindowEncoder, work: Work) -> None:
+        self._encoder = encoder
+        self._work = work
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._encoder, name)
+
+    def window(self, *arguments: Any, **named: Any) -> Window:
+        """See ``WindowEncoder.window``."""
+        began = time.process_time()
+        window = self._encoder.window(*arguments, **named)
+        self._work.encoder += time.process_time() - began
+        return window
+
+
+@dataclass(slots=True)
+class GrowingRecording:
+    """Samples, over and over, of which only the first ``length`` have been heard."""
+
+    samples: Samples
+    laps: int = 1
+    length: int = 0
+
+    def __len__(self) -> int:
+        return self.length
+
+    @property
+    def whole(self) -> int:
+        """How many samples it will have."""
+        return len(self.samples) * self.laps
+
+    def read(self, start: int, stop: int) -> Samples:
+        """See ``openmic.speech.types.Recording``."""
+        places = np.arange(max(0, start), max(0, min(stop, self.length)))
+        return self.samples.take(places, mode="wrap")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a stream said.
+
+    Attributes:
+        at: when, in virtual seconds.
+        event: what.
+        language: that the step which it comes from was decoded in.
+    """
+
+    at: float
+    event: SpeechEvent
+    language: str
+
+
+class VirtualEngine:
+    """Runs one stream after another through a loaded engine's live parts.
+
+    Args:
+        engine: whose model it is.
+        settings: the live ones are read.
+        cost: pretend time of a step, in seconds.
+        language: that is asked for; None: detect it.
+        policy: makes a stream's policy.
+
+    Attributes:
+        work: of all streams together.
+    """
+
+    def __init__(
+        self,
+        engine: WhisperEngine,
+        settings: Settings,
+        cost: float,
+        language: str | None,
+        policy: Callable[[], LivePolicy] = LivePolicy,
+    ) -> None:
+        self.work = Work()
+        self.cost = cost
+        self._live: HypothesisDecoder = copy.copy(engine._live)  # the engine's own keeps its encoder
+        self._live._encoder = TimedEncoder(self._live._encoder, self.work)  # type: ignore[assignment]
+        self._final = engine._final
+        self._settings = settings
+        self._options = SpeechOptions(language=language)
+        self._policy = policy
+
+    def play(self, recording: GrowingRecording) -> Iterator[Told]:
+        """Stream a recording that nothing has been heard of yet; tells what shows, as it shows."""
+        waiting: list[SpeechEvent] = []
+        now, language = 0.0, self._options.language or ""
+        final = FinalPass(self._final, recording, self._options)
+        stream = EngineStream(
+            recording=recording,
+            options=self._options,
+            final=final,
+            walk=final.walk(),
+            on_event=waiting.append,
+            wake=lambda: None,
+            step_samples=round(self._settings.live_step_seconds * SAMPLE_RATE),
+            window_samples=round(self._settings.live_window_seconds * SAMPLE_RATE),
+            policy=self._policy(),
+        )
+        activity = VoiceActivity(self._settings.endpoint_silence_seconds)
+        while not stream.live_over:
+            self._hear(stream, recording, activity, now)
+            plan = stream.plan()
+            if plan is None:
+                now = (math.floor(now * 10 + EPSILON) + 1) / 10
+            elif not stream.needs_decoding(plan):
+                stream.close_utterance(plan)
+            else:
+                began = time.process_time()
+                hypothesis = self._live.step([stream.request(plan)])[0]
+                self.work.whole += time.process_time() - began
+                self.work.steps += 1
+                now += self.cost
+                language = hypothesis.language
+                stream.take(plan, hypothesis)
+            yield from (Told(now, event, language) for event in waiting)
+            waiting.clear()
+
+    def _hear(self, stream: EngineStream, recording: GrowingRecording, activity: VoiceActivity, now: float) -> None:
+        """Let the stream hear all pieces that are complete by now."""
+        until = min(math.floor(now * 10 + EPSILON) * PIECE_SAMPLES, recording.whole)
+        if now * SAMPLE_RATE >= recording.whole:
+            until = recording.whole
+        while recording.length < until:
+            begin = recording.length
+            recording.length = min(begin + PIECE_SAMPLES, until)
+            stream.heard(activity.push(recording.read(begin, recording.length)))
+        if until == recording.whole and not stream.finished:
+            stream.heard(activity.flush())
+            stream.finish()

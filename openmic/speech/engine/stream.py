@@ -1,0 +1,279 @@
+"""One stream inside the engine: what its session told it, and what it wants done next."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from whisper.audio import HOP_LENGTH
+
+from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
+from openmic.errors import OpenmicError
+from openmic.speech.final.walk import FinalPass, Walk
+from openmic.speech.live.decode import LANGUAGE_SECONDS, Hypothesis, Memory, Request, TimedWord
+from openmic.speech.live.policy import LivePolicy, Update
+from openmic.speech.types import (
+    CommittedText,
+    FinalProgress,
+    LiveText,
+    OnEvent,
+    Recording,
+    SpeechEvent,
+    SpeechFailed,
+    SpeechOptions,
+    Word,
+)
+
+SKIP_BACKLOG_SECONDS = 30.0  # live text this far behind is given up once the client has stopped: the final is next
+PROGRESS_SECONDS = 1.0  # between two words about how far the final pass is
+FAR_BEHIND_SECONDS = 60.0  # a final pass this far behind says so while audio still comes
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A live step that a stream wants.
+
+    Attributes:
+        start, end: its window, in samples.
+        endpoint: the window ends where speech ended.
+        behind: more audio waits than one window holds.
+    """
+
+    start: int
+    end: int
+    endpoint: bool
+    behind: bool
+
+
+@dataclass(slots=True, eq=False)
+class EngineStream:
+    """Implements ``openmic.speech.types.SpeechStream``. Everything but its four methods belongs to the engine's thread.
+
+    Attributes:
+        recording: the samples so far.
+        options: what the client asked for.
+        final: the final pass, and ``walk`` its generator.
+        on_event: where events go.
+        finished: the client has stopped; ``live_over``: and all live steps are done.
+        abandoned: the session has gone; ``over``: the last event was sent.
+        speaking: inside an utterance.
+        wake: called after every change that may mean work.
+        step_samples: new audio after which a live step is due.
+        window_samples: longest window of a live step.
+    """
+
+    recording: Recording
+    options: SpeechOptions
+    final: FinalPass
+    walk: Walk
+    on_event: OnEvent
+    wake: Callable[[], None]
+    step_samples: int
+    window_samples: int
+    policy: LivePolicy = field(default_factory=LivePolicy)
+    memory: Memory = field(default_factory=Memory)
+    _memory_from: int = 0
+    finished: bool = False
+    abandoned: bool = False
+    over: bool = False
+    live_over: bool = False
+    speaking: bool = False
+    _inbox: deque[SpeechBoundary] = field(default_factory=deque)
+    _boundaries: deque[SpeechBoundary] = field(default_factory=deque)
+    _flush_at: int | None = None
+    _said_until: float = 0.0
+    _stepped_to: int = 0
+    _showing: bool = False
+    _told_progress_at: float | None = None
+
+    def heard(self, boundaries: Sequence[SpeechBoundary]) -> None:
+        """See ``SpeechStream.heard``."""
+        self._inbox.extend(boundaries)
+        self.final.spoken.hear(boundaries, len(self.recording) / SAMPLE_RATE)
+        self.wake()
+
+    def flush(self) -> None:
+        """See ``SpeechStream.flush``."""
+        self._flush_at = len(self.recording)
+        self.wake()
+
+    def finish(self) -> None:
+        """See ``SpeechStream.finish``."""
+        self.finished = True
+        self.wake()
+
+    def abandon(self) -> None:
+        """See ``SpeechStream.abandon``."""
+        self.abandoned = True
+        self.wake()
+
+    def go_on(self, words: Sequence[TimedWord]) -> None:
+        """Begin behind ``words``, which were committed before this stream was opened; call it first."""
+        self.final.heard.extend((word.start, word.tokens) for word in words)
+        self.policy.go_on(words)
+        self._said_until = words[-1].end
+
+    def plan(self) -> Plan | None:
+        """The live step this stream wants now, if any; takes in what its session has told it."""
+        finished = self.finished  # read first: after it, the recording does not grow
+        length = len(self.recording)
+        while self._inbox:
+            self._take_in(self._inbox.popleft())
+        if finished and length - self.policy.window_start > SKIP_BACKLOG_SECONDS * SAMPLE_RATE and self.speaking:
+            self._give_up_live(length)
+        if not self.speaking and not self._begin_utterance():
+            self._flush_at = None
+            self.live_over = finished
+            return None
+        endpoint = self._endpoint(length, finished)
+        start = self.policy.window_start
+        known = length if endpoint is None else endpoint
+        end = min(known, start + self.window_samples)
+        behind = end < known
+        if endpoint is not None and not behind:
+            return Plan(start, end, True, False)
+        if behind or end - self._stepped_to >= self.step_samples:
+            return Plan(start, end, False, behind)
+        return None
+
+    def request(self, plan: Plan) -> Request:
+        """What the decoder needs for ``plan``."""
+        policy = self.policy
+        if plan.start != self._memory_from:
+            self._memory_from = plan.start
+            self.memory.clear()
+        return Request(
+            samples=self.recording.read(plan.start, plan.end),
+            start=plan.start / SAMPLE_RATE,
+            language=self.options.language or policy.language,
+            task=self.options.task,
+            context=tuple(policy.context),
+            prefix=policy.prefix_tokens(),
+            draft=policy.draft_tokens(),
+            memory=self.memory,
+            may_change=self.options.language is None and policy.language is not None,
+        )
+
+    def needs_decoding(self, plan: Plan) -> bool:
+        """False where the last step has seen all of the utterance already, so that its words can be committed."""
+        return not (plan.endpoint and self._stepped_to >= plan.end) and plan.end > plan.start
+
+    def close_utterance(self, plan: Plan) -> None:
+        """Carry out an endpoint that needs no decoding."""
+        self._after(plan, self.policy.commit_all(plan.end))
+
+    def take(self, plan: Plan, hypothesis: Hypothesis) -> None:
+        """Carry out a step with what was heard."""
+        if plan.end - plan.start >= LANGUAGE_SECONDS * SAMPLE_RATE and self.policy.language is None:
+            self.policy.language = hypothesis.language
+        elif self.policy.language not in (None, hypothesis.language):
+            self.policy.change_language(hypothesis.language)
+        self._after(plan, self.policy.update(hypothesis, plan.end, plan.endpoint, plan.behind))
+
+    def fail(self, error: OpenmicError) -> None:
+        """End the stream with an error."""
+        self.over = True
+        self.send(SpeechFailed(error))
+
+    def release(self) -> None:
+        """Let go of all that is large: a session keeps its stream for as long as it can be downloaded."""
+        self.memory.clear()
+        self.walk.close()
+        self.final.release()
+
+    def send(self, event: SpeechEvent) -> None:
+        """Pass an event on, unless the session has gone."""
+        if not self.abandoned:
+            self.on_event(event)
+
+    def tell_progress(self, now: float) -> None:
+        """Say how far the final pass is, once it is waited for or far behind; ``now`` is monotonic, in seconds."""
+        total = len(self.recording) / SAMPLE_RATE
+        walked = min(total, self.final.seek * HOP_LENGTH / SAMPLE_RATE)
+        wanted = self.finished or total - walked > FAR_BEHIND_SECONDS
+        if not wanted or self._told_progress_at is None:  # what is over within a second needs no word
+            self._told_progress_at = now
+        elif now - self._told_progress_at >= PROGRESS_SECONDS:
+            self._told_progress_at = now
+            self.send(FinalProgress(walked, total))
+
+    def waiting_seconds(self) -> float:
+        """Speech that no live step has seen yet."""
+        return max(0, len(self.recording) - self._stepped_to) / SAMPLE_RATE if self.speaking else 0.0
+
+    @property
+    def _language(self) -> str | None:
+        return self.options.language or self.policy.language
+
+    def _take_in(self, boundary: SpeechBoundary) -> None:
+        if boundary.state == "ended" and boundary.at <= self._said_until:  # all of it was committed before
+            self._boundaries.clear()
+            self.speaking = False
+            return
+        if self._said_until and boundary.at > self._said_until and not self.speaking and not self._boundaries:
+            self.policy.commit_all(round(boundary.at * SAMPLE_RATE))  # they are no part of what is said now
+            self._said_until = 0.0
+        self._boundaries.append(boundary)
+
+    def _begin_utterance(self) -> bool:
+        while self._boundaries:
+            boundary = self._boundaries.popleft()
+            if boundary.state == "started":
+                self.policy.skip_to(round(boundary.at * SAMPLE_RATE))
+                self._stepped_to = self.policy.window_start
+                self.speaking = True
+                return True
+        return False
+
+    def _endpoint(self, length: int, finished: bool) -> int | None:
+        ended = next((round(b.at * SAMPLE_RATE) for b in self._boundaries if b.state == "ended"), None)
+        if ended is None and finished:
+            ended = length
+        marks = [mark for mark in (ended, self._flush_at) if mark is not None]
+        return max(min(*marks, length) if marks else length, self.policy.window_start) if marks else None
+
+    def _after(self, plan: Plan, update: Update) -> None:
+        self._stepped_to = max(self._stepped_to, plan.end)
+        if update.committed:
+            self.final.heard.extend((word.start, word.tokens) for word in update.committed)
+            words = tuple(Word(w.text, w.start, w.end, w.probability) for w in update.committed)
+            text = "".join(word.word for word in words)
+            self.send(CommittedText(text, words[0].start, words[-1].end, words, self._language))
+        self._show(update.live, plan.end)
+        if plan.endpoint:
+            self._end_utterance(plan.end)
+
+    def _end_utterance(self, end: int) -> None:
+        if self._flush_at is not None and self._flush_at <= end:
+            self._flush_at = None
+            if self._boundaries and round(self._boundaries[0].at * SAMPLE_RATE) > end:
+                return  # flushed in the middle of speech: it goes on
+            if not self._boundaries and not self.finished:
+                return
+        self.speaking = False
+        self.memory.clear()  # it is large, and the next utterance begins elsewhere
+        if self._boundaries and self._boundaries[0].state == "ended":
+            self._boundaries.popleft()
+
+    def _show(self, words: Sequence[TimedWord], end: int) -> None:
+        if not words and not self._showing:
+            return
+        self._showing = bool(words)
+        seconds = end / SAMPLE_RATE
+        self.send(
+            LiveText(
+                text="".join(word.text for word in words),
+                start=words[0].start if words else seconds,
+                end=words[-1].end if words else seconds,
+                audio_seconds=seconds,
+                lag=max(0.0, len(self.recording) / SAMPLE_RATE - seconds),
+                language=self._language,
+            )
+        )
+
+    def _give_up_live(self, length: int) -> None:
+        self._boundaries.clear()
+        self.speaking = False
+        self.memory.clear()
+        self._show((), length)
