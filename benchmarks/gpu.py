@@ -31,7 +31,7 @@ from openmic.speech.final.walk import FinalModel
 from openmic.speech.gpu.decoder import BatchedDecoder
 from openmic.speech.gpu.select import decoder_for, warm_up
 from openmic.speech.gpu.window_encoder import BatchedWindowEncoder, encoder_for
-from openmic.speech.live.decode import HypothesisDecoder
+from openmic.speech.live.decode import LiveStepDecoder
 from openmic.speech.model.decoder import Decoder
 from openmic.speech.model.full_encoder import FullEncoder
 from openmic.speech.model.linear import encoder_precision
@@ -60,7 +60,7 @@ class Parts:
         warm_up(self.decoder, record_seconds=60.0)
         self.encoder = encoder_for(model, self.decoder, encoder_precision(model.device) if cuda else "float32")
         vocabulary = Vocabulary(model)
-        self.live = HypothesisDecoder(self.encoder, self.decoder, vocabulary)
+        self.live = LiveStepDecoder(self.encoder, self.decoder, vocabulary)
         self.final = FinalModel(
             name, model, FullEncoder(model, "float16" if cuda else "float32"), self.decoder, vocabulary
         )

@@ -6,7 +6,7 @@
   the rest of the newest one.
 - The attention guard alone (AlignAtt; Papi et al. 2023): commits each word that does not point at the last frames,
   without a second hypothesis, and shows nothing else. Where a word points is where the alignment heads put its end.
-- openmic's ``LivePolicy``: both, and what it knows of words at the edge, of silence and of windows that never agree.
+- openmic's ``CommitPolicy``: both, and what it knows of words at the edge, of silence and of windows that never agree.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from benchmarks.simulated.virtual import VirtualEngine
 from openmic.settings import Settings
 from openmic.speech.engine.thread import WhisperEngine
 from openmic.speech.live.decode import Hypothesis, TimedWord
-from openmic.speech.live.policy import LivePolicy, Update
+from openmic.speech.live.policy import CommitPolicy, PolicyUpdate
 
 GUARDS = (0.2, 0.5, 1.0)  # seconds before the end of the audio that the attention guard does not trust
 
 
 @dataclass(slots=True)
-class LocalAgreement(LivePolicy):
+class LocalAgreement(CommitPolicy):
     """Commits what two consecutive hypotheses begin with."""
 
-    def update(self, hypothesis: Hypothesis, audio_end: int, endpoint: bool, behind: bool = False) -> Update:
-        """See ``LivePolicy.update``; all of the newest hypothesis is shown."""
-        found = LivePolicy.update(self, hypothesis, audio_end, endpoint, behind)
-        return Update(found.committed, self.previous)
+    def update(self, hypothesis: Hypothesis, audio_end: int, endpoint: bool, behind: bool = False) -> PolicyUpdate:
+        """See ``CommitPolicy.update``; all of the newest hypothesis is shown."""
+        found = CommitPolicy.update(self, hypothesis, audio_end, endpoint, behind)
+        return PolicyUpdate(found.committed, self.previous)
 
     def _stable(self, words: Sequence[TimedWord], end: float) -> tuple[TimedWord, ...]:
         pairs = zip(words, self.previous, strict=False)
@@ -46,23 +46,23 @@ class LocalAgreement(LivePolicy):
 
 
 @dataclass(slots=True)
-class AttentionGuard(LivePolicy):
+class AttentionGuard(CommitPolicy):
     """Commits what does not end in the last ``guard_seconds`` of the audio."""
 
     guard_seconds: float = 0.5
 
-    def update(self, hypothesis: Hypothesis, audio_end: int, endpoint: bool, behind: bool = False) -> Update:
-        """See ``LivePolicy.update``; nothing but commits is shown."""
-        return Update(LivePolicy.update(self, hypothesis, audio_end, endpoint, behind).committed, ())
+    def update(self, hypothesis: Hypothesis, audio_end: int, endpoint: bool, behind: bool = False) -> PolicyUpdate:
+        """See ``CommitPolicy.update``; nothing but commits is shown."""
+        return PolicyUpdate(CommitPolicy.update(self, hypothesis, audio_end, endpoint, behind).committed, ())
 
     def _stable(self, words: Sequence[TimedWord], end: float) -> tuple[TimedWord, ...]:
         return without_marks(list(takewhile(lambda word: word.end <= end - self.guard_seconds, words)))
 
 
-POLICIES: dict[str, Callable[[], LivePolicy]] = {
+POLICIES: dict[str, Callable[[], CommitPolicy]] = {
     "LocalAgreement-2 alone": LocalAgreement,
     **{f"attention guard alone, {seconds:g} s": partial(AttentionGuard, guard_seconds=seconds) for seconds in GUARDS},
-    "openmic": LivePolicy,
+    "openmic": CommitPolicy,
 }
 
 HEAD = (

@@ -30,10 +30,10 @@ from benchmarks.corpus.recordings import Clip, jfk_clip, reading_clips, sample_c
 from benchmarks.metrics.display import normalizer
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.settings import Settings
-from openmic.speech.live.decode import HypothesisDecoder, Request
+from openmic.speech.live.decode import LiveStepDecoder, StepInput
 from openmic.speech.model import window_encoder as encoder
 from openmic.speech.model.decoder import Decoder
-from openmic.speech.model.encoder import Settled
+from openmic.speech.model.encoder import EncoderCache
 from openmic.speech.model.linear import Precision
 from openmic.speech.model.tokens import Vocabulary
 from openmic.speech.model.window_encoder import FRAME_SAMPLES, PAD_SECONDS, Window, WindowEncoder
@@ -59,7 +59,7 @@ class FullEncoder:
         """See ``WindowEncoder.window``."""
         mel = whisper.log_mel_spectrogram(whisper.pad_or_trim(samples), self._model.dims.n_mels)
         states = self._model.encoder(mel[None].to(self._dtype))[0].to(self._decoder.dtype)
-        return Window(self._decoder.cross_keys(states), round(len(samples) / FRAME_SAMPLES + PAD_SECONDS * 50))
+        return Window(self._decoder.cross_attention_kv(states), round(len(samples) / FRAME_SAMPLES + PAD_SECONDS * 50))
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ class Construction:
     encode: Encode
     seconds: float = 0.0
 
-    def window(self, samples: Samples, settled: Settled | None = None) -> Window:
+    def window(self, samples: Samples, settled: EncoderCache | None = None) -> Window:
         """See ``WindowEncoder.window``; what is kept from earlier steps is this construction's own affair."""
         began = time.process_time()
         window = self.encode(samples)
@@ -83,10 +83,10 @@ class Grown(Construction):
 
     inner: WindowEncoder | None = None
 
-    def window(self, samples: Samples, settled: Settled | None = None) -> Window:
+    def window(self, samples: Samples, settled: EncoderCache | None = None) -> Window:
         """See ``Construction.window``."""
         assert self.inner is not None
-        kept = Settled()
+        kept = EncoderCache()
         step = round(STEP_SECONDS * SAMPLE_RATE)
         for end in range(len(samples) % step or step, len(samples), step):
             self.inner.window(samples[:end], kept)
@@ -115,12 +115,12 @@ class Found:
 
 def decoded(construction: Construction, decoder: Decoder, model: Any, clips: Sequence[Clip]) -> Found:
     """Decode all clips with one construction."""
-    live = HypothesisDecoder(cast(WindowEncoder, construction), decoder, Vocabulary(model))
+    live = LiveStepDecoder(cast(WindowEncoder, construction), decoder, Vocabulary(model))
     construction.seconds = 0.0
     said, references, loops = [], [], 0
     for clip in clips:
         normalize = normalizer(clip.language)
-        found = live.step([Request(clip.samples, 0.0, clip.language, "transcribe")])[0]
+        found = live.step([StepInput(clip.samples, 0.0, clip.language, "transcribe")])[0]
         said.append(normalize("".join(word.text for word in found.words)) or "nothing")
         references.append(normalize(clip.text))
         loops += found.looped

@@ -58,7 +58,7 @@ def encoded(encoder: FullEncoder, mel: Tensor) -> None:
 
 def fed(decoder: Decoder, states: Tensor, tokens: int) -> Work:
     """A pass of so many tokens, with all scores."""
-    row = decoder.row(decoder.cross_keys(states))
+    row = decoder.row(decoder.cross_attention_kv(states))
     decoder.forward([row], [[100] * FED])
 
     def once() -> None:

@@ -11,7 +11,7 @@ import ctypes
 from functools import cache
 
 
-def give_back() -> bool:
+def release_freed_memory() -> bool:
     """Give freed memory back to the machine; False where the C library cannot (it is not glibc). From any thread.
 
     Other threads' allocations wait for it, an arena at a time; what is given back costs them page faults when they need

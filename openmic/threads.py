@@ -8,14 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from openmic.log import tell
+from openmic.log import log_event
 
 logger = logging.getLogger(__name__)
 
 LATE_SECONDS = 60.0  # without the end of a turn, before a thread counts as late
 
 
-class LastingThread:
+class SupervisedThread:
     """A daemon thread whose work is done in turns, none of which can end it.
 
     Args:
@@ -66,11 +66,11 @@ class LastingThread:
         except Exception:  # a folder that hiccups, descriptors that ran out: the next turn may do
             if called not in self._failing:
                 self._failing.add(called)
-                tell(logger, "service_fault", logging.ERROR, part=called)
+                log_event(logger, "service_fault", logging.ERROR, part=called)
         else:
             if called in self._failing:
                 self._failing.discard(called)
-                tell(logger, "service_recovered", part=called)
+                log_event(logger, "service_recovered", part=called)
         self._well_at = self._clock()
 
     @property

@@ -7,12 +7,12 @@ import threading
 
 import pytest
 
-from openmic.threads import LATE_SECONDS, LastingThread
+from openmic.threads import LATE_SECONDS, SupervisedThread
 
 
 def test_what_a_turn_raises_is_told_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "openmic")
-    thread = LastingThread("openmic-keeper", lambda: None)
+    thread = SupervisedThread("openmic-keeper", lambda: None)
     for _ in range(3):
         with thread.turn("looking"):
             raise OSError(24, "Too many open files")
@@ -30,14 +30,14 @@ def test_what_a_turn_raises_is_told_once_and_its_end_too(caplog: pytest.LogCaptu
 
 
 def test_an_interruption_is_no_fault_of_a_turn() -> None:
-    thread = LastingThread("openmic-keeper", lambda: None)
+    thread = SupervisedThread("openmic-keeper", lambda: None)
     with pytest.raises(KeyboardInterrupt), thread.turn():
         raise KeyboardInterrupt
 
 
 def test_one_that_makes_no_turn_is_late() -> None:
     now, go_on = [0.0], threading.Event()
-    thread = LastingThread("openmic-sync", lambda: bool(go_on.wait(20)) and None, clock=lambda: now[0])
+    thread = SupervisedThread("openmic-sync", lambda: bool(go_on.wait(20)) and None, clock=lambda: now[0])
     thread.start()
     assert thread.problems == ()
     now[0] = LATE_SECONDS + 1
@@ -53,7 +53,7 @@ def test_one_that_makes_no_turn_is_late() -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_one_that_died_is_dead() -> None:
-    thread = LastingThread("openmic-sync", lambda: exec("raise SystemError"))
+    thread = SupervisedThread("openmic-sync", lambda: exec("raise SystemError"))
     thread.start()
     thread.join(120)
     assert thread.problems == ("openmic-sync is dead",)

@@ -110,7 +110,7 @@ def _sampled(parts: Parts) -> str:
     decoder, final = parts.decoder, parts.final
     states = torch.randn(1500, decoder.heads * decoder.head_width, device=decoder.device).to(decoder.dtype)
     tokenizer = final.vocabulary.tokenizer("en", "transcribe")
-    steps = decode(decoder, final.vocabulary, decoder.cross_keys(states), tokenizer, [], WARM_TEMPERATURE)
+    steps = decode(decoder, final.vocabulary, decoder.cross_attention_kv(states), tokenizer, [], WARM_TEMPERATURE)
     while True:
         try:
             next(steps)

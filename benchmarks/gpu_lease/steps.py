@@ -16,7 +16,7 @@ from openmic.audio.types import SAMPLE_RATE
 from openmic.speech.engine.calibration import STEP_EVERY_SECONDS, Clip, _stream, speech_clip
 from openmic.speech.gpu.cuda_graphs import StepGraphs
 from openmic.speech.gpu.decoder import BatchedDecoder
-from openmic.speech.model.decoder import CrossKeys, Decoder
+from openmic.speech.model.decoder import CrossAttentionKV, Decoder
 
 STATES = 555  # encoder states of a live window of 7 s, its silence and its tail
 TOKENS = 100  # fed before
@@ -42,7 +42,7 @@ def choices(decoder: Decoder, numbers: list[int]) -> list[dict[str, Any]]:
     matrices = layers * 14 * (heads * width) ** 2 + decoder.embedding.numel()  # cross keys and values left out
     found = []
     for number in numbers:
-        rows = [decoder.row(CrossKeys(side, side)) for _ in range(number)]
+        rows = [decoder.row(CrossAttentionKV(side, side)) for _ in range(number)]
         for row in rows:
             decoder.forward([row], [list(range(TOKENS))])
 

@@ -20,7 +20,7 @@ from openmic.audio.types import SpeechBoundary
 from openmic.settings import Settings
 from openmic.speech.engine.stream import EngineStream, Plan
 from openmic.speech.final.walk import FinalModel, FinalPass
-from openmic.speech.live.decode import HypothesisDecoder
+from openmic.speech.live.decode import LiveStepDecoder
 from openmic.speech.types import CommittedText, LiveText, SpeechEvent, SpeechOptions
 
 SPREAD_SECONDS = 8.0  # from the first session's beginning to the last one's: their windows have all lengths
@@ -104,7 +104,7 @@ class _Session:
 
 
 def run(
-    live: HypothesisDecoder,
+    live: LiveStepDecoder,
     final: FinalModel,
     reading: Reading,
     sessions: int,

@@ -21,8 +21,8 @@ from openmic.settings import Settings
 from openmic.speech.engine.stream import EngineStream
 from openmic.speech.engine.thread import WhisperEngine
 from openmic.speech.final.walk import FinalPass
-from openmic.speech.live.decode import HypothesisDecoder
-from openmic.speech.live.policy import LivePolicy
+from openmic.speech.live.decode import LiveStepDecoder
+from openmic.speech.live.policy import CommitPolicy
 from openmic.speech.model.window_encoder import Window, WindowEncoder
 from openmic.speech.types import SpeechEvent, SpeechOptions
 
@@ -114,11 +114,11 @@ class VirtualEngine:
         settings: Settings,
         cost: float,
         language: str | None,
-        policy: Callable[[], LivePolicy] = LivePolicy,
+        policy: Callable[[], CommitPolicy] = CommitPolicy,
     ) -> None:
         self.work = Work()
         self.cost = cost
-        self._live: HypothesisDecoder = copy.copy(engine._live)  # the engine's own keeps its encoder
+        self._live: LiveStepDecoder = copy.copy(engine._live)  # the engine's own keeps its encoder
         self._live._encoder = TimedEncoder(self._live._encoder, self.work)  # type: ignore[assignment]
         self._final = engine._final
         self._settings = settings

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:  # the command line must start without them
-    from openmic.sessions.archive import Archive, Entry
+    from openmic.sessions.archive import Archive, StoredSession
     from openmic.sessions.export import SoundFormat, TextFormat
 
 FORMATS = ("json", "srt", "vtt", "txt", "wav", "flac")
@@ -64,7 +64,7 @@ def _archive(arguments: argparse.Namespace) -> Archive:
     return Archive(make_settings(**given).data_dir)
 
 
-def _chosen(arguments: argparse.Namespace) -> list[Entry]:
+def _chosen(arguments: argparse.Namespace) -> list[StoredSession]:
     archive = _archive(arguments)
     if arguments.all:
         return [entry for entry in archive.entries() if entry.standing != "running"]
@@ -142,7 +142,7 @@ def _export(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _file(entry: Entry, kind: str) -> Iterator[bytes]:
+def _file(entry: StoredSession, kind: str) -> Iterator[bytes]:
     """One recording in one format, in pieces; the same as the server's downloads."""
     from openmic.sessions.export import SOUND, export_sound, export_text
 
@@ -190,7 +190,7 @@ def _delete(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _standing(entry: Entry) -> str:
+def _standing(entry: StoredSession) -> str:
     return {
         "running": "running: a server works on it",
         "unfinished": f"unfinished: `openmic sessions finish {entry.short}` or the next server transcribes it",

@@ -11,10 +11,10 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from openmic.errors import OpenmicError
-from openmic.log import tell
+from openmic.log import log_event
 from openmic.server.access.connections import Connections
-from openmic.server.access.gate import Entry
-from openmic.server.access.tokens import Keys
+from openmic.server.access.gate import Gate
+from openmic.server.access.tokens import TokenStore
 from openmic.server.api import page as page_files
 from openmic.server.api import sessions as http
 from openmic.server.dialects.native.dialect import NativeConnection
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 LEAVE_SECONDS = 5.0  # how long connections have to send their last messages once all sessions have ended
 
 
-def create_app(settings: Settings, sessions: Sessions, keys: Keys | str) -> FastAPI:
+def create_app(settings: Settings, sessions: Sessions, keys: TokenStore | str) -> FastAPI:
     """Build the app over running sessions.
 
     Args:
@@ -44,9 +44,9 @@ def create_app(settings: Settings, sessions: Sessions, keys: Keys | str) -> Fast
     app.state.settings = settings
     app.state.sessions = sessions
     if isinstance(keys, str):
-        token, keys = keys, Keys()
+        token, keys = keys, TokenStore()
         keys.make("owner", secret=token)
-    entry = app.state.entry = Entry(settings, keys)
+    entry = app.state.entry = Gate(settings, keys)
     connections = app.state.connections = Connections(settings.max_connections)
     app.state.receiving_uploads = 0
     app.state.watched = [lambda: sessions.problems]
@@ -62,7 +62,7 @@ def create_app(settings: Settings, sessions: Sessions, keys: Keys | str) -> Fast
     async def answer(request: Request, error: Exception) -> Response:
         problem = cast(OpenmicError, error)
         app.state.metrics.count_error(problem.code)
-        tell(logger, "request_refused", code=problem.code, address=entry.address(request))
+        log_event(logger, "request_refused", code=problem.code, address=entry.address(request))
         return error_response(problem)
 
     @app.exception_handler(StarletteHTTPException)

@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from openmic.server.access.connections import Connections
-from openmic.server.access.gate import Entry
+from openmic.server.access.gate import Gate
 from openmic.sessions.registry import Sessions
 from openmic.sessions.state import State
 
@@ -23,7 +23,7 @@ from openmic.sessions.state import State
 class Metrics(Collector):
     """Reads sessions, engine and door at each scrape, and counts errors by their code."""
 
-    def __init__(self, sessions: Sessions, entry: Entry, connections: Connections) -> None:
+    def __init__(self, sessions: Sessions, entry: Gate, connections: Connections) -> None:
         self._sessions = sessions
         self._entry = entry
         self._connections = connections

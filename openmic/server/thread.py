@@ -20,7 +20,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from openmic.errors import OpenmicError
-from openmic.log import tell
+from openmic.log import log_event
 from openmic.server.access.descriptors import Listener, for_connections, is_told, raise_limit
 from openmic.server.app import LEAVE_SECONDS, drain
 from openmic.server.problems import PROBLEMS
@@ -153,7 +153,7 @@ class ServerThread:
                 runner.run(self._server.serve(sockets=[self._socket] if self._socket else []))
         except BaseException as failure:  # SystemExit too: uvicorn ends its process so, and this is only a thread
             self._failure = failure
-            tell(logger, "service_fault", logging.ERROR, part="web server")
+            log_event(logger, "service_fault", logging.ERROR, part="web server")
 
     def _bind(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from openmic.progress import ProgressCallback, silent
-from openmic.sessions.archive import Entry
+from openmic.sessions.archive import StoredSession
 from openmic.sessions.events import Progressed, SessionEvent
 from openmic.sessions.offline import finish
 from openmic.settings import Settings
@@ -14,8 +14,8 @@ from openmic.speech.types import FinalText
 
 
 def finish_sessions(
-    entries: Sequence[Entry], settings: Settings, progress: ProgressCallback = silent
-) -> Iterator[tuple[Entry, FinalText]]:
+    entries: Sequence[StoredSession], settings: Settings, progress: ProgressCallback = silent
+) -> Iterator[tuple[StoredSession, FinalText]]:
     """Transcribe stored sessions one after the other, with one engine.
 
     Args:

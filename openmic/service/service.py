@@ -14,13 +14,13 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, get_args
 
 from openmic.errors import OpenmicError
-from openmic.log import Log, tell
+from openmic.log import Log, log_event
 from openmic.notebook.card import Card
 from openmic.notebook.dashboard import Dashboard
 from openmic.notebook.output import in_colab, in_notebook
 from openmic.notebook.progress import NotebookProgress
 from openmic.notebook.status import SessionStatus, Status
-from openmic.server.access.tokens import Key, Use
+from openmic.server.access.tokens import AccessToken, Use
 from openmic.server.app import create_app
 from openmic.server.problems import PROBLEMS as SERVER_PROBLEMS
 from openmic.server.thread import ServerThread
@@ -29,11 +29,11 @@ from openmic.service.tokens import NewToken, ServiceTokens
 from openmic.sessions.registry import Sessions
 from openmic.sessions.snapshot import SessionSnapshot
 from openmic.settings import Settings
-from openmic.speech.engine.calibration import in_words
+from openmic.speech.engine.calibration import describe_capacity
 from openmic.speech.load import load_engine
 from openmic.speech.types import Engine, ModelInfo
 from openmic.terminal import TerminalProgress, complain
-from openmic.tunnels import KeptTunnel, how_to_get_public_url, open_tunnel
+from openmic.tunnels import ReopeningTunnel, how_to_get_public_url, open_tunnel
 from openmic.tunnels.redaction import redact
 
 logger = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ class OpenMic:
         self._engine: Engine | None = None
         self._sessions: Sessions | None = None
         self._server: ServerThread | None = None
-        self._tunnel: KeptTunnel | None = None
+        self._tunnel: ReopeningTunnel | None = None
         self._stopping = threading.Lock()
         self._stop_begun = self._stopped = False
         self._left: list[Part] = [*get_args(Part)]  # to be closed, in this order: finals go out through the tunnel
@@ -151,7 +151,7 @@ class OpenMic:
         self._server.start()
         self.local_url = self._server.url.rstrip("/")
         info = self._engine.info
-        tell(logger, "service_started", port=self._server.port, model=info.name, device=info.device)
+        log_event(logger, "service_started", port=self._server.port, model=info.name, device=info.device)
         try:
             self._open_tunnel(progress)
         except OpenmicError as error:
@@ -171,7 +171,7 @@ class OpenMic:
             server.warn(SERVER_PROBLEMS.error("public_url_changed", url=url), url)
 
         server.tell_public_url(tunnel.public_url)
-        kept = self._tunnel = KeptTunnel(tunnel, lambda: open_tunnel(self.settings, port), moved)
+        kept = self._tunnel = ReopeningTunnel(tunnel, lambda: open_tunnel(self.settings, port), moved)
         server.watch(lambda: kept.problems)
 
     @property
@@ -201,7 +201,7 @@ class OpenMic:
         """
         return self._tokens.new(self.url, use, seconds)
 
-    def revoke(self, token: NewToken | Key | str) -> None:
+    def revoke(self, token: NewToken | AccessToken | str) -> None:
         """Take a token back, by itself, its id or its text: connections that came in with it end at once.
 
         Raises:
@@ -209,7 +209,7 @@ class OpenMic:
         """
         self._tokens.revoke(token)
 
-    def tokens(self) -> tuple[Key, ...]:
+    def tokens(self) -> tuple[AccessToken, ...]:
         """All tokens with use, life and whether they were revoked; without their secrets."""
         return self._tokens.keys.list()
 
@@ -234,7 +234,7 @@ class OpenMic:
         if self._sessions is None or self._engine is None:
             return ""
         measured = self._engine.capacity is not None and not self.settings.max_sessions
-        return f"{'about' if measured else 'up to'} {in_words(self._sessions.places)}"
+        return f"{'about' if measured else 'up to'} {describe_capacity(self._sessions.places)}"
 
     def card(self, token: NewToken | None = None) -> Card:
         """Link, QR code, and how long they are good for; of ``token``, if one is given, instead of the first one."""
@@ -295,12 +295,12 @@ class OpenMic:
             if self._stopped:
                 return
             self._stop_begun = True
-            tell(logger, "service_stopping")
+            log_event(logger, "service_stopping")
             self._close()
             if self._left:
                 return
             self._stopped = True
-            tell(logger, "service_stopped")
+            log_event(logger, "service_stopped")
             if self._log is not None:
                 self._log.close()
 
@@ -316,7 +316,7 @@ class OpenMic:
                 self._close_part(name, hurry=interruption is not None)
                 self._left.remove(name)
             except Exception:
-                tell(logger, "service_fault", logging.ERROR, part=name)
+                log_event(logger, "service_fault", logging.ERROR, part=name)
             except BaseException as failure:  # no public link may stay, and no full GPU
                 interruption = failure
         if interruption is not None:
@@ -355,7 +355,7 @@ class OpenMic:
         return self.card()._repr_html_()
 
 
-def _tunnel_line(tunnel: KeptTunnel | None) -> str:
+def _tunnel_line(tunnel: ReopeningTunnel | None) -> str:
     if tunnel is None:
         return ""
     if tunnel.alive():

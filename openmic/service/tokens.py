@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
-from openmic.server.access.tokens import Key, Keys, Use
+from openmic.server.access.tokens import AccessToken, TokenStore, Use
 from openmic.settings import Settings
 from openmic.tunnels.redaction import hide
 
@@ -41,7 +41,7 @@ class ServiceTokens:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.keys = Keys()
+        self.keys = TokenStore()
         self.link_seconds = settings.link_seconds or None
         self.tester = self._make("tester", self.link_seconds, settings.token)[1]
         self.owner = self._make("owner", None, settings.owner_token)[1]
@@ -52,11 +52,11 @@ class ServiceTokens:
         text = secret.get_secret_value()
         return NewToken(key.id, key.use, key.seconds, text, f"{url}/#token={text}")
 
-    def revoke(self, token: NewToken | Key | str) -> Key:
+    def revoke(self, token: NewToken | AccessToken | str) -> AccessToken:
         """Take one back, by itself, its id or its text."""
         return self.keys.revoke(token if isinstance(token, str) else token.id)
 
-    def _make(self, use: Use, seconds: float | None, secret: SecretStr | None) -> tuple[Key, SecretStr]:
+    def _make(self, use: Use, seconds: float | None, secret: SecretStr | None) -> tuple[AccessToken, SecretStr]:
         key, text = self.keys.make(use, seconds, secret.get_secret_value() if secret is not None else None)
         hidden = SecretStr(text)
         hide(hidden)  # from the log, should it ever stand in a text of somebody else's

@@ -11,7 +11,7 @@ from openmic.audio.decoder import AudioFormat, decode
 from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.audio.vad import VoiceActivity
 from openmic.errors import OpenmicError
-from openmic.log import tell
+from openmic.log import log_event
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.state import Limits
 from openmic.sessions.storage.folder import disk_full
@@ -21,7 +21,7 @@ from openmic.sessions.storage.recording import DiskRecording
 logger = logging.getLogger(__name__)
 
 
-class Hearer(Protocol):
+class DecodeSink(Protocol):
     """Who is told, from the decode thread (``heard_up_to_flush`` also from that of ``flush_at``): the session."""
 
     id: str
@@ -35,7 +35,7 @@ class Hearer(Protocol):
     def heard_all(self, error: OpenmicError | None) -> None: ...
 
 
-class Hearing:
+class DecodeThread:
     """Decodes what is in ``journal`` into ``recording``, from now until the journal ends.
 
     ``hearer`` is told after each stretch which speech starts and ends are in it (often none); once, if there was more
@@ -45,7 +45,7 @@ class Hearing:
 
     def __init__(
         self,
-        hearer: Hearer,
+        hearer: DecodeSink,
         journal: Journal,
         recording: DiskRecording,
         audio_format: AudioFormat,
@@ -98,7 +98,7 @@ class Hearing:
         except OSError as disk_error:
             error = disk_full(disk_error)
         except Exception as fault:
-            tell(logger, "session_fault", logging.ERROR, session=self._hearer.id, code="session_failed")
+            log_event(logger, "session_fault", logging.ERROR, session=self._hearer.id, code="session_failed")
             error = PROBLEMS.error("session_failed", detail=type(fault).__name__)
         self._hearer.heard_all(error)
 

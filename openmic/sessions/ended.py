@@ -12,15 +12,15 @@ from openmic.sessions.session import Session
 from openmic.sessions.state import State
 from openmic.sessions.storage.folder import JOURNAL, RECORDING
 from openmic.sessions.storage.recording import DiskRecording
-from openmic.sessions.storage.replay import Story, to_error
-from openmic.sessions.subscription import Listened
+from openmic.sessions.storage.replay import JournalReplay, to_error
+from openmic.sessions.subscription import Subscription
 
 
-class KeptSession(Session):
+class EndedSession(Session):
     """Nothing works in here: no thread, no stream of the engine, no open file."""
 
-    def __init__(self, folder: Path, story: Story) -> None:
-        Listened.__init__(self, story, DiskRecording.stored(folder / RECORDING))
+    def __init__(self, folder: Path, story: JournalReplay) -> None:
+        Subscription.__init__(self, story, DiskRecording.stored(folder / RECORDING))
         over = story.over
         at = over.at if over is not None else (folder / JOURNAL).stat().st_mtime
         age = max(0.0, time.time() - at)  # a clock that was set back makes nothing older

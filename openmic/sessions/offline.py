@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 
 from openmic.errors import OpenmicError
-from openmic.sessions.archive import Entry
+from openmic.sessions.archive import StoredSession
 from openmic.sessions.events import SessionEvent
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.session import Session
@@ -15,14 +15,14 @@ from openmic.settings import Settings
 from openmic.speech.types import Engine, FinalText
 
 
-def needs_finishing(entry: Entry) -> bool:
+def needs_finishing(entry: StoredSession) -> bool:
     """Whether nobody works on it, its client's bytes are there, and its final text is not."""
     if entry.story is None or entry.story.compact or entry.standing not in ("unfinished", "failed"):
         return False
     return entry.standing == "unfinished" or entry.snapshot().final is None
 
 
-def finish(entry: Entry, engine: Engine, settings: Settings, show: Callable[[SessionEvent], None]) -> FinalText:
+def finish(entry: StoredSession, engine: Engine, settings: Settings, show: Callable[[SessionEvent], None]) -> FinalText:
     """Transcribe what is there, and keep it as the server would.
 
     Args:
@@ -43,7 +43,7 @@ def finish(entry: Entry, engine: Engine, settings: Settings, show: Callable[[Ses
         opened.audio_format,
         opened.options,
         words=opened.words,
-        taken_up=(files, story),
+        recovered=(files, story),
     )
     try:
         session.attach(show, story.seq)

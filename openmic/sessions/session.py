@@ -6,7 +6,7 @@ A dropped connection only detaches; the session goes on. One decode thread per s
 journal, so a fast sender grows a file and never memory. What was decoded before an error is transcribed all the same.
 
 What a client sent, and what it is told for good, is in the journal before anybody hears of it; so a session whose
-server died goes on from its journal (``taken_up``): its bytes are decoded again, its promises repeated as they were.
+server died goes on from its journal (``recovered``): its bytes are decoded again, its promises repeated as they were.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from functools import partial
 from openmic.audio.decoder import AudioFormat
 from openmic.audio.types import SpeechBoundary
 from openmic.errors import OpenmicError
-from openmic.log import tell
-from openmic.sessions.decoding import Hearing
-from openmic.sessions.events import Failed, Heard, Progressed, Reason, Warned
+from openmic.log import log_event
+from openmic.sessions.decoding import DecodeThread
+from openmic.sessions.events import Failed, Progressed, Reason, SpeechChanged, Warned
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.state import Identity, Limits, State
 from openmic.sessions.storage.folder import SessionFiles, disk_full
-from openmic.sessions.storage.journal_writer import Diary, OnRecord
+from openmic.sessions.storage.journal_writer import JournalWriter, OnRecord
 from openmic.sessions.storage.record_file import Ending
-from openmic.sessions.storage.replay import Opened, Story, hash_token, to_error
-from openmic.sessions.subscription import Listened
+from openmic.sessions.storage.replay import JournalReplay, OpenedEntry, hash_token, to_error
+from openmic.sessions.subscription import Subscription
 from openmic.speech.types import (
     CommittedText,
     Engine,
@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 SERVER_ENDS = ("server_stopping", "engine_closed")  # errors that end a server's work on a session, not the session
 
 
-class Session(Listened):
+class Session(Subscription):
     """One stream; all methods may be called from any thread.
 
     Args:
@@ -70,36 +70,36 @@ class Session(Listened):
         options: SpeechOptions,
         *,
         words: bool,
-        taken_up: tuple[SessionFiles, Story] | None = None,
+        recovered: tuple[SessionFiles, JournalReplay] | None = None,
         on_record: OnRecord = lambda: None,
     ) -> None:
-        if taken_up is not None:
-            self._files, story = taken_up
+        if recovered is not None:
+            self._files, story = recovered
         else:
             token_hash = hash_token(identity.resume_token)
-            opened = Opened(identity.id, token_hash, time.time(), words, options, audio_format)
-            self._files, story = SessionFiles.create(identity.folder, opened), Story(opened)
+            opened = OpenedEntry(identity.id, token_hash, time.time(), words, options, audio_format)
+            self._files, story = SessionFiles.create(identity.folder, opened), JournalReplay(opened)
         super().__init__(story, self._files.recording)
         self.resume_token = identity.resume_token
         self._limits = limits
         self._engine = engine
         self._abandoned = False
         self._journal = self._files.journal
-        self._diary = Diary(self._files, on_record)
+        self._diary = JournalWriter(self._files, on_record)
         try:
             self._stream = engine.open(self.recording, options, self._on_speech, self._transcript.commits)
         except BaseException:
-            self._files.release() if taken_up is not None else self._files.delete()
+            self._files.release() if recovered is not None else self._files.delete()
             raise
-        if taken_up is not None:
+        if recovered is not None:
             self._go_on(story)
-        self._hearing = Hearing(self, self._journal, self.recording, audio_format, limits, story.received_bytes)
+        self._hearing = DecodeThread(self, self._journal, self.recording, audio_format, limits, story.received_bytes)
         if story.flush_at is not None:
             self._hearing.flush_at(story.flush_at)
-        if taken_up is not None:
-            tell(logger, "session_taken_up", session=self.id, received_bytes=story.received_bytes)
+        if recovered is not None:
+            log_event(logger, "session_taken_up", session=self.id, received_bytes=story.received_bytes)
         else:
-            tell(logger, "session_opened", session=self.id, encoding=audio_format.encoding)
+            log_event(logger, "session_opened", session=self.id, encoding=audio_format.encoding)
 
     # --- what a client does
 
@@ -188,7 +188,7 @@ class Session(Listened):
         """The recording has grown; speech started or ended there, or neither. ``anew``: it was heard before."""
         with self._lock:
             for boundary in () if anew else boundaries:
-                self._emit(Heard(boundary))
+                self._emit(SpeechChanged(boundary))
         self._stream.heard(boundaries)
 
     def heard_up_to_flush(self) -> None:
@@ -204,13 +204,15 @@ class Session(Listened):
         try:
             self._ask_for_final(error)
         except Exception as fault:  # it would keep its place for ever
-            tell(logger, "session_fault", logging.ERROR, session=self.id, code="session_failed")
+            log_event(logger, "session_fault", logging.ERROR, session=self.id, code="session_failed")
             self.abandon(PROBLEMS.error("session_failed", detail=type(fault).__name__))
         self.ended.wait()
         try:
             self._diary.settle(compact=self._error is None)
         except OSError as disk_error:
-            tell(logger, "session_fault", logging.WARNING, session=self.id, code="not_compact", why=disk_error.strerror)
+            log_event(
+                logger, "session_fault", logging.WARNING, session=self.id, code="not_compact", why=disk_error.strerror
+            )
 
     def _ask_for_final(self, error: OpenmicError | None) -> None:
         with self._lock:
@@ -282,7 +284,7 @@ class Session(Listened):
             self._journal.end()
             self._try_to_write(partial(self._diary.stop, reason, error))
         code = error.code if error else reason
-        tell(logger, "session_finishing", session=self.id, code=code, received_bytes=len(self._journal))
+        log_event(logger, "session_finishing", session=self.id, code=code, received_bytes=len(self._journal))
 
     def _end(self) -> None:
         """FINISHING to ENDED, with the final told."""
@@ -319,7 +321,7 @@ class Session(Listened):
         ending = self._error.code if self._error else "final"
         final, seconds = self._transcript.final, round(self.recording.seconds, 3)
         words = final.text if final is not None else None
-        tell(logger, "session_ended", session=self.id, code=ending, audio_seconds=seconds, words=words)
+        log_event(logger, "session_ended", session=self.id, code=ending, audio_seconds=seconds, words=words)
         self.ended_at = time.monotonic()
         self.ended.set()
 
@@ -328,14 +330,14 @@ class Session(Listened):
         try:
             write()
         except OSError as error:
-            tell(logger, "session_fault", logging.WARNING, session=self.id, code="disk_full", why=error.strerror)
+            log_event(logger, "session_fault", logging.WARNING, session=self.id, code="disk_full", why=error.strerror)
             self._finish("stopped", disk_full(error))
             self._error = self._error or disk_full(error)
 
-    def _go_on(self, story: Story) -> None:
+    def _go_on(self, story: JournalReplay) -> None:
         """Stand where the session stood when its server died."""
         self.resume_token = ""  # until its client shows it: a journal has no secrets
-        self._try_to_write(self._diary.taken_up)
+        self._try_to_write(self._diary.recovered)
         if story.stopped is not None:
             self._state, self._reason = State.FINISHING, story.stopped.reason
             self._error = to_error(story.stopped.error)

@@ -11,12 +11,12 @@ from openmic.sessions.events import Failed, Reason, Replaced, SessionEvent, Subs
 from openmic.sessions.snapshot import SessionSnapshot
 from openmic.sessions.state import State
 from openmic.sessions.storage.recording import DiskRecording
-from openmic.sessions.storage.replay import Story
+from openmic.sessions.storage.replay import JournalReplay
 from openmic.sessions.transcript import Transcript
 from openmic.speech.types import CommittedText
 
 
-class Listened(ABC):
+class Subscription(ABC):
     """The side of a session that faces its listeners; all methods may be called from any thread.
 
     Args:
@@ -31,7 +31,7 @@ class Listened(ABC):
         ended_at, detached_at: since when it has, and since when nobody is attached; monotonic seconds, None: not so.
     """
 
-    def __init__(self, story: Story, recording: DiskRecording) -> None:
+    def __init__(self, story: JournalReplay, recording: DiskRecording) -> None:
         opened = story.opened
         self.id = opened.id
         self.resume_token = ""

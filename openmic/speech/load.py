@@ -14,7 +14,7 @@ from torch.nn import ModuleList
 from whisper.model import Whisper
 from whisper.timing import dtw_cpu
 
-from openmic.memory import give_back
+from openmic.memory import release_freed_memory
 from openmic.progress import ProgressCallback, silent
 from openmic.settings import Settings
 from openmic.speech.device import choose_device, free_memory, use
@@ -23,20 +23,20 @@ from openmic.speech.engine.calibration import (
     CPU_CLOCKS,
     GPU_BATCHES,
     GPU_CLOCKS,
+    CalibrationInterrupted,
     Costs,
-    SomebodyCame,
-    in_words,
+    describe_capacity,
     measure,
 )
 from openmic.speech.engine.thread import WhisperEngine
 from openmic.speech.final.walk import FinalModel
 from openmic.speech.gpu.select import decoder_for, warm_up
 from openmic.speech.gpu.window_encoder import encoder_for
-from openmic.speech.live.decode import HypothesisDecoder
+from openmic.speech.live.decode import LiveStepDecoder
 from openmic.speech.model.full_encoder import FullEncoder
 from openmic.speech.model.linear import decoder_precision, encoder_precision, exact_precision
 from openmic.speech.model.tokens import Vocabulary
-from openmic.speech.threads import apart
+from openmic.speech.threads import run_in_own_thread
 from openmic.speech.types import ModelInfo
 from openmic.speech.weights.selection import choose_weights
 
@@ -60,19 +60,21 @@ def load_engine(settings: Settings, progress: ProgressCallback = silent, measure
     chosen = choose_weights(settings.model, str(device), settings.cache_dir, progress)
     progress(f"Model {chosen.choice.reason}", 1.0)
     name = chosen.choice.name
-    hypotheses, final, costs = apart(lambda tell: _load(name, chosen.path, device, settings, tell), progress)
-    give_back()  # the weights file, openai-whisper's layers and what warming up needed leave holes
+    hypotheses, final, costs = run_in_own_thread(
+        lambda tell: _load(name, chosen.path, device, settings, tell), progress
+    )
+    release_freed_memory()  # the weights file, openai-whisper's layers and what warming up needed leave holes
 
     def measure_again(nobody: Callable[[], bool]) -> Costs | None:
         try:
             return _measured(hypotheses, final, nobody=nobody)
-        except SomebodyCame:
+        except CalibrationInterrupted:
             return None
 
     called = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     dtype = str(final.decoder.dtype).removeprefix("torch.")
     info = ModelInfo(name, str(device), dtype, final.vocabulary.multilingual, called)
-    progress(f"About {in_words(costs.capacity())} on this {called} ({name})", 1.0)
+    progress(f"About {describe_capacity(costs.capacity())} on this {called} ({name})", 1.0)
     return WhisperEngine(
         info,
         hypotheses,
@@ -86,7 +88,7 @@ def load_engine(settings: Settings, progress: ProgressCallback = silent, measure
 
 def _load(
     name: str, path: Path, device: torch.device, settings: Settings, progress: ProgressCallback
-) -> tuple[HypothesisDecoder, FinalModel, Costs]:
+) -> tuple[LiveStepDecoder, FinalModel, Costs]:
     """What the live pass and the final pass work with, warmed up, and what they cost."""
     use(device)
     loading = f"Loading {name} onto {device}"
@@ -99,7 +101,7 @@ def _load(
     exact = decoder_for(model, exact_precision(device))
     same = decoder_precision(device) == exact_precision(device)
     quick = exact if same else decoder_for(model, decoder_precision(device))
-    hypotheses = HypothesisDecoder(encoder_for(model, quick, encoder_precision(device)), quick, vocabulary)
+    hypotheses = LiveStepDecoder(encoder_for(model, quick, encoder_precision(device)), quick, vocabulary)
     sketcher = None if quick is exact else quick
     encoder = FullEncoder(model, exact_precision(device))
     final = FinalModel(name, model, encoder, exact, vocabulary, sketcher, settings.final_beam_size)
@@ -121,7 +123,7 @@ def _let_go(model: Whisper, beam_size: int) -> None:
         model.decoder.blocks = ModuleList()
 
 
-def _warm_up(hypotheses: HypothesisDecoder, final: FinalModel, progress: ProgressCallback) -> Costs:
+def _warm_up(hypotheses: LiveStepDecoder, final: FinalModel, progress: ProgressCallback) -> Costs:
     """Run both passes: compiles what compiles, shows a broken device before a speaker does, and measures."""
     warming = "Warming up and measuring how many can speak at once"
     progress(warming, None)
@@ -133,7 +135,7 @@ def _warm_up(hypotheses: HypothesisDecoder, final: FinalModel, progress: Progres
 
 
 def _measured(
-    hypotheses: HypothesisDecoder,
+    hypotheses: LiveStepDecoder,
     final: FinalModel,
     progress: Callable[[float], None] = lambda done: None,
     nobody: Callable[[], bool] = lambda: True,

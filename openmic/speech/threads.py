@@ -19,7 +19,7 @@ from openmic.progress import ProgressCallback
 T = TypeVar("T")
 
 
-def apart(work: Callable[[ProgressCallback], T], progress: ProgressCallback) -> T:
+def run_in_own_thread(work: Callable[[ProgressCallback], T], progress: ProgressCallback) -> T:
     """Do ``work`` in a thread of its own and wait for it; what it raises is raised here.
 
     Args:

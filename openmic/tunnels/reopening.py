@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 
 from openmic.errors import OpenmicError
-from openmic.log import tell
-from openmic.threads import LastingThread
+from openmic.log import log_event
+from openmic.threads import SupervisedThread
 from openmic.tunnels.types import Tunnel
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ LATE_SECONDS = 300.0  # without the end of a look or a try: one may fetch the pr
 JOIN_SECONDS = 5.0
 
 
-class KeptTunnel:
+class ReopeningTunnel:
     """Implements ``Tunnel`` over one tunnel after the other.
 
     Args:
@@ -35,8 +35,8 @@ class KeptTunnel:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._problem = ""
-        self._thread = LastingThread("openmic-tunnel-watch", self._watch, LATE_SECONDS)
-        tell(logger, "tunnel_opened", tunnel=tunnel.name, url=tunnel.public_url, again=False)
+        self._thread = SupervisedThread("openmic-tunnel-watch", self._watch, LATE_SECONDS)
+        log_event(logger, "tunnel_opened", tunnel=tunnel.name, url=tunnel.public_url, again=False)
         self._thread.start()
 
     @property
@@ -81,7 +81,7 @@ class KeptTunnel:
             with self._thread.turn("looking"):
                 lost = not self._tunnel.alive()
             if lost:
-                tell(logger, "tunnel_lost", logging.WARNING, tunnel=self._tunnel.name)
+                log_event(logger, "tunnel_lost", logging.WARNING, tunnel=self._tunnel.name)
                 with self._thread.turn("closing"):
                     self._tunnel.close()
                 self._open_again()
@@ -113,7 +113,7 @@ class KeptTunnel:
         except Exception as fault:
             self._problem, code = f"Opening it failed ({type(fault).__name__}).", type(fault).__name__
             failure = fault
-        tell(logger, "tunnel_not_reopened", logging.WARNING, code=code, next_try_seconds=wait)
+        log_event(logger, "tunnel_not_reopened", logging.WARNING, code=code, next_try_seconds=wait)
         if failure is not None:
             raise failure
         return None
@@ -124,7 +124,7 @@ class KeptTunnel:
             if self._closed.is_set():  # while it was being opened
                 tunnel.close()
                 return
-        tell(logger, "tunnel_opened", tunnel=tunnel.name, url=tunnel.public_url, again=True)
+        log_event(logger, "tunnel_opened", tunnel=tunnel.name, url=tunnel.public_url, again=True)
         if tunnel.public_url != before:
             with self._thread.turn("telling"):
                 self._on_change(tunnel.public_url)

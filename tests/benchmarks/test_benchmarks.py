@@ -49,7 +49,7 @@ from benchmarks.tail import LEAST_SECONDS, Construction, FullEncoder, Grown, dec
 from openmic.audio.types import SAMPLE_RATE
 from openmic.settings import Settings
 from openmic.speech.live.decode import Hypothesis, TimedWord
-from openmic.speech.live.policy import LivePolicy
+from openmic.speech.live.policy import CommitPolicy
 from openmic.speech.model.decoder import Decoder
 from openmic.speech.model.window_encoder import WindowEncoder
 from openmic.speech.types import CommittedText, LiveText
@@ -405,7 +405,7 @@ def heard(*words_and_ends: tuple[str, float]) -> Hypothesis:
     return Hypothesis(timed, "en", 0.0, -0.1, False)
 
 
-def committed(policy: LivePolicy, hypothesis: Hypothesis, audio_seconds: float) -> tuple[str, str]:
+def committed(policy: CommitPolicy, hypothesis: Hypothesis, audio_seconds: float) -> tuple[str, str]:
     """What the policy commits and what it shows after it."""
     update = policy.update(hypothesis, round(audio_seconds * SAMPLE_RATE), endpoint=False)
     return "".join(w.text for w in update.committed), "".join(w.text for w in update.live)

@@ -17,7 +17,7 @@ import pytest
 from openmic.client import connect, stream_file
 from openmic.client.stream import Stream
 from openmic.errors import OpenmicError
-from openmic.sessions.archive import Archive, Entry
+from openmic.sessions.archive import Archive, StoredSession
 from openmic.sessions.storage import packing
 from openmic.sessions.storage.folder import JOURNAL
 from openmic.sessions.storage.record_file import Kind, Scan
@@ -49,7 +49,7 @@ def tone(seconds: float) -> bytes:
     return (np.cumsum(noise) % 20_000 - 10_000).astype("<i2").tobytes()
 
 
-def sound_of(entry: Entry) -> bytes:
+def sound_of(entry: StoredSession) -> bytes:
     with entry.sound() as recording:
         return recording.read_pcm(0, len(recording))
 

@@ -18,7 +18,7 @@ import pytest
 import openmic.sessions.registry
 from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
-from openmic.sessions.ended import KeptSession
+from openmic.sessions.ended import EndedSession
 from openmic.sessions.events import Committed, Ended, Failed, Finalised, SessionEvent
 from openmic.sessions.recovery import MOST_RECOVERIES
 from openmic.sessions.session import Session
@@ -207,7 +207,7 @@ def test_ended_sessions_are_there_after_a_restart_until_their_time_is_over(
         sound = session.recording.read_pcm(0, 99_999)
     with scripted_sessions(tmp_path, keep_seconds=100) as (sessions, engine):
         kept = sessions.resume(session.id, session.resume_token)
-        assert isinstance(kept, KeptSession)
+        assert isinstance(kept, EndedSession)
         assert engine.streams == []
         assert counted(kept) == told
         assert kept.recording.read_pcm(0, 99_999) == sound

@@ -17,10 +17,10 @@ from openmic.sessions.events import (
     Ended,
     Failed,
     Finalised,
-    Heard,
     Live,
     Replaced,
     SessionEvent,
+    SpeechChanged,
     Warned,
 )
 from openmic.sessions.problems import PROBLEMS
@@ -59,7 +59,7 @@ class Listener:
         return [event for event in self.events if isinstance(event, kind)]
 
     def kinds(self) -> list[type[SessionEvent]]:
-        return [type(event) for event in self.events if not isinstance(event, Live | Heard)]
+        return [type(event) for event in self.events if not isinstance(event, Live | SpeechChanged)]
 
 
 @pytest.fixture

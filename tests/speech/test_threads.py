@@ -13,7 +13,7 @@ import pytest
 import openmic.speech.load as load
 from openmic.progress import ProgressCallback, silent
 from openmic.settings import Settings
-from openmic.speech.threads import apart
+from openmic.speech.threads import run_in_own_thread
 
 HELPERS = """
 import sys, time
@@ -46,7 +46,7 @@ def test_it_is_done_elsewhere_and_told_here() -> None:
         progress("Loading", 1.0)
         return threading.current_thread()
 
-    there = apart(work, lambda what, done: told.append((what, done, threading.current_thread())))
+    there = run_in_own_thread(work, lambda what, done: told.append((what, done, threading.current_thread())))
     assert there is not here
     assert not there.is_alive()
     assert told == [("Loading", None, here), ("Loading", 1.0, here)]
@@ -60,7 +60,7 @@ def test_what_it_raises_is_raised_here_after_what_it_told() -> None:
         raise MemoryError("too large")
 
     with pytest.raises(MemoryError, match="too large"):
-        apart(work, lambda what, done: told.append(what))
+        run_in_own_thread(work, lambda what, done: told.append(what))
     assert told == ["Loading"]
 
 
@@ -69,7 +69,7 @@ def test_a_callback_that_fails_ends_the_waiting() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        apart(lambda progress: progress("Loading", None), interrupted)
+        run_in_own_thread(lambda progress: progress("Loading", None), interrupted)
 
 
 @pytest.mark.parametrize(("where", "during", "after"), [("here", 1, 1), ("apart", 2, 0)])

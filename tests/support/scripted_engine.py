@@ -23,7 +23,7 @@ import numpy as np
 
 from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.errors import OpenmicError
-from openmic.server.access.tokens import Keys
+from openmic.server.access.tokens import TokenStore
 from openmic.server.app import create_app
 from openmic.server.thread import ServerThread
 from openmic.sessions.registry import Sessions
@@ -257,7 +257,7 @@ class ScriptedServer:
     sessions: Sessions
     engine: ScriptedEngine
     token: str
-    keys: Keys
+    keys: TokenStore
 
     @property
     def url(self) -> str:
@@ -285,7 +285,7 @@ def scripted_server(
     chosen = Settings(**{"data_dir": folder / "recordings", "stop_seconds": 5.0, **settings})
     engine = engine or ScriptedEngine()
     sessions = Sessions(chosen, engine)
-    keys = Keys()
+    keys = TokenStore()
     keys.make("owner", secret=token)
     thread = ServerThread(create_app(chosen, sessions, keys), "127.0.0.1", port)
     try:

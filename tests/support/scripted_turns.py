@@ -14,10 +14,10 @@ import numpy as np
 
 from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.speech.engine.calibration import Clip, Costs
-from openmic.speech.engine.scheduler import Place, Turns
+from openmic.speech.engine.scheduler import ScheduledStream, Scheduler
 from openmic.speech.engine.stream import EngineStream
-from openmic.speech.final.speech_timeline import Spoken
-from openmic.speech.live.decode import Hypothesis, Request, TimedWord
+from openmic.speech.final.speech_timeline import SpeechTimeline
+from openmic.speech.live.decode import Hypothesis, StepInput, TimedWord
 from openmic.speech.types import FinalText, SpeechEvent, SpeechOptions
 
 HOP = 160  # samples of a mel frame
@@ -34,7 +34,7 @@ class ScriptedFinal:
         self.ended = False
         self.seek = 0
         self.heard: list[Any] = []
-        self.spoken = Spoken()
+        self.spoken = SpeechTimeline()
         self.ahead_seconds = 0.0  # of work that a pause gives to do
 
     def ready(self) -> bool:
@@ -52,14 +52,14 @@ class ScriptedFinal:
                 yield "working"
             self.seek += frames if self.ended else 2700
 
-    def look_ahead(self) -> bool:
+    def speculate(self) -> bool:
         if self.ahead_seconds <= 0.0:
             return False
         self.stage.now += self.stage.costs.window_seconds / PIECES
         self.ahead_seconds -= self.stage.costs.window_seconds / PIECES
         return True
 
-    def all_foreseen(self) -> bool:
+    def speculation_complete(self) -> bool:
         return False
 
     def result(self) -> FinalText:
@@ -78,12 +78,12 @@ class ScriptedLive:
         self.stage = stage
         self.batches: list[int] = []
 
-    def step(self, requests: Sequence[Request]) -> list[Hypothesis]:
+    def step(self, requests: Sequence[StepInput]) -> list[Hypothesis]:
         self.batches.append(len(requests))
         self.stage.now += self.stage.costs.step_seconds(len(requests)) * self.stage.slowness
         return [self._heard(request) for request in requests]
 
-    def _heard(self, request: Request) -> Hypothesis:
+    def _heard(self, request: StepInput) -> Hypothesis:
         end = request.start + len(request.samples) / SAMPLE_RATE
         first = request.prefix[-1] + 1 if request.prefix else math.ceil(2 * request.start - 0.2)
         return Hypothesis(tuple(word(half) for half in range(first, int(2 * end - 0.8))), "en", 0.0, 0.0, False)
@@ -111,7 +111,7 @@ class Speaker:
             window_samples=12 * SAMPLE_RATE,
         )
         self.stream.heard([SpeechBoundary("started", 0.0)])
-        self.place = Place(self.stream, begins)
+        self.place = ScheduledStream(self.stream, begins)
 
     def hear(self) -> None:
         """Have as much audio as there is by now; stop at its end."""
@@ -135,7 +135,7 @@ class Stage:
         self.now = 0.0
         self.slowness = 1.0
         self.live = ScriptedLive(self)
-        self.turns = Turns(self.live, costs, lambda: self.now)
+        self.turns = Scheduler(self.live, costs, lambda: self.now)
         self.speakers: list[Speaker] = []
         self.most_waiting = 0.0
 

@@ -11,7 +11,7 @@ import pytest
 from openmic.errors import OpenmicError
 from openmic.tunnels import PROBLEMS
 from openmic.tunnels import reopening as kept
-from openmic.tunnels.reopening import KeptTunnel
+from openmic.tunnels.reopening import ReopeningTunnel
 from openmic.tunnels.types import Tunnel
 from tests.support.tunnel_fixtures import http_server, ngrok_tunnels, running_under, wait_until
 
@@ -51,7 +51,7 @@ def test_it_is_opened_again_after_failures_and_a_new_address_is_told() -> None:
             raise answer
         return answer
 
-    tunnel = KeptTunnel(first, reopen, moved.append)
+    tunnel = ReopeningTunnel(first, reopen, moved.append)
     assert tunnel.alive()
     first.broken = True
     wait_until(lambda: tunnel._tunnel is second)
@@ -71,7 +71,7 @@ def test_why_it_does_not_come_back_is_told() -> None:
     def reopen() -> Tunnel:
         raise PROBLEMS.error("authtoken_revoked")
 
-    tunnel = KeptTunnel(first, reopen, lambda url: None)
+    tunnel = ReopeningTunnel(first, reopen, lambda url: None)
     first.broken = True
     wait_until(lambda: tunnel.problem == PROBLEMS["authtoken_revoked"].what)
     assert not tunnel.alive()
@@ -89,7 +89,7 @@ def test_one_that_comes_after_the_end_is_closed() -> None:
         return late
 
     moved: list[str] = []
-    tunnel = KeptTunnel(first, reopen, moved.append)
+    tunnel = ReopeningTunnel(first, reopen, moved.append)
     first.broken = True
     assert opening.wait(120)
     closer = threading.Thread(target=tunnel.close)
@@ -105,7 +105,7 @@ def test_a_real_program_that_is_killed_is_replaced(tmp_path: Path) -> None:
     moved: list[str] = []
     with http_server() as port, ngrok_tunnels(tmp_path, port) as open_one:
         first = open_one()
-        tunnel = KeptTunnel(first, open_one, moved.append)
+        tunnel = ReopeningTunnel(first, open_one, moved.append)
         (agent,) = running_under(tmp_path)
         psutil.Process(agent.pid).kill()
         wait_until(lambda: tunnel._tunnel is not first and tunnel.alive())
@@ -134,7 +134,7 @@ def test_nothing_that_is_raised_ends_the_watch(caplog: pytest.LogCaptureFixture)
         if len(moved) == 1:
             raise RuntimeError("the server has gone")
 
-    tunnel = KeptTunnel(first, reopen, told)
+    tunnel = ReopeningTunnel(first, reopen, told)
     first.broken = True
     wait_until(lambda: tunnel._tunnel is second)
     second.broken = True
@@ -156,7 +156,7 @@ def test_while_it_cannot_be_opened_for_whatever_reason_that_is_told() -> None:
     def reopen() -> Tunnel:
         raise OSError(24, "Too many open files")
 
-    tunnel = KeptTunnel(first, reopen, lambda url: None)
+    tunnel = ReopeningTunnel(first, reopen, lambda url: None)
     first.broken = True
     wait_until(lambda: tunnel.problems == ("openmic-tunnel-watch opening fails",))
     assert "OSError" in tunnel.problem

@@ -6,20 +6,20 @@ from fastapi import Request
 
 from openmic.errors import OpenmicError
 from openmic.server.access.credentials import bearer_token
-from openmic.server.access.gate import Entry
-from openmic.server.access.tokens import Key
+from openmic.server.access.gate import Gate
+from openmic.server.access.tokens import AccessToken
 from openmic.server.problems import PROBLEMS
 from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
 from openmic.sessions.registry import Sessions
 
 
-def require_token(request: Request) -> Key:
+def require_token(request: Request) -> AccessToken:
     """Let pass only requests with a token of this server, from a page that may use it.
 
     Raises:
-        OpenmicError: see ``Entry.check`` and ``Entry.check_origin``; ``token_expired``.
+        OpenmicError: see ``Gate.check`` and ``Gate.check_origin``; ``token_expired``.
     """
-    entry: Entry = request.app.state.entry
+    entry: Gate = request.app.state.entry
     entry.check_origin(request)
     key = entry.check(bearer_token(request), request)
     key.check_alive()

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from openmic.log import tell
+from openmic.log import log_event
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Listener(socket.socket):
         if self._clock() - self._told_at < TOLD_EVERY_SECONDS:
             return
         self._told_at = self._clock()
-        tell(logger, "descriptors_short", logging.WARNING, most=self._most, closed=self._closed_at_once)
+        log_event(logger, "descriptors_short", logging.WARNING, most=self._most, closed=self._closed_at_once)
 
 
 def is_told(context: dict[str, Any]) -> bool:

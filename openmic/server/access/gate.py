@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 from starlette.requests import HTTPConnection
 
 from openmic.errors import OpenmicError
-from openmic.log import tell
+from openmic.log import log_event
 from openmic.server.access.client_address import WrongTokens, client_address, is_local
-from openmic.server.access.tokens import Key, Keys
-from openmic.server.access.unauthenticated import Strangers
+from openmic.server.access.tokens import AccessToken, TokenStore
+from openmic.server.access.unauthenticated import UnauthenticatedConnections
 from openmic.server.problems import PROBLEMS, TooManyWrongTokens
 from openmic.settings import Settings
 
@@ -24,7 +24,7 @@ LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 ANY = "*"
 
 
-class Entry:
+class Gate:
     """Lets clients in, or says why not.
 
     Args:
@@ -36,9 +36,9 @@ class Entry:
             about its visitors' addresses taken.
     """
 
-    def __init__(self, settings: Settings, keys: Keys) -> None:
+    def __init__(self, settings: Settings, keys: TokenStore) -> None:
         self.keys = keys
-        self.strangers = Strangers(settings)
+        self.strangers = UnauthenticatedConnections(settings)
         self.wrong_tokens = WrongTokens(settings.max_wrong_tokens, settings.wrong_token_seconds)
         self.public_url: str | None = None
         self._allowed = frozenset(origin.rstrip("/").lower() for origin in settings.allowed_origins.split())
@@ -65,7 +65,7 @@ class Entry:
         if not place or (place not in (connection.headers.get("host", "").lower(), ours) and name not in LOCAL_NAMES):
             raise PROBLEMS.error("origin_not_allowed")
 
-    def check(self, shown: str | None, connection: HTTPConnection) -> Key:
+    def check(self, shown: str | None, connection: HTTPConnection) -> AccessToken:
         """The token that is shown, also one whose life is over; a wrong one is counted against the address.
 
         An address that showed too many is not looked at any more for a while, whatever it shows. This machine itself
@@ -82,7 +82,7 @@ class Entry:
             return self.keys.find(shown)
         except OpenmicError as error:
             if error.code == "token_wrong" and self.wrong_tokens.count(address):
-                tell(logger, "address_blocked", logging.WARNING, address=address)
+                log_event(logger, "address_blocked", logging.WARNING, address=address)
             if error.code == "token_wrong" and wait > 0:
                 raise TooManyWrongTokens(wait) from error
             raise

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from openmic.log import tell
+from openmic.log import log_event
 from openmic.server.problems import PROBLEMS
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ Use = Literal["owner", "tester"]
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class AccessToken:
     """One token as it may be shown: without its secret.
 
     Attributes:
@@ -63,15 +63,15 @@ class Key:
             raise PROBLEMS.error("token_expired", seconds=self.seconds)
 
 
-class Keys:
+class TokenStore:
     """All tokens of one server; from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._keys: dict[bytes, Key] = {}  # by digest
+        self._keys: dict[bytes, AccessToken] = {}  # by digest
         self._watchers: dict[object, tuple[str, Callable[[], None]]] = {}
 
-    def make(self, use: Use, seconds: float | None = None, secret: str | None = None) -> tuple[Key, str]:
+    def make(self, use: Use, seconds: float | None = None, secret: str | None = None) -> tuple[AccessToken, str]:
         """A new token; ``secret``: one of the owner's choice instead of a random one.
 
         Returns:
@@ -86,15 +86,15 @@ class Keys:
             raise PROBLEMS.error("bad_token_request", detail="A token's life is a number of seconds above 0")
         secret = secret or secrets.token_urlsafe(TOKEN_BYTES)
         deadline = time.monotonic() + seconds if seconds is not None else None
-        key = Key(secrets.token_hex(ID_BYTES), use, time.time(), seconds, deadline=deadline)
+        key = AccessToken(secrets.token_hex(ID_BYTES), use, time.time(), seconds, deadline=deadline)
         with self._lock:
             if _digest(secret) in self._keys:
                 raise PROBLEMS.error("bad_token_request", detail="That token is in use already")
             self._keys[_digest(secret)] = key
-        tell(logger, "token_made", token_id=key.id, use=use, seconds=seconds)
+        log_event(logger, "token_made", token_id=key.id, use=use, seconds=seconds)
         return key, secret
 
-    def find(self, shown: str | None) -> Key:
+    def find(self, shown: str | None) -> AccessToken:
         """The token that is shown, whether its life is over or not.
 
         Raises:
@@ -103,7 +103,7 @@ class Keys:
         if shown is None:
             raise PROBLEMS.error("token_missing")
         digest = _digest(shown)
-        found: Key | None = None
+        found: AccessToken | None = None
         with self._lock:
             for known, key in self._keys.items():  # all of them, whichever fits: each takes the same time
                 if hmac.compare_digest(known, digest):
@@ -114,7 +114,7 @@ class Keys:
             raise PROBLEMS.error("token_revoked")
         return found
 
-    def revoke(self, id_or_token: str) -> Key:
+    def revoke(self, id_or_token: str) -> AccessToken:
         """Take a token back: it opens nothing any more, and whoever watches it is told.
 
         Raises:
@@ -127,17 +127,17 @@ class Keys:
                 raise PROBLEMS.error("no_such_token")
             key = self._keys[found] = replace(self._keys[found], revoked=True)
             told = [callback for watched, callback in self._watchers.values() if watched == key.id]
-        tell(logger, "token_revoked", token_id=key.id, connections=len(told))
+        log_event(logger, "token_revoked", token_id=key.id, connections=len(told))
         for callback in told:
             callback()
         return key
 
-    def list(self) -> tuple[Key, ...]:
+    def list(self) -> tuple[AccessToken, ...]:
         """All that were made, the oldest first."""
         with self._lock:
             return tuple(self._keys.values())
 
-    def watch(self, watcher: object, key: Key, on_revoked: Callable[[], None]) -> None:
+    def watch(self, watcher: object, key: AccessToken, on_revoked: Callable[[], None]) -> None:
         """Have ``on_revoked`` called, in the thread of ``revoke``, until ``unwatch``.
 
         Raises:

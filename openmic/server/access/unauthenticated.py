@@ -6,7 +6,7 @@ from openmic.server.problems import PROBLEMS
 from openmic.settings import Settings
 
 
-class Strangers:
+class UnauthenticatedConnections:
     """Counts them; used on the server's event loop only."""
 
     def __init__(self, settings: Settings) -> None:

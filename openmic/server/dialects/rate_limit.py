@@ -7,7 +7,7 @@ import asyncio
 BURST_SECONDS = 2.0  # a client may be ahead by so much: networks deliver in lumps
 
 
-class Pace:
+class RateLimit:
     """A token bucket over messages; used on the event loop only.
 
     Args:

@@ -15,7 +15,7 @@ from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.storage.journal import InUse, Journal, lock
 from openmic.sessions.storage.record_file import Ending, Kind
 from openmic.sessions.storage.recording import DiskRecording
-from openmic.sessions.storage.replay import Opened, Story, read_story, to_payload
+from openmic.sessions.storage.replay import JournalReplay, OpenedEntry, read_story, to_payload
 
 JOURNAL = "journal"
 RECORDING = "recording"
@@ -45,7 +45,7 @@ class SessionFiles:
         self.recording = recording
 
     @classmethod
-    def create(cls, folder: Path, opened: Opened) -> SessionFiles:
+    def create(cls, folder: Path, opened: OpenedEntry) -> SessionFiles:
         """Make the folder, with a journal that says how the session began and an empty recording.
 
         Raises:
@@ -70,7 +70,7 @@ class SessionFiles:
             raise disk_full(error) from error
 
     @classmethod
-    def reopen(cls, folder: Path) -> tuple[SessionFiles, Story]:
+    def reopen(cls, folder: Path) -> tuple[SessionFiles, JournalReplay]:
         """Take up what a server that has gone left behind; the recording is empty, to be decoded again.
 
         What follows the journal's good part is cut off; if that is more than a torn record, the journal as it was is

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from openmic.threads import LATE_SECONDS, LastingThread
+from openmic.threads import LATE_SECONDS, SupervisedThread
 
 
 class Syncable(Protocol):
@@ -15,7 +15,7 @@ class Syncable(Protocol):
     def sync(self) -> None: ...
 
 
-class Syncer:
+class FsyncThread:
     """Forces what was written to the disk: every ``seconds``, and soon after ``soon``.
 
     Args:
@@ -28,7 +28,7 @@ class Syncer:
         self._everything = everything
         self._wanted = threading.Event()
         self._closed = False
-        self._thread = LastingThread("openmic-sync", self._run, LATE_SECONDS + seconds)
+        self._thread = SupervisedThread("openmic-sync", self._run, LATE_SECONDS + seconds)
         self._thread.start()
 
     def soon(self) -> None:

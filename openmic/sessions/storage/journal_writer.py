@@ -9,12 +9,12 @@ from openmic.errors import OpenmicError
 from openmic.sessions.events import Committed, Ended, Finalised, Reason
 from openmic.sessions.storage.folder import SessionFiles
 from openmic.sessions.storage.record_file import Kind
-from openmic.sessions.storage.replay import Over, Stopped, error_fields, to_payload
+from openmic.sessions.storage.replay import EndedEntry, StoppedEntry, error_fields, to_payload
 
 OnRecord = Callable[[], None]
 
 
-class Diary:
+class JournalWriter:
     """Writes one session's records; what is written stands in the file before a method returns.
 
     Args:
@@ -30,7 +30,7 @@ class Diary:
         self._journal = files.journal
         self._on_record = on_record
 
-    def taken_up(self) -> None:
+    def recovered(self) -> None:
         """Another server goes on with this session."""
         self._journal.record(Kind.RECOVERED, b"")
 
@@ -40,7 +40,7 @@ class Diary:
 
     def stop(self, reason: Reason, error: OpenmicError | None) -> None:
         """No more audio is taken."""
-        self._write(Kind.STOPPED, to_payload(Stopped(reason, error_fields(error))))
+        self._write(Kind.STOPPED, to_payload(StoppedEntry(reason, error_fields(error))))
 
     def tell(self, event: Committed | Finalised) -> None:
         """The client is about to be told."""
@@ -48,12 +48,12 @@ class Diary:
 
     def end(self, ended: Ended) -> None:
         """The session is over and went well."""
-        over = Over(time.time(), len(self._journal), ended.audio_seconds, ended=ended)
+        over = EndedEntry(time.time(), len(self._journal), ended.audio_seconds, ended=ended)
         self._write(Kind.ENDED, to_payload(over))
 
     def fail(self, error: OpenmicError, audio_seconds: float) -> None:
         """The session is over and did not go well."""
-        over = Over(time.time(), len(self._journal), audio_seconds, error=error_fields(error))
+        over = EndedEntry(time.time(), len(self._journal), audio_seconds, error=error_fields(error))
         self._write(Kind.FAILED, to_payload(over))
 
     def settle(self, *, compact: bool) -> None:

@@ -21,7 +21,7 @@ from openmic.speech.types import SpeechOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedEntry:
     """How a session began.
 
     Attributes:
@@ -41,7 +41,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class StoppedEntry:
     """Why no more audio is taken; ``error`` is told after the final."""
 
     reason: Reason
@@ -49,7 +49,7 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
+class EndedEntry:
     """The end of a session that went well (``ended``) or not (``error``).
 
     Attributes:
@@ -69,13 +69,13 @@ COUNTED: dict[Kind, TypeAdapter[Any]] = {
     Kind.COMMITTED: TypeAdapter(Committed),
     Kind.FINALISED: TypeAdapter(Finalised),
 }
-_OPENED = TypeAdapter(Opened)
-_STOPPED = TypeAdapter(Stopped)
-_OVER = TypeAdapter(Over)
+_OPENED = TypeAdapter(OpenedEntry)
+_STOPPED = TypeAdapter(StoppedEntry)
+_OVER = TypeAdapter(EndedEntry)
 
 
 @dataclass(slots=True)
-class Story:
+class JournalReplay:
     """A session as its journal has it.
 
     Attributes:
@@ -92,12 +92,12 @@ class Story:
         ending: see there.
     """
 
-    opened: Opened
+    opened: OpenedEntry
     received_bytes: int = 0
     counted: list[Committed | Finalised] = field(default_factory=list)
     flush_at: int | None = None
-    stopped: Stopped | None = None
-    over: Over | None = None
+    stopped: StoppedEntry | None = None
+    over: EndedEntry | None = None
     recovered: int = 0
     compact: bool = False
     good_bytes: int = 0
@@ -114,7 +114,7 @@ def hash_token(resume_token: str) -> str:
     return hashlib.sha256(resume_token.encode(errors="replace")).hexdigest()
 
 
-def to_payload(value: Opened | Stopped | Over | CountedEvent) -> bytes:
+def to_payload(value: OpenedEntry | StoppedEntry | EndedEntry | CountedEvent) -> bytes:
     """A record's payload: JSON, with NaN and infinities as Python writes them."""
     return json.dumps(dataclasses.asdict(value), separators=(",", ":")).encode()
 
@@ -131,7 +131,7 @@ def to_error(fields: dict[str, str] | None) -> OpenmicError | None:
     return OpenmicError(**fields) if fields is not None else None
 
 
-def read_story(file: int) -> Story:
+def read_story(file: int) -> JournalReplay:
     """Read an open journal, as far as it is good.
 
     Raises:
@@ -139,12 +139,12 @@ def read_story(file: int) -> Story:
     """
     try:
         scan = Scan(file)
-        story: Story | None = None
+        story: JournalReplay | None = None
         for record in scan:
             if story is None:
                 if record.kind != Kind.OPENED:
                     break
-                story = Story(_OPENED.validate_python(json.loads(record.payload)))
+                story = JournalReplay(_OPENED.validate_python(json.loads(record.payload)))
             else:
                 _take(story, record.kind, record.payload)
     except (NotRecords, ValidationError, ValueError) as error:
@@ -155,7 +155,7 @@ def read_story(file: int) -> Story:
     return story
 
 
-def read_story_at(path: str | os.PathLike[str]) -> Story:
+def read_story_at(path: str | os.PathLike[str]) -> JournalReplay:
     """Read the journal at ``path``, as ``read_story`` does; it may be in use.
 
     Raises:
@@ -171,7 +171,7 @@ def read_story_at(path: str | os.PathLike[str]) -> Story:
         os.close(file)
 
 
-def _take(story: Story, kind: int, payload: bytes) -> None:
+def _take(story: JournalReplay, kind: int, payload: bytes) -> None:
     match kind:
         case Kind.AUDIO:
             story.received_bytes += unpacked_length(payload)

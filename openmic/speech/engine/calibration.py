@@ -30,7 +30,7 @@ import torch
 from openmic.audio.types import SAMPLE_RATE, Samples, SpeechBoundary
 from openmic.speech.engine.stream import EngineStream, Plan
 from openmic.speech.final.walk import FinalModel, FinalPass, TimedTokens
-from openmic.speech.live.decode import Hypothesis, Request
+from openmic.speech.live.decode import Hypothesis, StepInput
 from openmic.speech.model.tokens import encode_text
 from openmic.speech.types import FinalText, SpeechOptions
 
@@ -54,9 +54,9 @@ GPU_CLOCKS: tuple[Clock, ...] = (time.perf_counter,)
 
 
 class LiveDecoder(Protocol):
-    """What decodes live windows: ``HypothesisDecoder``."""
+    """What decodes live windows: ``LiveStepDecoder``."""
 
-    def step(self, requests: Sequence[Request]) -> list[Hypothesis]:
+    def step(self, requests: Sequence[StepInput]) -> list[Hypothesis]:
         """Decode all windows together; the answers are in the order of ``requests``."""
 
 
@@ -123,7 +123,7 @@ class Clip:
         return self._samples[max(start, 0) : max(min(stop, self.length), 0)]
 
 
-class SomebodyCame(Exception):
+class CalibrationInterrupted(Exception):
     """A measurement was given up."""
 
 
@@ -215,7 +215,7 @@ def _step_seconds(
 
 def _check(nobody: Callable[[], bool]) -> None:
     if not nobody():
-        raise SomebodyCame
+        raise CalibrationInterrupted
 
 
 def _elapsed(clocks: Sequence[Clock], began: Sequence[float]) -> float:
@@ -239,7 +239,7 @@ def _stream(clip: Clip, final: FinalModel) -> EngineStream:
     return stream
 
 
-def in_words(speakers: int) -> str:
+def describe_capacity(speakers: int) -> str:
     """A capacity as the owner is told it: "4 speakers at once"."""
     return f"{speakers} speaker{'' if speakers == 1 else 's'} at once"
 

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from openmic.speech.engine.calibration import Costs, in_words
+from openmic.speech.engine.calibration import Costs, describe_capacity
 
 log = logging.getLogger(__name__)
 
@@ -79,4 +79,4 @@ class Measured:
             self._pause = min(2 * self._pause, LONGEST_IDLE_SECONDS)
         self._idle_since = self._clock()
         if self.capacity is not None and self.capacity != before:
-            log.info("measured again: about %s, not %s", in_words(self.capacity), before)
+            log.info("measured again: about %s, not %s", describe_capacity(self.capacity), before)

@@ -45,7 +45,7 @@ LEARNING = 0.2  # weight of the newest window in the mean time of a final window
 
 
 @dataclass(slots=True, eq=False)
-class Place:
+class ScheduledStream:
     """One stream and what its turns depend on.
 
     Attributes:
@@ -69,17 +69,17 @@ class Place:
     def windows_left(self) -> float:
         """Final windows that could be done now, in whole windows."""
         final = self.stream.final
-        if final.all_foreseen():
+        if final.speculation_complete():
             return 0.0
         frames = len(self.stream.recording) // HOP_LENGTH - final.seek
         windows = frames / (WINDOW_EVERY_SECONDS * FRAMES_PER_SECOND)
         return max(windows, SHORTEST_WINDOW) if final.ended else float(int(windows))
 
 
-Wanted = tuple[Place, Plan]
+DueStep = tuple[ScheduledStream, Plan]
 
 
-class Turns:
+class Scheduler:
     """Does the most urgent piece of work there is.
 
     Args:
@@ -106,7 +106,7 @@ class Turns:
         """Let go of the model; ``take`` is not called any more."""
         del self._live
 
-    def take(self, places: Sequence[Place]) -> bool:
+    def take(self, places: Sequence[ScheduledStream]) -> bool:
         """Do one live step, or one slice of a final pass, or nothing; False if there was nothing to do."""
         now = self._clock()
         prompt, patient = self._wanted(places, now)
@@ -129,7 +129,7 @@ class Turns:
             self._debt = max(0.0, self._debt)  # the time was free
         return True
 
-    def finals(self, places: Sequence[Place], now: float) -> list[Place]:
+    def finals(self, places: Sequence[ScheduledStream], now: float) -> list[ScheduledStream]:
         """Those whose final pass has something to do, the most urgent first."""
         ready = []
         for place in places:
@@ -143,15 +143,15 @@ class Turns:
             ready.append(place)
         return sorted(ready, key=self._urgency)
 
-    def finals_seconds(self, places: Sequence[Place]) -> list[float]:
+    def finals_seconds(self, places: Sequence[ScheduledStream]) -> list[float]:
         """Estimated time of the final passes that are waited for (their client has stopped), in the order of work."""
         waited = [place for place in places if place.stream.final.ended and not place.stream.over]
         return [self._remaining(place) for place in sorted(waited, key=self._urgency)]
 
-    def _wanted(self, places: Sequence[Place], now: float) -> tuple[list[Wanted], list[Wanted]]:
+    def _wanted(self, places: Sequence[ScheduledStream], now: float) -> tuple[list[DueStep], list[DueStep]]:
         """The live steps wanted now, who has waited longest first; and those that only catch up with a file."""
-        prompt: list[Wanted] = []
-        patient: list[Wanted] = []
+        prompt: list[DueStep] = []
+        patient: list[DueStep] = []
         for place in places:
             try:
                 plans = [*_plans(place.stream)]
@@ -164,16 +164,16 @@ class Turns:
         prompt.sort(key=lambda wanted: -wanted[0].late_seconds(now))
         return prompt, patient
 
-    def _urgency(self, place: Place) -> tuple[bool, float]:
+    def _urgency(self, place: ScheduledStream) -> tuple[bool, float]:
         if place.stream.final.ended:
             return False, self._remaining(place)
         return True, place.due_since or 0.0
 
-    def _remaining(self, place: Place) -> float:
+    def _remaining(self, place: ScheduledStream) -> float:
         whole = self.window_seconds or WINDOW_EVERY_SECONDS  # where nothing is known: the order is the same
         return max(SLICE_SECONDS, place.windows_left() * whole - place.spent)
 
-    def _share(self, finals: Sequence[Place], now: float, speaking: int) -> float:
+    def _share(self, finals: Sequence[ScheduledStream], now: float, speaking: int) -> float:
         """The part of the time in which every window now due is done early enough, while so many streams speak."""
         share = 0.0
         for place in finals:
@@ -184,7 +184,7 @@ class Turns:
         spare = 0.9 - self.costs.step_seconds(speaking) / STEP_EVERY_SECONDS if self.costs is not None else 0.0
         return min(max(MOST_FINAL_SHARE, spare), max(FINAL_SHARE, share))
 
-    def _step(self, wanted: Sequence[Wanted]) -> None:
+    def _step(self, wanted: Sequence[DueStep]) -> None:
         began = self._clock()
         try:
             hypotheses = self._live.step([place.stream.request(plan) for place, plan in wanted])
@@ -206,7 +206,7 @@ class Turns:
         self.step_seconds = self._clock() - began
         self.batch_size = len(wanted)
 
-    def _slice(self, place: Place) -> None:
+    def _slice(self, place: ScheduledStream) -> None:
         stream, final = place.stream, place.stream.final
         began = now = self._clock()
         seek = final.seek
@@ -226,18 +226,18 @@ class Turns:
             return
         stream.over = True
 
-    def _look_ahead(self, place: Place) -> bool:
+    def _look_ahead(self, place: ScheduledStream) -> bool:
         """Work for a slice on what the stream would want if its speaker stopped now; False if there is nothing."""
         began, worked = self._clock(), False
         try:
-            while self._clock() - began <= SLICE_SECONDS and place.stream.final.look_ahead():
+            while self._clock() - began <= SLICE_SECONDS and place.stream.final.speculate():
                 worked = True
         except Exception as error:
             fail(place.stream, error)
             return True
         return worked
 
-    def _window_done(self, place: Place, frames: int, seconds: float) -> None:
+    def _window_done(self, place: ScheduledStream, frames: int, seconds: float) -> None:
         whole = place.spent + seconds
         place.spent = 0.0
         place.due_since = self._clock()  # its next window, if that is complete already, queues behind the others'

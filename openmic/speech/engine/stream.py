@@ -11,8 +11,8 @@ from whisper.audio import HOP_LENGTH
 from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.errors import OpenmicError
 from openmic.speech.final.walk import FinalPass, Walk
-from openmic.speech.live.decode import LANGUAGE_SECONDS, Hypothesis, Memory, Request, TimedWord
-from openmic.speech.live.policy import LivePolicy, Update
+from openmic.speech.live.decode import LANGUAGE_SECONDS, Hypothesis, StepCache, StepInput, TimedWord
+from openmic.speech.live.policy import CommitPolicy, PolicyUpdate
 from openmic.speech.types import (
     CommittedText,
     FinalProgress,
@@ -71,8 +71,8 @@ class EngineStream:
     wake: Callable[[], None]
     step_samples: int
     window_samples: int
-    policy: LivePolicy = field(default_factory=LivePolicy)
-    memory: Memory = field(default_factory=Memory)
+    policy: CommitPolicy = field(default_factory=CommitPolicy)
+    memory: StepCache = field(default_factory=StepCache)
     _memory_from: int = 0
     finished: bool = False
     abandoned: bool = False
@@ -137,13 +137,13 @@ class EngineStream:
             return Plan(start, end, False, behind)
         return None
 
-    def request(self, plan: Plan) -> Request:
+    def request(self, plan: Plan) -> StepInput:
         """What the decoder needs for ``plan``."""
         policy = self.policy
         if plan.start != self._memory_from:
             self._memory_from = plan.start
             self.memory.clear()
-        return Request(
+        return StepInput(
             samples=self.recording.read(plan.start, plan.end),
             start=plan.start / SAMPLE_RATE,
             language=self.options.language or policy.language,
@@ -233,7 +233,7 @@ class EngineStream:
         marks = [mark for mark in (ended, self._flush_at) if mark is not None]
         return max(min(*marks, length) if marks else length, self.policy.window_start) if marks else None
 
-    def _after(self, plan: Plan, update: Update) -> None:
+    def _after(self, plan: Plan, update: PolicyUpdate) -> None:
         self._stepped_to = max(self._stepped_to, plan.end)
         if update.committed:
             self.final.heard.extend((word.start, word.tokens) for word in update.committed)

@@ -14,14 +14,14 @@ from openmic.audio.types import SAMPLE_RATE
 from openmic.speech.device import free_memory, on_own_stream
 from openmic.speech.engine.calibration import Costs, LiveDecoder
 from openmic.speech.engine.recalibration import Again, Measured
-from openmic.speech.engine.scheduler import LATE_SECONDS, Place, Turns
+from openmic.speech.engine.scheduler import LATE_SECONDS, ScheduledStream, Scheduler
 from openmic.speech.engine.stream import EngineStream
 from openmic.speech.final.walk import FinalModel, FinalPass
 from openmic.speech.live.decode import TimedWord
 from openmic.speech.model.tokens import encode_text
 from openmic.speech.problems import PROBLEMS
 from openmic.speech.types import CommittedText, EngineStats, ModelInfo, OnEvent, Recording, SpeechOptions
-from openmic.threads import LastingThread
+from openmic.threads import SupervisedThread
 
 IDLE_SECONDS = 0.25  # how long an idle engine sleeps at most
 STATS_SECONDS = 10.0  # span of the busy figure
@@ -56,17 +56,17 @@ class WhisperEngine:
         self._info = info
         self._live: LiveDecoder | None = live
         self._final: FinalModel | None = final
-        self._turns = Turns(live, costs)
+        self._turns = Scheduler(live, costs)
         self._measured = Measured(costs, measure_again)
         self._step_samples = round(step_seconds * SAMPLE_RATE)
         self._window_samples = round(window_seconds * SAMPLE_RATE)
-        self._places: list[Place] = []
+        self._places: list[ScheduledStream] = []
         self._late_since: float | None = None
         self._condition = threading.Condition()
         self._changed = False
         self._closing = False
         self._work: deque[tuple[float, float]] = deque()
-        self._thread = LastingThread("openmic-engine", self._run, LATE_THREAD_SECONDS)
+        self._thread = SupervisedThread("openmic-engine", self._run, LATE_THREAD_SECONDS)
         self._thread.start()
 
     @property
@@ -111,7 +111,7 @@ class WhisperEngine:
         with self._condition:
             if self._closing:
                 raise PROBLEMS.error("engine_closed")
-            self._places.append(Place(stream, time.monotonic()))
+            self._places.append(ScheduledStream(stream, time.monotonic()))
         return stream
 
     def stats(self) -> EngineStats:
@@ -196,7 +196,7 @@ class WhisperEngine:
         self._note(started, places)
         return worked
 
-    def _note(self, start: float, places: Sequence[Place]) -> None:
+    def _note(self, start: float, places: Sequence[ScheduledStream]) -> None:
         """Remember that the engine worked since ``start``, and since when streams are late."""
         end = time.monotonic()
         late = any(place.late_seconds(end) > LATE_SECONDS for place in places)

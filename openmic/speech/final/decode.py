@@ -16,7 +16,7 @@ from whisper.tokenizer import Tokenizer
 from whisper.utils import compression_ratio
 
 from openmic.speech.final.draft import Draft
-from openmic.speech.model.decoder import CrossKeys, Decoder, Row
+from openmic.speech.model.decoder import CrossAttentionKV, Decoder, Row
 from openmic.speech.model.tokens import Vocabulary
 
 Steps = Generator[None, None, None]
@@ -137,7 +137,7 @@ class TimestampRules:
 def decode(
     decoder: Decoder,
     vocabulary: Vocabulary,
-    cross: CrossKeys,
+    cross: CrossAttentionKV,
     tokenizer: Tokenizer,
     prompt: Sequence[int],
     temperature: float,

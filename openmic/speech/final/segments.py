@@ -76,7 +76,7 @@ def cut(result: WindowResult, tokenizer: Tokenizer, seek: int, size: int) -> Cut
     return Cut(segments, single_ending, size if single_ending else (tokens[start - 1] - begin) * FRAMES_PER_TIMESTAMP)
 
 
-def finished(number: int, fields: dict[str, Any], words: Sequence[WordTiming]) -> Segment:
+def to_segment(number: int, fields: dict[str, Any], words: Sequence[WordTiming]) -> Segment:
     """A segment as it is given out; it begins and ends with its words, whose times are seconds of the recording."""
     return Segment(
         id=number,

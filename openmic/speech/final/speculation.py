@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from openmic.speech.final.walk import FinalPass
 
 
-class Ahead:
+class Speculation:
     """A copy of a final pass for which the recording is over.
 
     Args:

@@ -19,7 +19,7 @@ PAD_SECONDS = 0.3  # around speech, in which a word still counts as spoken
 
 
 @dataclass(frozen=True, slots=True)
-class Island:
+class SpeechRegion:
     """Speech with no pause of more than ``PAUSE_SECONDS`` in it.
 
     Attributes:
@@ -32,7 +32,7 @@ class Island:
     over: bool
 
 
-class Spoken:
+class SpeechTimeline:
     """The speech of one recording. One thread tells (``hear``), another asks; told nothing, all of it is speech."""
 
     def __init__(self) -> None:
@@ -40,10 +40,10 @@ class Spoken:
         self._spans: list[tuple[float, float]] = []  # the last one may have no end yet
         self.known: float | None = None  # seconds up to which it is known; None: nothing was ever told
 
-    def copy(self) -> Spoken:
+    def copy(self) -> SpeechTimeline:
         """What is known by now."""
         self._take_in()
-        other = Spoken()
+        other = SpeechTimeline()
         other._spans, other.known = list(self._spans), self.known
         return other
 
@@ -51,7 +51,7 @@ class Spoken:
         """Take in what starts and ends in the newest part of the recording, which is ``seconds`` long by now."""
         self._told.append((tuple(boundaries), seconds))
 
-    def island(self, after: float, ended: bool) -> Island | None:
+    def island(self, after: float, ended: bool) -> SpeechRegion | None:
         """The first island that ends behind ``after``; None where there is none yet.
 
         Args:
@@ -60,18 +60,18 @@ class Spoken:
         """
         self._take_in()
         if self.known is None:
-            return Island(0.0, math.inf, False)
+            return SpeechRegion(0.0, math.inf, False)
         found: tuple[float, float] | None = None
         for start, end in self._spans:
             if found is not None and start - found[1] > PAUSE_SECONDS:
-                return Island(*found, True)
+                return SpeechRegion(*found, True)
             if found is not None:
                 found = found[0], end
             elif end > after:
                 found = start, end
         if found is None:
             return None
-        return Island(*found, ended or self.known - found[1] > PAUSE_SECONDS)
+        return SpeechRegion(*found, ended or self.known - found[1] > PAUSE_SECONDS)
 
     def heard_in(self, start: float, end: float) -> bool:
         """Whether somebody speaks between ``start`` and ``end``, or close by."""

@@ -16,8 +16,8 @@ from whisper.model import Whisper
 from whisper.tokenizer import Tokenizer
 
 from openmic.speech.final.decode import WindowResult, decode
-from openmic.speech.final.word_times import traced
-from openmic.speech.model.decoder import CrossKeys, Decoder
+from openmic.speech.final.word_times import trace_tokens
+from openmic.speech.model.decoder import CrossAttentionKV, Decoder
 from openmic.speech.model.full_encoder import FullEncoder
 from openmic.speech.model.tokens import Vocabulary
 from openmic.speech.types import Task
@@ -52,7 +52,7 @@ class FinalModel:
     beam_size: int = 1
 
 
-def detected(parts: FinalModel, asked: str | None, cross: CrossKeys) -> tuple[str, float]:
+def detect_language(parts: FinalModel, asked: str | None, cross: CrossAttentionKV) -> tuple[str, float]:
     """A window's language and how sure that is, 0..1; the one ``asked`` for, if one was."""
     vocabulary, decoder = parts.vocabulary, parts.decoder
     if asked is not None or not vocabulary.multilingual:
@@ -63,11 +63,11 @@ def detected(parts: FinalModel, asked: str | None, cross: CrossKeys) -> tuple[st
     return vocabulary.language_codes[best], float(probabilities[best])
 
 
-def transcribed(
+def transcribe_window(
     parts: FinalModel,
     task: Task,
     states: Tensor,
-    cross: CrossKeys,
+    cross: CrossAttentionKV,
     tokenizer: Tokenizer,
     prompt: Sequence[int],
     expected: Sequence[int],
@@ -87,7 +87,9 @@ def transcribed(
     """
     quick = parts.sketcher
     if sketched and quick is not None and parts.beam_size == 1:
-        sketch = yield from decode(quick, parts.vocabulary, quick.cross_keys(states), tokenizer, prompt, 0.0, expected)
+        sketch = yield from decode(
+            quick, parts.vocabulary, quick.cross_attention_kv(states), tokenizer, prompt, 0.0, expected
+        )
         expected = sketch.tokens
     for temperature in TEMPERATURES:
         if temperature == 0 and parts.beam_size > 1:
@@ -103,7 +105,7 @@ def transcribed(
 
 
 def _beam(
-    parts: FinalModel, task: Task, states: Tensor, cross: CrossKeys, tokenizer: Tokenizer, prompt: Sequence[int]
+    parts: FinalModel, task: Task, states: Tensor, cross: CrossAttentionKV, tokenizer: Tokenizer, prompt: Sequence[int]
 ) -> WindowResult:
     """openai-whisper's own beam search, in one long step."""
     options = DecodingOptions(
@@ -116,7 +118,7 @@ def _beam(
     )
     found = parts.model.decode(states, options)
     tokens = tuple(found.tokens)
-    trace = traced(parts.decoder, cross, tokenizer, tokens)
+    trace = trace_tokens(parts.decoder, cross, tokenizer, tokens)
     return WindowResult(
         tokens, found.text, found.avg_logprob, found.no_speech_prob, 0.0, found.compression_ratio, trace
     )

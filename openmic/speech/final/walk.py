@@ -22,12 +22,18 @@ from whisper.utils import get_end
 
 from openmic.audio.types import SAMPLE_RATE
 from openmic.speech.final.decode import WindowResult
-from openmic.speech.final.segments import Cut, cut, finished
-from openmic.speech.final.speculation import Ahead
-from openmic.speech.final.speech_timeline import PAUSE_SECONDS, Island, Spoken
-from openmic.speech.final.temperature import LOGPROB_THRESHOLD, NO_SPEECH_THRESHOLD, FinalModel, detected, transcribed
-from openmic.speech.final.word_times import whispers_words, words_of_all
-from openmic.speech.model.decoder import CrossKeys
+from openmic.speech.final.segments import Cut, cut, to_segment
+from openmic.speech.final.speculation import Speculation
+from openmic.speech.final.speech_timeline import PAUSE_SECONDS, SpeechRegion, SpeechTimeline
+from openmic.speech.final.temperature import (
+    LOGPROB_THRESHOLD,
+    NO_SPEECH_THRESHOLD,
+    FinalModel,
+    detect_language,
+    transcribe_window,
+)
+from openmic.speech.final.word_times import reference_word_times, words_of_all
+from openmic.speech.model.decoder import CrossAttentionKV
 from openmic.speech.model.mel import log_mel_power, normalized
 from openmic.speech.model.tokens import encode_text
 from openmic.speech.types import FinalText, Recording, Segment, SpeechOptions
@@ -78,7 +84,7 @@ class FinalPass:
     seek: int = 0
     language: str | None = None
     heard: list[TimedTokens] = field(default_factory=list)
-    spoken: Spoken = field(default_factory=Spoken)
+    spoken: SpeechTimeline = field(default_factory=SpeechTimeline)
     _tokens: list[int] = field(default_factory=list)
     _prompt: list[int] = field(default_factory=list)
     _segments: list[Segment] = field(default_factory=list)
@@ -87,11 +93,11 @@ class FinalPass:
     _last_word: float = 0.0
     _silent: bool = False
     _code: str = ""
-    _ahead: Ahead | None = None
+    _ahead: Speculation | None = None
 
     def ready(self) -> bool:
         """Whether there is something to do now: a whole window, the rest of an island, or of an ended recording."""
-        if not self._foreseen():
+        if not self._speculation_valid():
             self._ahead = None  # the pause is over
         return self.ended or self._window() > 0
 
@@ -104,15 +110,15 @@ class FinalPass:
             if size == 0:
                 yield "waiting"
                 continue
-            if self._foreseen():
+            if self._speculation_valid():
                 while self._ahead and not self._ahead.done:
                     self._ahead.step()
                     yield "working"
-                self._take_over()
+                self._adopt()
                 continue
             states = yield from _working(self.parts.encoder.encode(self._mel(size)))
-            cross = self.parts.decoder.cross_keys(states)
-            language, probability = detected(self.parts, self.options.language, cross)
+            cross = self.parts.decoder.cross_attention_kv(states)
+            language, probability = detect_language(self.parts, self.options.language, cross)
             if not self._code:
                 self.language = self._code = language
                 self._set_prompt()
@@ -131,7 +137,7 @@ class FinalPass:
             tokenizer = self._tokenizer(self._code)
             self._keep(cut(result, tokenizer, self.seek, size), result, cross, tokenizer, size)
 
-    def look_ahead(self) -> bool:
+    def speculate(self) -> bool:
         """Do a small step as if the speaker stopped here, if that is likely: silent for a moment, and not ``ready``.
 
         Returns:
@@ -141,15 +147,15 @@ class FinalPass:
         if end is None:
             return False
         if self._ahead is None:
-            self._ahead = Ahead(self._fork(), end)
+            self._ahead = Speculation(self._fork(), end)
         if self._ahead.done:
             return False
         self._ahead.step()
         return True
 
-    def all_foreseen(self) -> bool:
+    def speculation_complete(self) -> bool:
         """Whether nothing is left to do but to take what was found in a pause."""
-        return self._ahead is not None and self._ahead.done and self._foreseen()
+        return self._ahead is not None and self._ahead.done and self._speculation_valid()
 
     def release(self) -> None:
         """Let go of what is large."""
@@ -186,7 +192,7 @@ class FinalPass:
             return max(0, min(int(N_FRAMES), content - self.seek))
         return int(N_FRAMES) if heard >= self.seek + N_FRAMES + EDGE_FRAMES else 0
 
-    def _speech_ahead(self) -> Island | None:
+    def _speech_ahead(self) -> SpeechRegion | None:
         """The next speech that is more than the end of the last word, if there was one."""
         after = self.seek / FRAMES_PER_SECOND
         if self._last_speech is not None:
@@ -199,8 +205,8 @@ class FinalPass:
         known = min(len(self.recording) / SAMPLE_RATE, self.spoken.known or 0.0)
         return island.end if island is not None and known >= island.end + QUIET_SECONDS else None
 
-    def _foreseen(self) -> bool:
-        """Whether the speaker has stopped where ``look_ahead`` took it that he would."""
+    def _speculation_valid(self) -> bool:
+        """Whether the speaker has stopped where ``speculate`` took it that he would."""
         return self._ahead is not None and (self._ahead.begin, self._ahead.end) == (self.seek, self._paused_at())
 
     def _fork(self) -> FinalPass:
@@ -216,7 +222,7 @@ class FinalPass:
             _ahead=None,
         )
 
-    def _take_over(self) -> None:
+    def _adopt(self) -> None:
         """Go on from where the copy has come to."""
         if self._ahead is not None:
             fork, self._ahead = self._ahead.fork, None
@@ -239,12 +245,14 @@ class FinalPass:
             text = " " + self.options.prompt.strip()
             self._prompt = encode_text(self.parts.vocabulary.any, text)[-PROMPT_TOKENS:]
 
-    def _read(self, states: Tensor, cross: CrossKeys, language: str, size: int) -> Generator[Pause, None, WindowResult]:
+    def _read(
+        self, states: Tensor, cross: CrossAttentionKV, language: str, size: int
+    ) -> Generator[Pause, None, WindowResult]:
         """What is said in the window in a language; the live text is its draft if there is enough of it."""
         tokenizer, heard = self._tokenizer(language), self._heard(size)
         sketched = len(heard) < THIN * size / FRAMES_PER_SECOND
         result = yield from _working(
-            transcribed(self.parts, self.options.task, states, cross, tokenizer, self._prompt, heard, sketched)
+            transcribe_window(self.parts, self.options.task, states, cross, tokenizer, self._prompt, heard, sketched)
         )
         return result
 
@@ -255,7 +263,9 @@ class FinalPass:
         self.heard = [item for item in self.heard if item[0] >= begin]
         return [token for start, tokens in self.heard if start < end for token in tokens]
 
-    def _keep(self, window: Cut, result: WindowResult, cross: CrossKeys, tokenizer: Tokenizer, size: int) -> None:
+    def _keep(
+        self, window: Cut, result: WindowResult, cross: CrossAttentionKV, tokenizer: Tokenizer, size: int
+    ) -> None:
         """Give the window's segments their words, move on, and keep what was spoken."""
         begin = self.seek / FRAMES_PER_SECOND
         words = words_of_all(window.segments, self.parts.decoder, result.trace, tokenizer, size, begin)
@@ -267,7 +277,7 @@ class FinalPass:
             self._last_speech = last
         else:  # whisper.transcribe goes on behind the last word, as its own alignment has it
             before = self._last_speech or 0.0
-            told = whispers_words(told, self.parts.model, self.parts.decoder, cross, tokenizer, size, before)
+            told = reference_word_times(told, self.parts.model, self.parts.decoder, cross, tokenizer, size, before)
             last = get_end(told)
             if last is not None:
                 if not window.single_ending and last > told[0]["seek"] / FRAMES_PER_SECOND:
@@ -279,7 +289,7 @@ class FinalPass:
             elif not self.spoken.heard_in(spoken[0].start, spoken[-1].end):
                 continue
             self._tokens.extend(segment["tokens"])
-            self._segments.append(finished(len(self._segments), segment, self._placed(spoken)))
+            self._segments.append(to_segment(len(self._segments), segment, self._placed(spoken)))
             self._prompt.extend(segment["tokens"])
         del self._prompt[: -PROMPT_TOKENS if result.temperature <= RESET_TEMPERATURE else None]
         self.spoken.forget(self.seek / FRAMES_PER_SECOND)

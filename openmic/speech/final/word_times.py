@@ -4,8 +4,8 @@ The decoder has kept the queries of its alignment heads; dynamic time warping ov
 openai-whisper's ``timing.py``) puts every token to a moment, with no second pass. Timestamp tokens take part: they
 attend to where a segment ends and the next begins, and so take up the pauses that would else be added to a word.
 
-``whisper.transcribe`` goes on behind the last word, by its own times. Where that matters, ``whispers_words`` gives
-these: one pass over the text alone, for ``whisper.timing`` to work with.
+``whisper.transcribe`` goes on behind the last word, by its own times. Where that matters, ``reference_word_times``
+gives these: one pass over the text alone, for ``whisper.timing`` to work with.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from whisper.tokenizer import Tokenizer
 
 from openmic.speech.final.decode import Trace
 from openmic.speech.model.alignment import WIDTH, first_states, median_filtered, smoothed
-from openmic.speech.model.decoder import CrossKeys, Decoder
+from openmic.speech.model.decoder import CrossAttentionKV, Decoder
 
 STATE_SECONDS = 0.02  # of one encoder state
 FRAMES_PER_STATE = 2  # mel frames
@@ -33,7 +33,7 @@ PREPENDED = "\"'“¿([{-"  # punctuation that belongs to the word behind it,
 APPENDED = "\"'.。,，!！?？:：”)]}、"  # and to the word before it, as in openai-whisper
 
 
-def traced(decoder: Decoder, cross: CrossKeys, tokenizer: Tokenizer, tokens: tuple[int, ...]) -> Trace:
+def trace_tokens(decoder: Decoder, cross: CrossAttentionKV, tokenizer: Tokenizer, tokens: tuple[int, ...]) -> Trace:
     """The trace of a text that was found in another way, as by beam search: one pass over it."""
     row = decoder.row(cross)
     control = list(tokenizer.sot_sequence)
@@ -114,11 +114,11 @@ def words_of(
     return words
 
 
-def whispers_words(
+def reference_word_times(
     segments: list[dict[str, Any]],
     model: Whisper,
     decoder: Decoder,
-    cross: CrossKeys,
+    cross: CrossAttentionKV,
     tokenizer: Tokenizer,
     frames: int,
     last_speech: float,
@@ -181,7 +181,7 @@ class _Blocks:
 class _Heads:
     """As much of a model as ``whisper.timing`` needs, over a window whose keys and values are there already."""
 
-    def __init__(self, model: Whisper, decoder: Decoder, cross: CrossKeys) -> None:
+    def __init__(self, model: Whisper, decoder: Decoder, cross: CrossAttentionKV) -> None:
         self.dims, self.device, self.alignment_heads = model.dims, model.device, model.alignment_heads
         self.decoder = _Blocks(int(model.dims.n_text_layer))
         self._own, self._cross = decoder, cross

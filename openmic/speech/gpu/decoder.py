@@ -20,9 +20,9 @@ from whisper.model import Whisper
 
 from openmic.speech.gpu.attention import attended
 from openmic.speech.gpu.cuda_graphs import Capture, Step, StepGraphs
-from openmic.speech.gpu.kv_slots import LaneKeys, SlotPool, SlotRow, SlotShape, bucket
+from openmic.speech.gpu.kv_slots import KVSlotPool, LaneKeys, SlotRow, SlotShape, bucket
 from openmic.speech.gpu.token_attention import spans_of_a_pass, token_attention
-from openmic.speech.model.decoder import CrossKeys, Decoder, Row, TokenSpan, check_room
+from openmic.speech.model.decoder import CrossAttentionKV, Decoder, Row, TokenSpan, check_room
 from openmic.speech.model.linear import Precision
 
 ROW_BUCKETS = (1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512)
@@ -89,7 +89,7 @@ class BatchedDecoder(Decoder):
     ) -> None:
         super().__init__(model, precision)
         self.pools = [
-            SlotPool(count, slot_shape(model, frames), self.device, self.dtype)
+            KVSlotPool(count, slot_shape(model, frames), self.device, self.dtype)
             for count, frames in zip(slots, POOL_FRAMES, strict=True)
         ]
         self.graphs = StepGraphs(capture)
@@ -108,7 +108,7 @@ class BatchedDecoder(Decoder):
         self._never: Tensor | None = None
         self._forbidden = torch.zeros(len(self.embedding), device=self.device)  # added to scores
 
-    def row(self, cross: CrossKeys, capacity: int | None = None) -> Row:
+    def row(self, cross: CrossAttentionKV, capacity: int | None = None) -> Row:
         """See ``Decoder.row``; a row without a ``capacity`` gets the smallest slot that is free and large enough."""
         if capacity is None:
             for pool in self.pools:
@@ -116,7 +116,7 @@ class BatchedDecoder(Decoder):
                     return row
         return super().row(cross, capacity)
 
-    def rows(self, windows: Sequence[CrossKeys]) -> list[Row]:
+    def rows(self, windows: Sequence[CrossAttentionKV]) -> list[Row]:
         """See ``Decoder.rows``; windows that were worked out together take their slots together."""
         groups: dict[int, list[int]] = {}
         for place, window in enumerate(windows):
@@ -184,9 +184,9 @@ class BatchedDecoder(Decoder):
         if not isinstance(row, SlotRow):
             return super()._aligned(row, layer)
         queries = row.pool.queries[self._aligned_place[layer], row.slot]
-        return queries.transpose(0, 1), row.pool.cross_keys[layer, row.slot].transpose(0, 1)
+        return queries.transpose(0, 1), row.pool.cross_attention_kv[layer, row.slot].transpose(0, 1)
 
-    def _groups(self, rows: Sequence[Row], counts: Sequence[int]) -> Iterator[tuple[SlotPool | None, list[int]]]:
+    def _groups(self, rows: Sequence[Row], counts: Sequence[int]) -> Iterator[tuple[KVSlotPool | None, list[int]]]:
         """Rows that go through one pass: of one pool, with about as many tokens; the ragged ones have no pool."""
         groups: dict[tuple[int, int], list[int]] = {}
         for place, (row, count) in enumerate(zip(rows, counts, strict=True)):
@@ -200,7 +200,7 @@ class BatchedDecoder(Decoder):
             for first in range(0, len(places), most):
                 yield self.pools[pool], places[first : first + most]
 
-    def _pass(self, pool: SlotPool, rows: Sequence[SlotRow], tokens: Sequence[Sequence[int]]) -> list[Tensor]:
+    def _pass(self, pool: KVSlotPool, rows: Sequence[SlotRow], tokens: Sequence[Sequence[int]]) -> list[Tensor]:
         """Feed rows of one pool many tokens each."""
         counts = [len(row_tokens) for row_tokens in tokens]
         lanes, width = bucket(ROW_BUCKETS, len(rows)), bucket(TOKEN_BUCKETS, max(counts))
@@ -226,7 +226,7 @@ class BatchedDecoder(Decoder):
         return [x[lane, :count] for lane, count in enumerate(counts)]
 
     def _step(
-        self, pool: SlotPool, rows: Sequence[SlotRow], tokens: Sequence[int], never: Tensor
+        self, pool: KVSlotPool, rows: Sequence[SlotRow], tokens: Sequence[int], never: Tensor
     ) -> tuple[list[int], list[float]]:
         """Feed rows of one pool one token each, and choose the next ones."""
         if never is not self._never:
@@ -273,7 +273,7 @@ class BatchedDecoder(Decoder):
 
         return step
 
-    def _layers_over(self, pool: SlotPool, lanes: _Lanes, cache: int, frames: int) -> Tensor:
+    def _layers_over(self, pool: KVSlotPool, lanes: _Lanes, cache: int, frames: int) -> Tensor:
         """Hidden states of a padded batch, shape (rows, tokens, n_text_state); fills the slots' keys and values."""
         rows, width = lanes.tokens.shape
         heads = (rows, width, self.heads, self.head_width)
@@ -290,7 +290,7 @@ class BatchedDecoder(Decoder):
             query = layer.cross_query(layer.cross_ln(x)).view(heads)
             if index in self._aligned_place:
                 pool.queries[self._aligned_place[index]][slots, places] = query
-            far = pool.cross_keys[index, :, :frames], pool.cross_values[index, :, :frames]
+            far = pool.cross_attention_kv[index, :, :frames], pool.cross_values[index, :, :frames]
             x = x + layer.cross_out(_attended_slots(query, *far, lanes.slots, heard))
             x = x + layer.down(F.gelu(layer.up(layer.mlp_ln(x))))
         normed: Tensor = self.norm(x)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from openmic.speech.model.decoder import CrossKeys, Row
+from openmic.speech.model.decoder import CrossAttentionKV, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class WindowsTogether:
         return int(self.keys[0].shape[1])
 
 
-class LaneKeys(CrossKeys):
+class LaneKeys(CrossAttentionKV):
     """One window of several that were worked out together; its own tensors are made when somebody wants them.
 
     Attributes:
@@ -78,24 +78,24 @@ class LaneKeys(CrossKeys):
 
     @property
     def frames(self) -> int:
-        """See ``CrossKeys.frames``."""
+        """See ``CrossAttentionKV.frames``."""
         return self.together.frames[self.lane]
 
     @property
     def keys(self) -> list[Tensor]:  # type: ignore[override]
-        """See ``CrossKeys``."""
+        """See ``CrossAttentionKV``."""
         return self._own(self.together.keys)
 
     @property
     def values(self) -> list[Tensor]:  # type: ignore[override]
-        """See ``CrossKeys``."""
+        """See ``CrossAttentionKV``."""
         return self._own(self.together.values)
 
     def _own(self, layers: Sequence[Tensor]) -> list[Tensor]:
         return [layer[self.lane, : self.frames].transpose(0, 1) for layer in layers]
 
 
-class SlotPool:
+class KVSlotPool:
     """Slots of one shape, allocated once.
 
     Args:
@@ -115,7 +115,10 @@ class SlotPool:
 
         self.shape = shape
         self.keys, self.values = zeros(shape.layers, shape.context + 1), zeros(shape.layers, shape.context + 1)
-        self.cross_keys, self.cross_values = zeros(shape.layers, shape.frames), zeros(shape.layers, shape.frames)
+        self.cross_attention_kv, self.cross_values = (
+            zeros(shape.layers, shape.frames),
+            zeros(shape.layers, shape.frames),
+        )
         self.queries = zeros(shape.aligned, shape.context + 1)
         self._free = list(range(slots))[::-1]
 
@@ -129,7 +132,7 @@ class SlotPool:
         """The place that takes what padding writes; no row attends to it."""
         return self.shape.context
 
-    def take(self, cross: CrossKeys) -> SlotRow | None:
+    def take(self, cross: CrossAttentionKV) -> SlotRow | None:
         """A slot that attends to ``cross``, or None if none is free or ``cross`` has more frames than a slot."""
         if not self._free or cross.frames > self.shape.frames:
             return None
@@ -149,7 +152,7 @@ class SlotPool:
         slots = torch.tensor([row.slot for row in rows], device=device)
         whole = len(lanes) == len(windows.frames)
         chosen = None if whole else torch.tensor(lanes, device=device)
-        for pool, layers in ((self.cross_keys, windows.keys), (self.cross_values, windows.values)):
+        for pool, layers in ((self.cross_attention_kv, windows.keys), (self.cross_values, windows.values)):
             pool[:, slots, width:] = 0
             for layer, new in enumerate(layers):
                 pool[layer, slots, :width] = (new if chosen is None else new[chosen])[:, :width]
@@ -172,7 +175,7 @@ class SlotRow(Row):
         frames: how many encoder states it attends to.
     """
 
-    pool: SlotPool = field(kw_only=True)
+    pool: KVSlotPool = field(kw_only=True)
     slot: int = field(kw_only=True)
     frames: int = field(kw_only=True)
 

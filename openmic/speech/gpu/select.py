@@ -84,7 +84,7 @@ def _agrees(decoder: BatchedDecoder) -> bool:
     generator = torch.Generator().manual_seed(0)
     width = decoder.heads * decoder.head_width
     windows = [
-        decoder.cross_keys(torch.randn(frames, width, generator=generator).to(decoder.device, decoder.dtype))
+        decoder.cross_attention_kv(torch.randn(frames, width, generator=generator).to(decoder.device, decoder.dtype))
         for frames in (400, 830, 150)
     ]
     never = torch.tensor([0], device=decoder.device)

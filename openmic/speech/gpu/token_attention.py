@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from openmic.speech.gpu.kv_slots import SlotPool, SlotRow
+from openmic.speech.gpu.kv_slots import KVSlotPool, SlotRow
 from openmic.speech.model.alignment import LEAST_DEVIATION, MIDDLE, median_between
 from openmic.speech.model.decoder import TokenSpan
 
@@ -29,7 +29,7 @@ def spans_of_a_pass(spans: Sequence[TokenSpan], heads: int) -> int:
     return max(1, MOST_WEIGHTS // weights)
 
 
-def token_attention(decoder: BatchedDecoder, pool: SlotPool, spans: Sequence[TokenSpan]) -> list[NDArray[np.float64]]:
+def token_attention(decoder: BatchedDecoder, pool: KVSlotPool, spans: Sequence[TokenSpan]) -> list[NDArray[np.float64]]:
     """``Decoder.token_attention`` for rows of one pool. Padding behind a row's tokens and states counts for nothing."""
     width, states = max(span.count for span in spans), max(span.states for span in spans)
     slots, first, count, own = torch.tensor(
@@ -38,7 +38,7 @@ def token_attention(decoder: BatchedDecoder, pool: SlotPool, spans: Sequence[Tok
     aligned, layers, heads = decoder.aligned_heads
     places = (first[:, None] + torch.arange(width, device=decoder.device)).clamp(max=pool.padding)
     queries = pool.queries[aligned[:, None, None], slots[:, None], places, heads[:, None, None]]
-    keys = pool.cross_keys[:, :, :states][layers[:, None], slots, :, heads[:, None]]
+    keys = pool.cross_attention_kv[:, :, :states][layers[:, None], slots, :, heads[:, None]]
     scores = queries.float() @ keys.float().transpose(-1, -2) * decoder.head_width**-0.5
     along = torch.arange(states, device=decoder.device)
     scores.masked_fill_((along >= own[:, None])[:, None], -torch.inf)

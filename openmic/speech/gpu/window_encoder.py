@@ -23,7 +23,7 @@ from openmic.speech.gpu.attention import attended
 from openmic.speech.gpu.decoder import BatchedDecoder
 from openmic.speech.gpu.kv_slots import LaneKeys, WindowsTogether, bucket
 from openmic.speech.model.decoder import Decoder
-from openmic.speech.model.encoder import Settled
+from openmic.speech.model.encoder import EncoderCache
 from openmic.speech.model.linear import Precision
 from openmic.speech.model.mel import DYNAMIC_RANGE
 from openmic.speech.model.window_encoder import PAD_SECONDS, TAIL_STATES, Window, WindowEncoder
@@ -39,7 +39,7 @@ AGREEMENT = 0.05  # of keys of windows encoded together and alone, relative; flo
 class BatchedWindowEncoder(WindowEncoder):
     """A ``WindowEncoder`` whose windows go through the model together."""
 
-    def windows(self, samples: Sequence[Samples], settled: Sequence[Settled | None] = ()) -> list[Window]:
+    def windows(self, samples: Sequence[Samples], settled: Sequence[EncoderCache | None] = ()) -> list[Window]:
         """Encode each of ``samples``, shape (n,), float32, as ``window`` does.
 
         Args:
@@ -68,7 +68,7 @@ class BatchedWindowEncoder(WindowEncoder):
         """Windows of ``counts`` frames, all padded to ``length``."""
         frames = torch.tensor(counts, device=self.device)
         states = self._padded_states(self._on_device(samples, length * FRAME_SAMPLES), frames)
-        flat = self.decoder.cross_keys(states.flatten(0, 1))
+        flat = self.decoder.cross_attention_kv(states.flatten(0, 1))
         tail_begins = frames.clamp(min=self._tail_begin)
         keys = [
             self._with_tails(k, far, frames, tail_begins) for k, far in zip(flat.keys, self._tail.keys, strict=True)

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from openmic.audio.types import SAMPLE_RATE, Samples
-from openmic.speech.live.repetition import without_loop
+from openmic.speech.live.repetition import trim_repetition
 from openmic.speech.model.alignment import first_states
 from openmic.speech.model.decoder import Decoder, Row, TokenSpan
-from openmic.speech.model.encoder import Settled
+from openmic.speech.model.encoder import EncoderCache
 from openmic.speech.model.tokens import Vocabulary
 from openmic.speech.model.window_encoder import FRAME_SECONDS, Window, WindowEncoder
 from openmic.speech.types import Task
@@ -65,7 +65,7 @@ class TimedWord:
 
 
 @dataclass(slots=True)
-class Memory:
+class StepCache:
     """What a step leaves for the next one of the same window, so that it pays for what is new.
 
     Attributes:
@@ -73,7 +73,7 @@ class Memory:
         language_known: nobody needs to look again in which language this window is.
     """
 
-    settled: Settled = field(default_factory=Settled)
+    settled: EncoderCache = field(default_factory=EncoderCache)
     language_known: bool = False
 
     def clear(self) -> None:
@@ -83,7 +83,7 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class StepInput:
     """What one stream wants decoded.
 
     Attributes:
@@ -105,7 +105,7 @@ class Request:
     context: tuple[int, ...] = ()
     prefix: tuple[int, ...] = ()
     draft: tuple[int, ...] = ()
-    memory: Memory | None = None
+    memory: StepCache | None = None
     may_change: bool = False
 
 
@@ -129,7 +129,7 @@ class Hypothesis:
 
 
 @dataclass(slots=True)
-class _Progress:
+class _RowState:
     """One row on its way: control tokens, sampled tokens, and their log-probabilities."""
 
     row: Row
@@ -142,7 +142,7 @@ class _Progress:
     done: bool = False
 
 
-class HypothesisDecoder:
+class LiveStepDecoder:
     """Runs live steps on one model."""
 
     def __init__(self, encoder: WindowEncoder, decoder: Decoder, vocabulary: Vocabulary) -> None:
@@ -156,7 +156,7 @@ class HypothesisDecoder:
         self._blank = torch.tensor(vocabulary.blank, device=decoder.device)
 
     @torch.inference_mode()
-    def step(self, requests: Sequence[Request]) -> list[Hypothesis]:
+    def step(self, requests: Sequence[StepInput]) -> list[Hypothesis]:
         """Decode all windows together; the answers are in the order of ``requests``."""
         windows = self._encoder.windows(
             [request.samples for request in requests],
@@ -173,7 +173,7 @@ class HypothesisDecoder:
                 self._take(state, token, logprob)
         return self._hypotheses(states, requests, windows, languages)
 
-    def _languages(self, rows: Sequence[Row], requests: Sequence[Request]) -> list[str]:
+    def _languages(self, rows: Sequence[Row], requests: Sequence[StepInput]) -> list[str]:
         """The languages asked for, detected where none is or where it may have changed; leaves those rows empty."""
         pairs = list(zip(rows, requests, strict=True))
         asked = [(row, request) for row, request in pairs if request.language is None or _may_change(request)]
@@ -191,16 +191,16 @@ class HypothesisDecoder:
                     request.memory.language_known = True
         return [found.get(id(request), request.language or "en") for request in requests]
 
-    def _begin(self, row: Row, request: Request, language: str) -> _Progress:
+    def _begin(self, row: Row, request: StepInput, language: str) -> _RowState:
         tokenizer = self._vocabulary.tokenizer(language, request.task)
         changed = request.language is not None and language != request.language
         context = [tokenizer.sot_prev, *request.context] if request.context and not changed else []
         control = [*context, *tokenizer.sot_sequence_including_notimestamps]
         room = self._decoder.context - len(control)
         limit = min(room, int(TOKENS_PER_SECOND * (1 + len(request.samples) / SAMPLE_RATE)) + len(request.prefix))
-        return _Progress(row, control, len(context), limit)
+        return _RowState(row, control, len(context), limit)
 
-    def _check_drafts(self, states: Sequence[_Progress], requests: Sequence[Request]) -> None:
+    def _check_drafts(self, states: Sequence[_RowState], requests: Sequence[StepInput]) -> None:
         """Feed control, prefix and draft tokens in one pass; accept the draft as far as the model agrees."""
         drafts = [list(r.draft[: s.limit - len(r.prefix)]) for s, r in zip(states, requests, strict=True)]
         feeds = [[*s.control, *r.prefix, *d] for s, r, d in zip(states, requests, drafts, strict=True)]
@@ -238,18 +238,18 @@ class HypothesisDecoder:
         count = len(scores)
         return [int(token) for token in numbers[:count]], numbers[count : 2 * count], numbers[2 * count :]
 
-    def _take(self, state: _Progress, token: int, logprob: float) -> None:
+    def _take(self, state: _RowState, token: int, logprob: float) -> None:
         state.logprobs.append(logprob)
         if token == self._vocabulary.any.eot:
             state.done = True
             return
         state.tokens.append(token)
-        state.done = len(state.tokens) >= state.limit or without_loop(state.tokens) is not None
+        state.done = len(state.tokens) >= state.limit or trim_repetition(state.tokens) is not None
 
     def _hypotheses(
         self,
-        states: Sequence[_Progress],
-        requests: Sequence[Request],
+        states: Sequence[_RowState],
+        requests: Sequence[StepInput],
         windows: Sequence[Window],
         languages: Sequence[str],
     ) -> list[Hypothesis]:
@@ -273,7 +273,7 @@ class HypothesisDecoder:
         return hypotheses
 
     def _timed(
-        self, state: _Progress, request: Request, tokens: list[int], matrix: NDArray[np.float64], language: str
+        self, state: _RowState, request: StepInput, tokens: list[int], matrix: NDArray[np.float64], language: str
     ) -> tuple[TimedWord, ...]:
         """Words after the prefix, aligned by where the tokens in the window were heard."""
         control, known = len(state.control), len(request.prefix)
@@ -297,14 +297,14 @@ class HypothesisDecoder:
         return tuple(words)
 
 
-def _found(state: _Progress, request: Request) -> tuple[list[int], bool]:
+def _found(state: _RowState, request: StepInput) -> tuple[list[int], bool]:
     """The tokens that count, and whether the decoder repeated itself."""
-    kept = without_loop(state.tokens)
+    kept = trim_repetition(state.tokens)
     tokens = state.tokens if kept is None else state.tokens[: max(kept, len(request.prefix))]
     fed = state.row.length - len(state.control)
     return tokens[:fed], kept is not None or len(state.tokens) >= state.limit
 
 
-def _may_change(request: Request) -> bool:
+def _may_change(request: StepInput) -> bool:
     known = request.memory is not None and request.memory.language_known
     return request.may_change and not known and len(request.samples) >= CHANGE_SECONDS * SAMPLE_RATE

@@ -30,7 +30,7 @@ PATIENCE_SECONDS = 5.0  # words that are older than this are committed even if h
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
+class PolicyUpdate:
     """What a step changed: newly committed words, and the unstable words after them that can be shown."""
 
     committed: tuple[TimedWord, ...]
@@ -38,7 +38,7 @@ class Update:
 
 
 @dataclass(slots=True)
-class LivePolicy:
+class CommitPolicy:
     """One stream's window and words.
 
     Attributes:
@@ -63,7 +63,7 @@ class LivePolicy:
         """Tokens that the last hypothesis had after them."""
         return tuple(token for word in self.previous for token in word.tokens)
 
-    def update(self, hypothesis: Hypothesis, audio_end: int, endpoint: bool, behind: bool = False) -> Update:
+    def update(self, hypothesis: Hypothesis, audio_end: int, endpoint: bool, behind: bool = False) -> PolicyUpdate:
         """Take in a hypothesis of the window up to sample ``audio_end``.
 
         Args:
@@ -78,7 +78,7 @@ class LivePolicy:
             self.context.clear()
             words = self.previous
             if not endpoint:
-                return Update((), _whole(words, end))
+                return PolicyUpdate((), _not_cut_off(words, end))
         if endpoint:
             committed = words
         elif behind:
@@ -96,14 +96,14 @@ class LivePolicy:
             self._restart(audio_end)
         else:
             self._slide(audio_end)
-        return Update(committed, _whole(self.previous, end))
+        return PolicyUpdate(committed, _not_cut_off(self.previous, end))
 
-    def commit_all(self, audio_end: int) -> Update:
+    def commit_all(self, audio_end: int) -> PolicyUpdate:
         """Speech ended at ``audio_end`` and the last hypothesis has seen all of it: commit its words."""
         committed = self.previous
         self.prefix.extend(committed)
         self._restart(audio_end)
-        return Update(committed, ())
+        return PolicyUpdate(committed, ())
 
     def go_on(self, words: Sequence[TimedWord]) -> None:
         """Begin behind ``words``, committed by another run of this policy; the last of them stay in the window."""
@@ -133,14 +133,14 @@ class LivePolicy:
     def _stable(self, words: Sequence[TimedWord], end: float) -> tuple[TimedWord, ...]:
         agreed = 0
         for new, old in zip(words, self.previous, strict=False):
-            if _spelled(new) != _spelled(old):
+            if _normalised(new) != _normalised(old):
                 break
             agreed += 1
         count = 0
         for place, word in enumerate(words):
             old_enough = word.end < end - PATIENCE_SECONDS
             certain = place < agreed or old_enough
-            if word.end > end - GUARD_SECONDS or not certain or not _spelled(word):
+            if word.end > end - GUARD_SECONDS or not certain or not _normalised(word):
                 break
             count += 1
         return tuple(words[:count])
@@ -156,7 +156,7 @@ class LivePolicy:
         last = self.prefix[-1].end if self.prefix else 0.0
         if (
             last
-            and not any(_spelled(word) for word in self.previous)
+            and not any(_normalised(word) for word in self.previous)
             and audio_end / SAMPLE_RATE - last > STALL_SECONDS
         ):
             self._restart(round(last * SAMPLE_RATE))
@@ -184,12 +184,12 @@ class LivePolicy:
         del self.context[:-CONTEXT_TOKENS]
 
 
-def _whole(words: Sequence[TimedWord], end: float) -> tuple[TimedWord, ...]:
+def _not_cut_off(words: Sequence[TimedWord], end: float) -> tuple[TimedWord, ...]:
     """The words up to the first that the end of the audio may have cut."""
     return tuple(takewhile(lambda word: word.end <= end - EDGE_SECONDS or word.probability > SURE, words))
 
 
-def _spelled(word: TimedWord) -> str:
+def _normalised(word: TimedWord) -> str:
     return "".join(c for c in word.text.lower() if c.isalnum())
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 LONGEST = 16  # tokens of a phrase whose repetition is looked for
 
 
-def without_loop(tokens: Sequence[int]) -> int | None:
+def trim_repetition(tokens: Sequence[int]) -> int | None:
     """Where ``tokens`` should end if they end in a loop, else None.
 
     A loop is a phrase that stands at least three times in a row at the end (six times for one token, four for two:

@@ -25,7 +25,7 @@ from openmic.speech.model.linear import Precision, linear, norm, threads_for
 
 
 @dataclass(slots=True)
-class CrossKeys:
+class CrossAttentionKV:
     """One row's cross-attention keys and values: per layer two tensors of shape (heads, frames, head_width)."""
 
     keys: list[Tensor]
@@ -60,7 +60,7 @@ class OwnRow(Row):
         queries: the alignment layers' cross-attention queries of each token fed, shape (heads, capacity, head_width).
     """
 
-    cross: CrossKeys = field(kw_only=True)
+    cross: CrossAttentionKV = field(kw_only=True)
     keys: list[Tensor] = field(kw_only=True)
     values: list[Tensor] = field(kw_only=True)
     queries: dict[int, Tensor] = field(kw_only=True)
@@ -96,7 +96,7 @@ class _Layer:
         )
         self.out = linear(attn.out.weight, attn.out.bias, precision)
         self.cross_query = linear(cross.query.weight, cross.query.bias, precision)
-        self.cross_keys = linear(cross.key.weight, None, precision)
+        self.cross_attention_kv = linear(cross.key.weight, None, precision)
         self.cross_values = linear(cross.value.weight, cross.value.bias, precision)
         self.cross_out = linear(cross.out.weight, cross.out.bias, precision)
         self.up = linear(mlp[0].weight, mlp[0].bias, precision)
@@ -129,15 +129,17 @@ class Decoder:
         for layer, head in model.alignment_heads.indices().T.tolist():
             self.alignment_heads.setdefault(layer, []).append(head)
 
-    def cross_keys(self, states: Tensor) -> CrossKeys:
+    def cross_attention_kv(self, states: Tensor) -> CrossAttentionKV:
         """Keys and values for encoder ``states`` of shape (frames, n_audio_state)."""
         keys, values = [], []
         for layer in self.layers:
-            keys.append(self._split(layer.cross_keys(states)).contiguous())  # each head's side by side: read once
+            keys.append(
+                self._split(layer.cross_attention_kv(states)).contiguous()
+            )  # each head's side by side: read once
             values.append(self._split(layer.cross_values(states)).contiguous())  # for every token of a window
-        return CrossKeys(keys, values)
+        return CrossAttentionKV(keys, values)
 
-    def row(self, cross: CrossKeys, capacity: int | None = None) -> Row:
+    def row(self, cross: CrossAttentionKV, capacity: int | None = None) -> Row:
         """An empty row that attends to ``cross`` and holds up to ``capacity`` tokens (default: the text context)."""
         places = capacity or self.context
 
@@ -152,7 +154,7 @@ class Decoder:
             queries={layer: empty() for layer in self.alignment_heads},
         )
 
-    def rows(self, windows: Sequence[CrossKeys]) -> list[Row]:
+    def rows(self, windows: Sequence[CrossAttentionKV]) -> list[Row]:
         """An empty row for each window; see ``row``."""
         return [self.row(window) for window in windows]
 

@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from whisper.model import ResidualAttentionBlock
 
-from openmic.speech.model.decoder import CrossKeys
+from openmic.speech.model.decoder import CrossAttentionKV
 from openmic.speech.model.linear import Precision, linear, norm
 
 
 @dataclass(slots=True)
-class Settled:
+class EncoderCache:
     """What is kept of one growing window between steps; empty for a new one.
 
     Attributes:
@@ -28,7 +28,7 @@ class Settled:
     loudest: float = -10.0
     keys: dict[int, Tensor] = field(default_factory=dict)
     values: dict[int, Tensor] = field(default_factory=dict)
-    cross: CrossKeys | None = None
+    cross: CrossAttentionKV | None = None
 
     def clear(self) -> None:
         """Forget everything: the window begins elsewhere now."""
@@ -59,7 +59,7 @@ class EncoderLayer:
         self.attn_ln, self.mlp_ln = norm(block.attn_ln, precision), norm(block.mlp_ln, precision)
         self.heads = attn.n_head
 
-    def __call__(self, x: Tensor, settled: Settled, index: int, kept: int) -> Tensor:
+    def __call__(self, x: Tensor, settled: EncoderCache, index: int, kept: int) -> Tensor:
         """Work out new frames ``x`` behind the settled ones, and keep the first ``kept`` of them.
 
         Args:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from whisper.model import Whisper
 
-from openmic.speech.model.encoder import EncoderLayer, Settled
+from openmic.speech.model.encoder import EncoderCache, EncoderLayer
 from openmic.speech.model.linear import Precision
 
 
@@ -41,6 +41,6 @@ class FullEncoder:
         x = (x + encoder.positional_embedding).to(x.dtype)
         for index, layer in enumerate(self._layers):
             yield
-            x = layer(x, Settled(), index, 0)
+            x = layer(x, EncoderCache(), index, 0)
         states: Tensor = encoder.ln_post(x)
         return states

@@ -27,8 +27,8 @@ from whisper.audio import HOP_LENGTH, N_FFT, mel_filters
 from whisper.model import Whisper
 
 from openmic.audio.types import SAMPLE_RATE, Samples
-from openmic.speech.model.decoder import CrossKeys, Decoder
-from openmic.speech.model.encoder import EncoderLayer, Settled
+from openmic.speech.model.decoder import CrossAttentionKV, Decoder
+from openmic.speech.model.encoder import EncoderCache, EncoderLayer
 from openmic.speech.model.linear import Precision
 from openmic.speech.model.mel import normalized
 
@@ -49,7 +49,7 @@ class Window:
         frames: how many of its states stand for the window's own audio (the half second of silence included).
     """
 
-    cross: CrossKeys
+    cross: CrossAttentionKV
     frames: int
 
 
@@ -71,10 +71,10 @@ class WindowEncoder:
         self._positions = model.encoder.positional_embedding.to(decoder.dtype)
         self._layers = [EncoderLayer(block, precision) for block in model.encoder.blocks]
         clip = tail_clip()
-        self._tail = decoder.cross_keys(self._states(clip, self.context, Settled(), 0))
+        self._tail = decoder.cross_attention_kv(self._states(clip, self.context, EncoderCache(), 0))
         self._tail_begin = round(len(clip) / SAMPLE_RATE / FRAME_SECONDS) + 1  # before it the tail still speaks
 
-    def window(self, samples: Samples, settled: Settled | None = None) -> Window:
+    def window(self, samples: Samples, settled: EncoderCache | None = None) -> Window:
         """Encode ``samples``, shape (n,), float32, and splice the tail behind them.
 
         Args:
@@ -87,20 +87,21 @@ class WindowEncoder:
         frames = -(-(len(samples) + int(PAD_SECONDS * SAMPLE_RATE)) // FRAME_SAMPLES)
         if frames > self.context:
             raise ValueError(f"a window of {frames} states does not fit into {self.context}")
-        settled = Settled() if settled is None else settled
+        settled = EncoderCache() if settled is None else settled
         old = settled.cross
         until = max(settled.frames, (len(samples) - round(SETTLED_SECONDS * SAMPLE_RATE)) // FRAME_SAMPLES)
         kept = until - settled.frames
-        new = self.decoder.cross_keys(self._states(samples, frames, settled, kept))
+        new = self.decoder.cross_attention_kv(self._states(samples, frames, settled, kept))
         if old is not None:
-            new = CrossKeys(_joined(old.keys, new.keys), _joined(old.values, new.values))
+            new = CrossAttentionKV(_joined(old.keys, new.keys), _joined(old.values, new.values))
         if kept:
-            settled.cross = CrossKeys([k[:, :until] for k in new.keys], [v[:, :until] for v in new.values])
+            settled.cross = CrossAttentionKV([k[:, :until] for k in new.keys], [v[:, :until] for v in new.values])
         return Window(
-            CrossKeys(self._spliced(new.keys, self._tail.keys), self._spliced(new.values, self._tail.values)), frames
+            CrossAttentionKV(self._spliced(new.keys, self._tail.keys), self._spliced(new.values, self._tail.values)),
+            frames,
         )
 
-    def windows(self, samples: Sequence[Samples], settled: Sequence[Settled | None]) -> list[Window]:
+    def windows(self, samples: Sequence[Samples], settled: Sequence[EncoderCache | None]) -> list[Window]:
         """``window`` for each of a batch."""
         return [self.window(*pair) for pair in zip(samples, settled, strict=True)]
 
@@ -109,7 +110,7 @@ class WindowEncoder:
         last = first + TAIL_STATES
         return [torch.cat([near, far[:, first:last]], dim=1) for near, far in zip(window, tail, strict=True)]
 
-    def _states(self, samples: Samples, frames: int, settled: Settled, kept: int) -> Tensor:
+    def _states(self, samples: Samples, frames: int, settled: EncoderCache, kept: int) -> Tensor:
         """Encoder states of the frames up to ``frames`` that are not settled, in the decoder's dtype.
 
         Returns:

@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 import openmic.server.access.tokens
-from openmic.server.access.tokens import Keys
+from openmic.server.access.tokens import TokenStore
 from openmic.server.app import create_app
 from openmic.server.problems import PROBLEMS
 from openmic.server.thread import ServerThread
@@ -39,7 +39,7 @@ class Service:
     def __init__(self, folder: Path, **settings: object) -> None:
         self.settings = Settings(**{"data_dir": folder, "stop_seconds": 5.0, **settings})
         self.engine = ScriptedEngine()
-        self.keys = Keys()
+        self.keys = TokenStore()
         self.tester, self.owner = self.keys.make("tester")[1], self.keys.make("owner")[1]
         self.sessions = Sessions(self.settings, self.engine)
         self.app = create_app(self.settings, self.sessions, self.keys)

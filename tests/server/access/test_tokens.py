@@ -3,17 +3,17 @@ from __future__ import annotations
 import pytest
 
 from openmic.errors import OpenmicError
-from openmic.server.access.tokens import Keys
+from openmic.server.access.tokens import TokenStore
 
 
-def code_of(keys: Keys, shown: str | None) -> str:
+def code_of(keys: TokenStore, shown: str | None) -> str:
     with pytest.raises(OpenmicError) as caught:
         keys.find(shown)
     return caught.value.code
 
 
 def test_each_token_opens_what_it_was_made_for() -> None:
-    keys = Keys()
+    keys = TokenStore()
     tester, for_testers = keys.make("tester")
     owner, for_the_owner = keys.make("owner", secret="my own")
     assert for_the_owner == "my own"
@@ -25,7 +25,7 @@ def test_each_token_opens_what_it_was_made_for() -> None:
 
 
 def test_what_is_no_token_of_this_server() -> None:
-    keys = Keys()
+    keys = TokenStore()
     keys.make("owner", secret="right")
     assert code_of(keys, None) == "token_missing"
     for wrong in ("", "Right", "right ", "wröng", "\ud800", "x" * 10_000):
@@ -33,7 +33,7 @@ def test_what_is_no_token_of_this_server() -> None:
 
 
 def test_a_life_ends() -> None:
-    keys = Keys()
+    keys = TokenStore()
     key, secret = keys.make("tester", seconds=1e-6)
     assert keys.find(secret) == key
     assert key.expired
@@ -46,7 +46,7 @@ def test_a_life_ends() -> None:
 
 @pytest.mark.parametrize("by", ["id", "text"])
 def test_a_token_that_is_taken_back_opens_nothing_and_its_watchers_are_told(by: str) -> None:
-    keys = Keys()
+    keys = TokenStore()
     key, secret = keys.make("tester")
     other, _ = keys.make("tester")
     told: list[str] = []
@@ -72,12 +72,12 @@ def test_a_token_that_is_taken_back_opens_nothing_and_its_watchers_are_told(by: 
 )
 def test_a_token_that_makes_no_sense(wrong: dict[str, object]) -> None:
     with pytest.raises(OpenmicError) as caught:
-        Keys().make(**wrong)  # type: ignore[arg-type]
+        TokenStore().make(**wrong)  # type: ignore[arg-type]
     assert caught.value.code == "bad_token_request"
 
 
 def test_no_text_twice_and_none_shown() -> None:
-    keys = Keys()
+    keys = TokenStore()
     key, secret = keys.make("tester")
     with pytest.raises(OpenmicError) as caught:
         keys.make("owner", secret=secret)

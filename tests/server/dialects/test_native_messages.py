@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from openmic.audio.problems import PROBLEMS as AUDIO_PROBLEMS
 from openmic.audio.types import SpeechBoundary
 from openmic.errors import OpenmicError
-from openmic.server.dialects.native.codec import notice, parse, to_message, to_text
+from openmic.server.dialects.native.codec import error_message, parse, to_message, to_text
 from openmic.server.dialects.native.messages import CLIENT_TYPES, Ping, Resume, Start, schema
 from openmic.server.problems import PROBLEMS, SENT
 from openmic.sessions.events import (
@@ -21,11 +21,11 @@ from openmic.sessions.events import (
     Ended,
     Failed,
     Finalised,
-    Heard,
     Live,
     Progressed,
     Replaced,
     SessionEvent,
+    SpeechChanged,
     Warned,
 )
 from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
@@ -40,7 +40,7 @@ SEGMENT = Segment(0, 0, 0.0, 1.0, " Hi.", (1, 2), 0.0, -0.2, 1.1, 0.01, (WORD,))
 FINAL = FinalText(" Hi.", "en", 1.0, (SEGMENT,), "base")
 ERROR = PROBLEMS.error("bad_json")
 EVENTS: list[SessionEvent] = [
-    Heard(SpeechBoundary("started", 0.5)),
+    SpeechChanged(SpeechBoundary("started", 0.5)),
     Live(0, LiveText(" hi", 0.0, 0.5, 1.0, 0.2, "en")),
     Live(0, LiveText(" hi", 0.0, 0.5, 1.0, 0.2)),
     Committed(1, CommittedText(" hi", 0.0, 0.5, (WORD,), "en")),
@@ -105,9 +105,9 @@ def test_progress_says_whether_its_total_still_grows() -> None:
 
 
 def test_only_a_full_server_says_when_to_retry() -> None:
-    full = json.loads(to_text(notice(ServerFull(8, 8, 10.0), fatal=True)))
+    full = json.loads(to_text(error_message(ServerFull(8, 8, 10.0), fatal=True)))
     assert full["retry_after"] == 10.0
-    assert "retry_after" not in to_text(notice(ERROR, fatal=True))
+    assert "retry_after" not in to_text(error_message(ERROR, fatal=True))
     valid(full, "ServerMessage")
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 
-from openmic.sessions.storage.fsync import Syncer
+from openmic.sessions.storage.fsync import FsyncThread
 
 
 class Disk:
@@ -24,7 +24,7 @@ class Disk:
 
 def test_everything_is_synced_again_and_again() -> None:
     one, other = Disk(), Disk()
-    syncer = Syncer(0.01, lambda: [one, other])
+    syncer = FsyncThread(0.01, lambda: [one, other])
     assert one.wait_for(3)
     assert other.wait_for(3)
     syncer.close(20)
@@ -32,7 +32,7 @@ def test_everything_is_synced_again_and_again() -> None:
 
 def test_what_should_not_wait_does_not_wait_for_the_next_round() -> None:
     disk = Disk()
-    syncer = Syncer(3600, lambda: [disk])
+    syncer = FsyncThread(3600, lambda: [disk])
     syncer.soon()
     assert disk.wait_for(1)
     syncer.close(20)
@@ -52,7 +52,7 @@ class FullDisk(Disk):
 
 def test_one_that_cannot_be_synced_keeps_no_other_from_it_and_ends_nothing() -> None:
     broken, well = FullDisk(), Disk()
-    syncer = Syncer(0.01, lambda: [broken, well])
+    syncer = FsyncThread(0.01, lambda: [broken, well])
     assert well.wait_for(3)
     assert syncer.problems == ("openmic-sync fails",)
     broken.full = False
@@ -71,6 +71,6 @@ def test_a_round_that_cannot_even_begin_is_tried_again() -> None:
         again.set()
         return []
 
-    syncer = Syncer(0.01, everything)
+    syncer = FsyncThread(0.01, everything)
     assert again.wait(120)
     syncer.close(20)

@@ -11,9 +11,9 @@ from openmic.sessions.events import Committed, Ended, Finalised
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.storage.record_file import MAGIC, Kind, frame
 from openmic.sessions.storage.replay import (
-    Opened,
-    Over,
-    Stopped,
+    EndedEntry,
+    OpenedEntry,
+    StoppedEntry,
     error_fields,
     hash_token,
     read_story_at,
@@ -23,7 +23,9 @@ from openmic.sessions.storage.replay import (
 from openmic.speech.types import CommittedText, FinalText, Segment, SpeechOptions, Word
 
 WORD = Word(" Zoë", 0.1, 0.5, 0.75)
-OPENED = Opened("a" * 32, hash_token("secret"), 1e9 + 0.5, True, SpeechOptions("tr", "translate", "π"), AudioFormat())
+OPENED = OpenedEntry(
+    "a" * 32, hash_token("secret"), 1e9 + 0.5, True, SpeechOptions("tr", "translate", "π"), AudioFormat()
+)
 COMMITTED = Committed(1, CommittedText(" Zoë", 0.1, 0.5, (WORD,)))
 SEGMENT = Segment(0, 0, 0.1, 0.5, " Zoë", (1, 2), 0.0, -math.inf, math.inf, 0.5, (WORD,))
 FINALISED = Finalised(2, FinalText(" Zoë", "tr", 0.6, (SEGMENT,), "base"), "Zoë")
@@ -39,14 +41,14 @@ def written(path: Path, *records: tuple[Kind, bytes]) -> Path:
 
 def test_a_story_is_read_as_it_was_written(tmp_path: Path) -> None:
     error = PROBLEMS.error("idle_too_long", idle_seconds=60)
-    over = Over(2e9, 1234, 0.6, error_fields(error), None)
+    over = EndedEntry(2e9, 1234, 0.6, error_fields(error), None)
     path = written(
         tmp_path / "j",
         (Kind.OPENED, to_payload(OPENED)),
         (Kind.RECOVERED, b""),
         (Kind.COMMITTED, to_payload(COMMITTED)),
         (Kind.FLUSHED, b""),
-        (Kind.STOPPED, to_payload(Stopped("timeout", error_fields(error)))),
+        (Kind.STOPPED, to_payload(StoppedEntry("timeout", error_fields(error)))),
         (Kind.FINALISED, to_payload(FINALISED)),
         (Kind.FAILED, to_payload(over)),
     )
@@ -63,7 +65,7 @@ def test_a_story_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_the_end_of_a_session_that_went_well_is_kept(tmp_path: Path) -> None:
-    over = Over(2e9, 99, 0.6, ended=Ended(3, "shutdown", 0.6))
+    over = EndedEntry(2e9, 99, 0.6, ended=Ended(3, "shutdown", 0.6))
     path = written(tmp_path / "j", (Kind.OPENED, to_payload(OPENED)), (Kind.ENDED, to_payload(over)))
     assert read_story_at(path).over == over
 

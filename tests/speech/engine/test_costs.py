@@ -99,7 +99,7 @@ def test_a_measurement_is_given_up_when_somebody_comes(monkeypatch: pytest.Monke
     monkeypatch.setattr(capacity, "FinalPass", lambda parts, recording, options, ended=False: _final(stage, recording))
     answers = {"a live step": lambda: len(stage.live.batches) < 3, "a window": lambda: stage.now < 2.5}
     for where, nobody in answers.items():
-        with pytest.raises(capacity.SomebodyCame):
+        with pytest.raises(capacity.CalibrationInterrupted):
             capacity.measure(stage.live, None, (1, 4), clocks=[lambda: stage.now], nobody=nobody)  # type: ignore[arg-type]
         assert (len(stage.live.batches) == 3) == (where == "a live step")
 
@@ -118,7 +118,10 @@ def test_the_clip_is_speech_of_a_useful_length() -> None:
 
 
 def test_the_owner_is_told_in_words() -> None:
-    assert [capacity.in_words(speakers) for speakers in (1, 40)] == ["1 speaker at once", "40 speakers at once"]
+    assert [capacity.describe_capacity(speakers) for speakers in (1, 40)] == [
+        "1 speaker at once",
+        "40 speakers at once",
+    ]
 
 
 def test_a_loaded_engine_knows_its_capacity(engine: WhisperEngine) -> None:

@@ -11,7 +11,7 @@ from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.speech.engine.stream import EngineStream, Plan
 from openmic.speech.final.walk import FinalPass
 from openmic.speech.live.decode import Hypothesis
-from openmic.speech.live.policy import KEEP_SECONDS, LivePolicy
+from openmic.speech.live.policy import KEEP_SECONDS, CommitPolicy
 from openmic.speech.types import CommittedText, SpeechEvent, SpeechOptions
 from tests.speech.live.test_policy import words
 from tests.support.clip import Clip
@@ -35,7 +35,7 @@ def boundary(state: Any, at: float) -> SpeechBoundary:
 
 
 def test_the_last_words_stay_in_the_window_and_the_others_become_its_prompt() -> None:
-    policy = LivePolicy()
+    policy = CommitPolicy()
     policy.go_on(SAID)
     kept = [word for word in SAID if word.end > 5.0 - KEEP_SECONDS]
     assert policy.prefix == kept

@@ -19,7 +19,7 @@ from openmic.audio import VoiceActivity
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.errors import OpenmicError
 from openmic.speech.engine.calibration import Costs
-from openmic.speech.engine.scheduler import Place
+from openmic.speech.engine.scheduler import ScheduledStream
 from openmic.speech.engine.thread import WhisperEngine
 from openmic.speech.types import CommittedText, FinalText, LiveText, SpeechEvent, SpeechFailed, SpeechOptions, Word
 from tests.support.clip import Clip
@@ -108,9 +108,9 @@ def test_in_a_pause_an_idle_engine_has_the_final_ready(
     listener = Listener(engine, np.concatenate([samples, np.zeros(2 * SAMPLE_RATE, np.float32)]))
     listener.hear(len(samples) / SAMPLE_RATE + 2.0)
     until = time.monotonic() + WAIT_SECONDS
-    while not listener.stream.final.all_foreseen() and time.monotonic() < until:
+    while not listener.stream.final.speculation_complete() and time.monotonic() < until:
         time.sleep(0.05)
-    assert listener.stream.final.all_foreseen()
+    assert listener.stream.final.speculation_complete()
     assert not any(isinstance(event, FinalText) for event in listener.events), "it may still go on"
     assert word_error_rate(reference, listener.finish().text) < 0.05
 
@@ -279,7 +279,7 @@ def test_a_turn_that_fails_does_not_end_the_engine(
     """One thread serves everybody: if it died, all streams would wait for ever, and nobody would be told."""
     take, turns = engine._turns.take, []
 
-    def fails_at_first(places: Sequence[Place]) -> bool:
+    def fails_at_first(places: Sequence[ScheduledStream]) -> bool:
         turns.append(len(places))
         if len(turns) < 3:
             raise MemoryError

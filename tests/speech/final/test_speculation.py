@@ -58,7 +58,7 @@ class Session:
                 self.final.spoken.hear(heard, self.clip.length / SAMPLE_RATE)
                 while self.final.ready() and next(self.walk) == "working":
                     pass
-                while self.ahead and self.steps and not self.final.ready() and self.final.look_ahead():
+                while self.ahead and self.steps and not self.final.ready() and self.final.speculate():
                     self.steps -= 1
 
     def stop(self) -> tuple[FinalText, int]:
@@ -88,7 +88,7 @@ def test_who_falls_silent_and_stops_has_the_text_at_once(final_model: FinalModel
     waiting, ahead = Session(final_model, samples, ahead=False), Session(final_model, samples)
     waiting.hear()
     ahead.hear()
-    assert ahead.final.all_foreseen()
+    assert ahead.final.speculation_complete()
     plain, windows = waiting.stop()
     found, windows_ahead = ahead.stop()
     assert (windows, windows_ahead) == (1, 0)
@@ -105,7 +105,7 @@ def test_who_goes_on_after_a_pause_gets_what_a_pass_without_looking_ahead_gives(
     waiting, ahead = Session(final_model, samples, ahead=False), Session(final_model, samples)
     ahead.hear(BETWEEN_SECONDS + 2.4)
     assert ahead.encoder.windows == 1, "the pause was not used"
-    assert ahead.final.all_foreseen()
+    assert ahead.final.speculation_complete()
     ahead.hear(BETWEEN_SECONDS + 2.5 + 2.0)
     assert ahead.final._ahead is None, "what was found is kept when it has no use any more"
     ahead.hear()
@@ -142,4 +142,4 @@ def test_while_somebody_speaks_there_is_nothing_to_look_ahead_to(final_model: Fi
     session = Session(final_model, speech)
     session.hear(3.0)
     assert session.encoder.windows == 0
-    assert not session.final.look_ahead()
+    assert not session.final.speculate()

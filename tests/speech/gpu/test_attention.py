@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from openmic.speech.gpu import decoder as batched
 from openmic.speech.gpu.attention import attended
 from openmic.speech.gpu.decoder import BatchedDecoder
-from openmic.speech.model.decoder import CrossKeys
+from openmic.speech.model.decoder import CrossAttentionKV
 
 
 def batch(places: int, device: str, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -49,7 +49,7 @@ def test_a_step_turns_no_switch_that_other_threads_see(base_model: Any, monkeypa
     before = switches()
     monkeypatch.setattr(batched, "attended", noted)
     decoder = BatchedDecoder(base_model, "float32", (1, 0))
-    cross = CrossKeys(*([torch.zeros(8, 30, 64) for _ in range(6)] for _ in range(2)))
+    cross = CrossAttentionKV(*([torch.zeros(8, 30, 64) for _ in range(6)] for _ in range(2)))
     with torch.inference_mode():
         decoder.forward([decoder.row(cross)], [[1, 2]])
     assert set(seen) == {before}

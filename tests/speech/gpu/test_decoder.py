@@ -19,7 +19,7 @@ from openmic.speech.gpu.cuda_graphs import Step
 from openmic.speech.gpu.decoder import CACHE_BUCKETS, FRAME_BUCKETS, ROW_BUCKETS, BatchedDecoder, StepShape
 from openmic.speech.gpu.kv_slots import SlotRow
 from openmic.speech.gpu.select import decoder_for
-from openmic.speech.model.decoder import CrossKeys, Decoder, OwnRow, Row
+from openmic.speech.model.decoder import CrossAttentionKV, Decoder, OwnRow, Row
 from openmic.speech.model.full_encoder import FullEncoder
 from openmic.speech.model.tokens import Vocabulary
 from openmic.speech.model.window_encoder import WindowEncoder
@@ -60,7 +60,7 @@ def decoder(base_model: Any) -> BatchedDecoder:
 @pytest.fixture(scope="module")
 def windows(
     base_model: Any, decoder: Decoder, sample_audio: Path, load_audio: Callable[[Path], Samples]
-) -> list[CrossKeys]:
+) -> list[CrossAttentionKV]:
     """What rows attend to, for windows of 0.5 to 12 s."""
     samples = load_audio(sample_audio / "quickstart.wav")
     encoder = WindowEncoder(base_model, decoder, "float32")
@@ -96,12 +96,12 @@ def follow(decoder: Decoder, rows: Sequence[Row], never: torch.Tensor, most: int
     return said
 
 
-def own(decoder: Decoder, window: CrossKeys) -> Row:
+def own(decoder: Decoder, window: CrossAttentionKV) -> Row:
     """A row that the ragged decoder works out."""
     return decoder.row(window, decoder.context)
 
 
-def test_scores_equal_the_ragged_decoders(decoder: BatchedDecoder, windows: list[CrossKeys]) -> None:
+def test_scores_equal_the_ragged_decoders(decoder: BatchedDecoder, windows: list[CrossAttentionKV]) -> None:
     slotted, ragged = [decoder.row(w) for w in windows], [own(decoder, w) for w in windows]
     assert all(isinstance(row, SlotRow) for row in slotted)
     assert all(isinstance(row, OwnRow) for row in ragged)
@@ -118,7 +118,7 @@ def test_scores_equal_the_ragged_decoders(decoder: BatchedDecoder, windows: list
 
 
 def test_tokens_and_attention_equal_the_ragged_decoders(
-    decoder: BatchedDecoder, windows: list[CrossKeys], never: torch.Tensor
+    decoder: BatchedDecoder, windows: list[CrossAttentionKV], never: torch.Tensor
 ) -> None:
     slotted, ragged = [decoder.row(w) for w in windows], [own(decoder, w) for w in windows]
     said = follow(decoder, slotted, never, 40)
@@ -131,14 +131,14 @@ def test_tokens_and_attention_equal_the_ragged_decoders(
 
 
 def test_half_precision_scores_the_same_in_slots(
-    base_model: Any, windows: list[CrossKeys], never: torch.Tensor
+    base_model: Any, windows: list[CrossAttentionKV], never: torch.Tensor
 ) -> None:
     """What a GPU computes: float16 throughout.
 
     Both are fed the same tokens: where two are as likely, a rounding decides, and the texts part.
     """
     half = BatchedDecoder(base_model, "float16", (8, 0))
-    cross = [CrossKeys([k.half() for k in w.keys], [v.half() for v in w.values]) for w in windows]
+    cross = [CrossAttentionKV([k.half() for k in w.keys], [v.half() for v in w.values]) for w in windows]
     slotted, ragged = [half.row(c) for c in cross], [own(half, c) for c in cross]
     said = follow(half, [half.row(c) for c in cross], never, 12)
     shortest = min(len(tokens) for tokens in said)
@@ -147,11 +147,13 @@ def test_half_precision_scores_the_same_in_slots(
             assert torch.allclose(half.logits(ours), half.logits(theirs), atol=0.5)
 
 
-def test_a_slot_keeps_nothing_of_its_last_row(base_model: Any, windows: list[CrossKeys], never: torch.Tensor) -> None:
+def test_a_slot_keeps_nothing_of_its_last_row(
+    base_model: Any, windows: list[CrossAttentionKV], never: torch.Tensor
+) -> None:
     """Not even what poisons every sum: one stream's NaN must not reach the next stream in its slot."""
     decoder = BatchedDecoder(base_model, "float32", (1, 0))
     expected = follow(decoder, [own(decoder, windows[0])], never, 8)
-    poison = CrossKeys([k * torch.nan for k in windows[1].keys], [v * torch.nan for v in windows[1].values])
+    poison = CrossAttentionKV([k * torch.nan for k in windows[1].keys], [v * torch.nan for v in windows[1].values])
     bad = decoder.row(poison)
     assert isinstance(bad, SlotRow)
     hidden = decoder.forward([bad], [PREFIXES[2]])[0]
@@ -162,7 +164,7 @@ def test_a_slot_keeps_nothing_of_its_last_row(base_model: Any, windows: list[Cro
     assert follow(decoder, [row], never, 8) == expected
 
 
-def test_slots_are_given_back_when_rows_are_forgotten(decoder: BatchedDecoder, windows: list[CrossKeys]) -> None:
+def test_slots_are_given_back_when_rows_are_forgotten(decoder: BatchedDecoder, windows: list[CrossAttentionKV]) -> None:
     gc.collect()
     before = [pool.free for pool in decoder.pools]
     rows = [decoder.row(w) for w in windows]
@@ -173,7 +175,7 @@ def test_slots_are_given_back_when_rows_are_forgotten(decoder: BatchedDecoder, w
 
 
 def test_a_full_pool_makes_ragged_rows_and_the_answer_stays(
-    base_model: Any, decoder: BatchedDecoder, windows: list[CrossKeys], never: torch.Tensor
+    base_model: Any, decoder: BatchedDecoder, windows: list[CrossAttentionKV], never: torch.Tensor
 ) -> None:
     small = BatchedDecoder(base_model, "float32", (2, 1))
     rows = [small.row(w) for w in windows]
@@ -183,7 +185,7 @@ def test_a_full_pool_makes_ragged_rows_and_the_answer_stays(
 
 def test_a_final_window_takes_a_wide_slot(base_model: Any, decoder: BatchedDecoder, never: torch.Tensor) -> None:
     states = torch.randn(1500, base_model.dims.n_audio_state, generator=torch.Generator().manual_seed(1))
-    window = decoder.cross_keys(states)
+    window = decoder.cross_attention_kv(states)
     row = decoder.row(window)
     assert isinstance(row, SlotRow)
     assert row.pool is decoder.pools[1]
@@ -207,7 +209,9 @@ def test_a_final_pass_says_the_same_through_slots(
     assert [w.word for s in texts[0].segments for w in s.words] == [w.word for s in texts[1].segments for w in s.words]
 
 
-def test_a_row_that_is_full_is_an_error(decoder: BatchedDecoder, windows: list[CrossKeys], never: torch.Tensor) -> None:
+def test_a_row_that_is_full_is_an_error(
+    decoder: BatchedDecoder, windows: list[CrossAttentionKV], never: torch.Tensor
+) -> None:
     row = decoder.row(windows[0])
     row.length = decoder.context - 1
     with pytest.raises(ValueError, match="do not fit"):
@@ -218,7 +222,7 @@ def test_a_row_that_is_full_is_an_error(decoder: BatchedDecoder, windows: list[C
 
 
 def test_steps_are_replayed_in_the_recorded_shape_that_holds_them(
-    base_model: Any, windows: list[CrossKeys], never: torch.Tensor
+    base_model: Any, windows: list[CrossAttentionKV], never: torch.Tensor
 ) -> None:
     recorder = Recorder()
     decoder = BatchedDecoder(base_model, "float32", (8, 0), recorder)
@@ -237,7 +241,9 @@ def test_steps_are_replayed_in_the_recorded_shape_that_holds_them(
     assert decoder.graphs.keys == (StepShape(0, 4, 128, 832),)
 
 
-def test_a_pass_is_bounded(decoder: BatchedDecoder, windows: list[CrossKeys], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pass_is_bounded(
+    decoder: BatchedDecoder, windows: list[CrossAttentionKV], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Rows with many tokens go through in several passes, and rows with few do not wait in their width."""
     feeds = [[5] * count for count in (60, 3, 40, 7, 34)]
     expected = decoder.forward([own(decoder, w) for w in windows], feeds)
@@ -275,7 +281,7 @@ def test_on_a_gpu_graphs_replay_what_the_steps_say(base_model: Any) -> None:
     never = torch.tensor([0, 1], device="cuda")
     found = []
     for one in (decoder, plain):
-        rows = [one.row(one.cross_keys(s[: 100 + 7 * i])) for i, s in enumerate(states)]
+        rows = [one.row(one.cross_attention_kv(s[: 100 + 7 * i])) for i, s in enumerate(states)]
         one.forward(rows, [[SOT, EN, TRANSCRIBE, NO_TIMESTAMPS][: 1 + i % 4] for i in range(64)])
         found.append([one.choose(rows, [440 + i for i in range(64)], never)[1] for _ in range(5)])
     assert decoder.graphs.enabled

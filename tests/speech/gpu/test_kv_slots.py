@@ -5,29 +5,29 @@ from __future__ import annotations
 import pytest
 import torch
 
-from openmic.speech.gpu.kv_slots import SlotPool, SlotShape, bucket, slots_that_fit
-from openmic.speech.model.decoder import CrossKeys
+from openmic.speech.gpu.kv_slots import KVSlotPool, SlotShape, bucket, slots_that_fit
+from openmic.speech.model.decoder import CrossAttentionKV
 
 SHAPE = SlotShape(layers=2, aligned=1, heads=3, width=4, context=10, frames=16)
 
 
-def pool(slots: int = 2) -> SlotPool:
-    return SlotPool(slots, SHAPE, torch.device("cpu"), torch.float32)
+def pool(slots: int = 2) -> KVSlotPool:
+    return KVSlotPool(slots, SHAPE, torch.device("cpu"), torch.float32)
 
 
-def window(frames: int, value: float = 1.0) -> CrossKeys:
+def window(frames: int, value: float = 1.0) -> CrossAttentionKV:
     keys = [torch.full((3, frames, 4), value + layer) for layer in range(2)]
-    return CrossKeys(keys, [-k for k in keys])
+    return CrossAttentionKV(keys, [-k for k in keys])
 
 
 def test_a_row_finds_its_window_in_its_slot() -> None:
     slots = pool()
-    cross = CrossKeys(*([torch.randn(3, 7, 4) for _ in range(2)] for _ in range(2)))
+    cross = CrossAttentionKV(*([torch.randn(3, 7, 4) for _ in range(2)] for _ in range(2)))
     row = slots.take(cross)
     assert row is not None
     assert (row.length, row.capacity, row.frames) == (0, 10, 7)
     for layer in range(2):
-        assert torch.equal(slots.cross_keys[layer, row.slot, :7].transpose(0, 1), cross.keys[layer])
+        assert torch.equal(slots.cross_attention_kv[layer, row.slot, :7].transpose(0, 1), cross.keys[layer])
         assert torch.equal(slots.cross_values[layer, row.slot, :7].transpose(0, 1), cross.values[layer])
 
 
@@ -39,9 +39,9 @@ def test_a_slot_is_cleared_when_it_is_taken_again() -> None:
         tensor[:, row.slot] = torch.inf
     del row
     assert slots.take(window(5)) is not None
-    for tensor in (slots.keys, slots.values, slots.cross_keys, slots.cross_values):
+    for tensor in (slots.keys, slots.values, slots.cross_attention_kv, slots.cross_values):
         assert bool(tensor.isfinite().all())
-    assert not slots.cross_keys[:, 0, 5:].any()
+    assert not slots.cross_attention_kv[:, 0, 5:].any()
 
 
 def test_a_full_pool_has_no_slot_and_gets_one_back() -> None:
@@ -67,7 +67,7 @@ def test_a_window_that_is_too_long_takes_no_slot() -> None:
 
 def test_a_slots_memory_is_known_before_it_is_allocated() -> None:
     slots = pool(2)
-    tensors = (slots.keys, slots.values, slots.cross_keys, slots.cross_values, slots.queries)
+    tensors = (slots.keys, slots.values, slots.cross_attention_kv, slots.cross_values, slots.queries)
     assert 2 * SHAPE.values == sum(tensor.numel() for tensor in tensors)
 
 

@@ -14,7 +14,7 @@ from openmic.speech.gpu import select as device_decoder
 from openmic.speech.gpu.cuda_graphs import Step
 from openmic.speech.gpu.decoder import BatchedDecoder, StepShape
 from openmic.speech.gpu.select import decoder_for, likely_steps, warm_up
-from openmic.speech.model.decoder import CrossKeys, Decoder, OwnRow
+from openmic.speech.model.decoder import CrossAttentionKV, Decoder, OwnRow
 
 
 @pytest.fixture(autouse=True)
@@ -24,8 +24,8 @@ def inference() -> Iterator[None]:
 
 
 @pytest.fixture
-def window() -> CrossKeys:
-    return CrossKeys(*([torch.zeros(8, 30, 64) for _ in range(6)] for _ in range(2)))
+def window() -> CrossAttentionKV:
+    return CrossAttentionKV(*([torch.zeros(8, 30, 64) for _ in range(6)] for _ in range(2)))
 
 
 def test_a_processor_gets_the_ragged_decoder(base_model: Any) -> None:
@@ -42,7 +42,7 @@ def test_half_precision_agrees(base_model: Any) -> None:
 
 
 def test_warming_up_leaves_a_decoder_that_agrees_as_it_is(
-    base_model: Any, window: CrossKeys, caplog: pytest.LogCaptureFixture
+    base_model: Any, window: CrossAttentionKV, caplog: pytest.LogCaptureFixture
 ) -> None:
     recorded: list[Step] = []
 
@@ -88,12 +88,12 @@ def test_after_warming_up_nothing_is_recorded_and_steps_run_in_the_next_larger_s
     assert decoder._recorded(StepShape(0, 8, 128, 416)) == StepShape(0, 8, 128, 416)  # none holds it
 
 
-def some_window(frames: int) -> CrossKeys:
-    return CrossKeys(*([torch.zeros(8, frames, 64, dtype=torch.float16) for _ in range(6)] for _ in range(2)))
+def some_window(frames: int) -> CrossAttentionKV:
+    return CrossAttentionKV(*([torch.zeros(8, frames, 64, dtype=torch.float16) for _ in range(6)] for _ in range(2)))
 
 
 def test_a_device_on_which_rows_in_slots_are_wrong_gets_ragged_rows(
-    base_model: Any, window: CrossKeys, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    base_model: Any, window: CrossAttentionKV, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoder = BatchedDecoder(base_model, "float32", (3, 1))
     monkeypatch.setattr(decoder, "_mask", torch.zeros_like)  # an attention kernel that forgets the mask
@@ -104,7 +104,7 @@ def test_a_device_on_which_rows_in_slots_are_wrong_gets_ragged_rows(
 
 
 def test_a_device_on_which_rows_in_slots_fail_gets_ragged_rows(
-    base_model: Any, window: CrossKeys, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    base_model: Any, window: CrossAttentionKV, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def out_of_memory(*_: Any) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory")

@@ -13,7 +13,7 @@ import whisper.timing
 from openmic.speech.final import word_times as alignment
 from openmic.speech.gpu import token_attention
 from openmic.speech.gpu.decoder import BatchedDecoder
-from openmic.speech.model.decoder import CrossKeys, Row, TokenSpan
+from openmic.speech.model.decoder import CrossAttentionKV, Row, TokenSpan
 from tests.support.operations import Operations
 
 
@@ -28,9 +28,9 @@ def decoder(base_model: Any) -> BatchedDecoder:
     return BatchedDecoder(base_model, "float32", (16, 1))
 
 
-def windows(decoder: BatchedDecoder, count: int) -> list[CrossKeys]:
+def windows(decoder: BatchedDecoder, count: int) -> list[CrossAttentionKV]:
     generator = torch.Generator().manual_seed(0)
-    return [decoder.cross_keys(torch.randn(120 + 31 * i, 512, generator=generator)) for i in range(count)]
+    return [decoder.cross_attention_kv(torch.randn(120 + 31 * i, 512, generator=generator)) for i in range(count)]
 
 
 def spans(decoder: BatchedDecoder, capacity: int | None, count: int) -> list[TokenSpan]:

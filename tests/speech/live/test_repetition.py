@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmic.speech.live.repetition import LONGEST, without_loop
+from openmic.speech.live.repetition import LONGEST, trim_repetition
 
 
 @pytest.mark.parametrize(
@@ -23,12 +23,12 @@ from openmic.speech.live.repetition import LONGEST, without_loop
     ],
 )
 def test_examples(tokens: list[int], kept: int | None) -> None:
-    assert without_loop(tokens) == kept
+    assert trim_repetition(tokens) == kept
 
 
 @given(st.lists(st.integers(0, 3), max_size=6), st.lists(st.integers(0, 50), min_size=3, max_size=LONGEST))
 def test_a_phrase_three_times_is_a_loop_of_which_something_is_kept(start: list[int], phrase: list[int]) -> None:
     tokens = start + phrase * 6
-    kept = without_loop(tokens)
+    kept = trim_repetition(tokens)
     assert kept is not None
     assert 0 < kept < len(tokens)

@@ -48,7 +48,7 @@ def test_logits_equal_whispers_for_rows_of_different_length(base_model: Any, sta
     decoder = Decoder(base_model, "float32")
     rows_tokens = [[50258, 50259, 50359, 50363, 2264], [50258, 50259, 50359]]
     with torch.inference_mode():
-        cross = decoder.cross_keys(states)
+        cross = decoder.cross_attention_kv(states)
         rows = [decoder.row(cross), decoder.row(cross)]
         hidden = decoder.forward(rows, rows_tokens)
         more = decoder.forward(rows, [[11], [50363, 2264, 11]])
@@ -68,7 +68,7 @@ def test_encoder_states_equal_whispers(base_model: Any, samples: Samples, states
 def test_forgetting_tokens_is_setting_the_length_back(base_model: Any, states: torch.Tensor) -> None:
     decoder = Decoder(base_model, "float32")
     with torch.inference_mode():
-        cross = decoder.cross_keys(states)
+        cross = decoder.cross_attention_kv(states)
         row, fresh = decoder.row(cross), decoder.row(cross)
         decoder.forward([row], [[50258, 50259, 50359, 50363, 1, 2, 3]])
         row.length = 4
@@ -81,7 +81,7 @@ def test_the_likeliest_token_that_may_be_taken_is_chosen(base_model: Any, states
     decoder = Decoder(base_model, "float32")
     feed = [50258, 50259, 50359]
     with torch.inference_mode():
-        rows = [decoder.row(decoder.cross_keys(states[:frames])) for frames in (1500, 900)]
+        rows = [decoder.row(decoder.cross_attention_kv(states[:frames])) for frames in (1500, 900)]
         decoder.forward(rows, [feed, feed[:2]])
         scores = base_model.decoder(torch.tensor([[*feed, 50363]]), states[None])[0, -1]
         first, second = scores.topk(2).indices.tolist()
@@ -97,7 +97,7 @@ def test_the_likeliest_token_that_may_be_taken_is_chosen(base_model: Any, states
 def test_a_row_that_is_full_is_an_error(base_model: Any, states: torch.Tensor) -> None:
     decoder = Decoder(base_model, "float32")
     with torch.inference_mode(), pytest.raises(ValueError, match="do not fit"):
-        decoder.forward([decoder.row(decoder.cross_keys(states), 2)], [[1, 2, 3]])
+        decoder.forward([decoder.row(decoder.cross_attention_kv(states), 2)], [[1, 2, 3]])
 
 
 def test_greedy_decoding_equals_whispers_token_for_token(
@@ -118,7 +118,7 @@ def test_greedy_decoding_equals_whispers_token_for_token(
         cross_states = drained(encoder.encode(mel))
         tokenizer = get_tokenizer(True, num_languages=99, language="en", task="transcribe")
         with torch.inference_mode():
-            cross = decoder.cross_keys(cross_states)
+            cross = decoder.cross_attention_kv(cross_states)
         ours = drained(decode(decoder, vocabulary, cross, tokenizer, [], 0.0))
         assert list(ours.tokens) == theirs.tokens
         assert ours.avg_logprob == pytest.approx(theirs.avg_logprob, abs=1e-4)
@@ -143,7 +143,7 @@ def test_an_expected_text_changes_nothing_and_saves_passes(base_model: Any, stat
     decoder, vocabulary = Decoder(base_model, "float32"), Vocabulary(base_model)
     tokenizer = vocabulary.tokenizer("en", "transcribe")
     with torch.inference_mode():
-        cross = decoder.cross_keys(states)
+        cross = decoder.cross_attention_kv(states)
 
     def run(expected: list[int]) -> tuple[Any, int]:
         passes, steps = 0, decode(decoder, vocabulary, cross, tokenizer, [], 0.0, expected)

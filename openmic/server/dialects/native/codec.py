@@ -25,11 +25,11 @@ from openmic.sessions.events import (
     Ended,
     Failed,
     Finalised,
-    Heard,
     Live,
     Progressed,
     Replaced,
     SessionEvent,
+    SpeechChanged,
     Warned,
 )
 from openmic.sessions.problems import ServerFull
@@ -67,7 +67,7 @@ def to_text(message: Message) -> str:
     return message.model_dump_json(exclude_none=True)
 
 
-def notice(error: OpenmicError, *, fatal: bool) -> Error:
+def error_message(error: OpenmicError, *, fatal: bool) -> Error:
     """A problem as an ``error`` message."""
     retry_after = error.retry_after if isinstance(error, ServerFull | TooManyWrongTokens) else None
     return Error(
@@ -75,7 +75,7 @@ def notice(error: OpenmicError, *, fatal: bool) -> Error:
     )
 
 
-def warned(error: OpenmicError, url: str | None = None) -> Warning:
+def warning_message(error: OpenmicError, url: str | None = None) -> Warning:
     """A problem as a ``warning`` message; ``url``: where to go on, if that is what it is about."""
     return Warning(code=error.code, message=error.message, hint=error.hint, fatal=False, retry_after=None, url=url)
 
@@ -83,7 +83,7 @@ def warned(error: OpenmicError, url: str | None = None) -> Warning:
 def to_message(event: SessionEvent, *, words: bool) -> Message:
     """A session's event as a message, with words where the client asked for them."""
     match event:
-        case Heard(boundary):
+        case SpeechChanged(boundary):
             return Speech(state=boundary.state, at=boundary.at)
         case Live(seq, live):
             return LiveMessage(
@@ -122,10 +122,10 @@ def to_message(event: SessionEvent, *, words: bool) -> Message:
                 revised=revisions_json(revised),
             )
         case Warned(error):
-            return warned(error)
+            return warning_message(error)
         case Ended(seq, reason, audio_seconds):
             return Done(seq=seq, reason=reason, audio_seconds=audio_seconds)
         case Failed(error):
-            return notice(error, fatal=True)
+            return error_message(error, fatal=True)
         case Replaced():
-            return notice(PROBLEMS.error("replaced"), fatal=True)
+            return error_message(PROBLEMS.error("replaced"), fatal=True)

@@ -14,11 +14,11 @@ from typing import NoReturn
 from starlette.websockets import WebSocket
 
 from openmic.errors import OpenmicError
-from openmic.log import tell
+from openmic.log import log_event
 from openmic.server.access.connections import Connections
 from openmic.server.access.credentials import handshake_token
-from openmic.server.access.gate import Entry
-from openmic.server.dialects.native.codec import notice, parse, to_message, to_text, warned
+from openmic.server.access.gate import Gate
+from openmic.server.dialects.native.codec import error_message, parse, to_message, to_text, warning_message
 from openmic.server.dialects.native.messages import (
     SUBPROTOCOL,
     Ack,
@@ -32,7 +32,7 @@ from openmic.server.dialects.native.messages import (
     StreamLimits,
 )
 from openmic.server.dialects.outbox import Outbox
-from openmic.server.dialects.rate_limit import Pace
+from openmic.server.dialects.rate_limit import RateLimit
 from openmic.server.problems import PROBLEMS, close_code
 from openmic.server.uvicorn_protocols.websocket import abort, abort_soon
 from openmic.sessions.events import Ended, Failed, Finalised, Live, Progressed, Replaced, SessionEvent
@@ -78,14 +78,14 @@ class NativeConnection:
     """One client on ``/v1/stream``."""
 
     def __init__(
-        self, websocket: WebSocket, settings: Settings, sessions: Sessions, entry: Entry, connections: Connections
+        self, websocket: WebSocket, settings: Settings, sessions: Sessions, entry: Gate, connections: Connections
     ) -> None:
         self._websocket = websocket
         self._settings = settings
         self._sessions = sessions
         self._entry = entry
         self._connections = connections
-        self._pace = Pace(settings.max_message_rate)
+        self._pace = RateLimit(settings.max_message_rate)
         self._session: Session | None = None
         self._outbox: Outbox[SessionEvent | Message] = Outbox()
         self._words = False
@@ -99,10 +99,10 @@ class NativeConnection:
                 session = await self._begin()
                 await self._run(session)
             except Refused as refused:
-                await self._send(to_text(notice(refused.error, fatal=True)))
+                await self._send(to_text(error_message(refused.error, fatal=True)))
                 await self._close(close_code(refused.error.code), refused.error.code)
                 address = self._entry.address(self._websocket)
-                tell(logger, "connection_refused", code=refused.error.code, address=address)
+                log_event(logger, "connection_refused", code=refused.error.code, address=address)
                 return refused.error.code
             except Closing as closing:
                 await self._close(closing.code, closing.error_code or "")
@@ -140,7 +140,7 @@ class NativeConnection:
         except OpenmicError as error:
             raise Refused(error) from error
         resumed = isinstance(message, Resume)
-        tell(logger, "stream_attached", session=session.id, resumed=resumed, token_id=key.id)
+        log_event(logger, "stream_attached", session=session.id, resumed=resumed, token_id=key.id)
         return session
 
     async def _first_message(self, late: str) -> Start | Resume:
@@ -195,7 +195,7 @@ class NativeConnection:
     def warn(self, warning: OpenmicError, url: str | None = None) -> None:
         """Tell the client something to know about, once its stream has begun."""
         if self._session is not None:
-            self._outbox.put(warned(warning, url), kind=("warning", warning.code))
+            self._outbox.put(warning_message(warning, url), kind=("warning", warning.code))
 
     def waiting_messages(self) -> int:
         """How many messages are on their way to the client."""
@@ -224,7 +224,7 @@ class NativeConnection:
                     raise outcome
         finally:
             session.detach(self._hear)
-            tell(logger, "stream_detached", session=session.id, state=session.state.value)
+            log_event(logger, "stream_detached", session=session.id, state=session.state.value)
 
     async def _read(self, session: Session) -> NoReturn:
         while True:
@@ -244,7 +244,7 @@ class NativeConnection:
                 if error.code in ("bad_json", "bad_message", "message_too_large"):
                     raise Refused(error) from error
                 if error.code != "already_stopped" or session.reason == "stopped":
-                    self._outbox.put(notice(error, fatal=False), kind=("error", error.code))
+                    self._outbox.put(error_message(error, fatal=False), kind=("error", error.code))
             await self._pace.keep()
 
     async def _wait_for_decoding(self, session: Session) -> None:

@@ -21,7 +21,7 @@ FedEvent = Progressed | Finalised | Ended | Failed
 """What whoever uploads a file wants to know."""
 
 
-class FedSession:
+class FileSession:
     """``await begin``, then iterate over ``events``, then ``await leave``, whatever happens in between."""
 
     def __init__(self, request: Request, session: Session) -> None:

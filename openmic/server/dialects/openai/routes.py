@@ -18,7 +18,7 @@ from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from openmic.server.access.dependencies import require_token
-from openmic.server.dialects.openai.file_session import FedSession
+from openmic.server.dialects.openai.file_session import FileSession
 from openmic.server.dialects.openai.sse import event_stream
 from openmic.server.problems import PROBLEMS
 from openmic.sessions.events import Failed, Finalised
@@ -74,7 +74,7 @@ async def _answer(request: Request, task: Task) -> Response:
         options = SpeechOptions(_text(form, "language"), task, prompt)
         sessions: Sessions = request.app.state.sessions
         session = await asyncio.to_thread(sessions.create, AudioFormat(), options)
-        fed = FedSession(request, session)
+        fed = FileSession(request, session)
         streamed = form.get("stream") == "true" and response_format in STREAMED
         try:
             await fed.begin(upload)
@@ -160,7 +160,7 @@ async def _read_form(request: Request) -> FormData:
         raise PROBLEMS.error("bad_request", detail=error.message) from error
 
 
-async def _final(fed: FedSession) -> FinalText:
+async def _final(fed: FileSession) -> FinalText:
     """Wait for the final.
 
     Raises:
@@ -178,7 +178,7 @@ async def _final(fed: FedSession) -> FinalText:
     return final
 
 
-async def _event_stream(fed: FedSession) -> Response:
+async def _event_stream(fed: FileSession) -> Response:
     """The events as they come; a file that cannot be used is still told by the status.
 
     Raises:

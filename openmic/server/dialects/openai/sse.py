@@ -10,12 +10,12 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-from openmic.server.dialects.openai.file_session import FedEvent, FedSession
+from openmic.server.dialects.openai.file_session import FedEvent, FileSession
 from openmic.sessions.events import Ended, Failed, Finalised, Progressed
 from openmic.sessions.types import FinalText
 
 
-async def event_stream(fed: FedSession, first: FedEvent, events: AsyncIterator[FedEvent]) -> AsyncIterator[str]:
+async def event_stream(fed: FileSession, first: FedEvent, events: AsyncIterator[FedEvent]) -> AsyncIterator[str]:
     """``first`` and all that follows it as server-sent events; lets go of the session at the end."""
     try:
         for line in to_lines(first):
