@@ -191,6 +191,18 @@ def test_engine_page_names_constants_and_files_that_exist() -> None:
         assert (speech / name).is_file(), name
 
 
+def test_decisions_are_listed_in_order() -> None:
+    folder = ROOT / "docs" / "decisions"
+    pages = sorted(path.name for path in folder.glob("0*.md"))
+    listed = re.findall(r"^\| \[(\d+)\. .+\]\((\S+)\) \|", (folder / "README.md").read_text(encoding="utf-8"), re.M)
+    assert [name for _, name in listed] == pages
+    for number, name in listed:
+        text = (folder / name).read_text(encoding="utf-8")
+        assert name.startswith(f"{int(number):04}-")
+        assert text.startswith(f"# {number}. ")
+        assert re.findall(r"^## (.+)$", text, re.M) == ["Context", "Options", "Decision"]
+
+
 def test_pictures_are_small() -> None:
     pictures = [path for path in (ROOT / "docs" / "pictures").iterdir() if path.suffix in (".png", ".svg")]
     assert pictures
