@@ -31,7 +31,7 @@ from openmic.audio import VoiceActivity
 from openmic.audio.types import SAMPLE_RATE
 from openmic.settings import Settings
 from openmic.speech.final.walk import FinalModel, FinalPass
-from openmic.speech.load import load_engine
+from openmic.speech.load import load_parts
 from openmic.speech.types import FinalText, SpeechOptions
 
 QUIET_DECIBELS = -55.0  # of full scale
@@ -107,10 +107,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="only one recording: the readings repeated for so long")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", module="whisper")
-    engine = load_engine(Settings(model=arguments.model, final_beam_size=arguments.beam), measured_again=False)
-    parts = engine._final
-    model = loaded(parts.name, engine.info.device)
-    print(f"{arguments.model} on {engine.info.device}, {engine.info.dtype}, beam {arguments.beam}")
+    loaded_parts, _ = load_parts(Settings(model=arguments.model, final_beam_size=arguments.beam))
+    parts, info = loaded_parts.final, loaded_parts.info
+    model = loaded(parts.name, info.device)
+    print(f"{arguments.model} on {info.device}, {info.dtype}, beam {arguments.beam}")
     print(f"| {' | '.join(COLUMNS)} |\n" + "| --- " * len(COLUMNS) + "|")
     words, apart, cpu = [0, 0.0, 0.0], [], [0.0, 0.0]
     for clip in [long_clip(arguments.minutes)] if arguments.minutes else all_clips()[: arguments.first]:
@@ -123,7 +123,7 @@ def main() -> None:
             model,
             clip.samples,
             word_timestamps=True,
-            fp16=engine.info.dtype == "float16",
+            fp16=info.dtype == "float16",
             beam_size=arguments.beam if arguments.beam > 1 else None,
         )
         ended = time.process_time()
@@ -144,7 +144,6 @@ def main() -> None:
         f"| all | | {100 * words[1] / words[0]:.2f} | {100 * words[2] / words[0]:.2f} | | | {spread(apart)} "
         f"| {cpu[0]:.0f} | {cpu[1]:.0f} |"
     )
-    engine.close()
 
 
 if __name__ == "__main__":

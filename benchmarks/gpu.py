@@ -32,6 +32,7 @@ from openmic.speech.gpu.decoder import BatchedDecoder
 from openmic.speech.gpu.select import decoder_for, warm_up
 from openmic.speech.gpu.window_encoder import BatchedWindowEncoder, encoder_for
 from openmic.speech.live.decode import LiveStepDecoder
+from openmic.speech.load import load_whisper
 from openmic.speech.model.decoder import Decoder
 from openmic.speech.model.full_encoder import FullEncoder
 from openmic.speech.model.linear import encoder_precision
@@ -109,7 +110,7 @@ def piece_rows(name: str, pieces: Pieces) -> list[str]:
 def compare(device: torch.device, numbers: Sequence[int], reading: Reading, shapes: str) -> None:
     """Run and print everything."""
     settings = Settings(live_step_seconds=1.0)
-    model = whisper.load_model(str(locate("base", settings.cache_dir)), device=device).requires_grad_(False)
+    model = load_whisper("base", locate("base", settings.cache_dir), device)
     base = Parts("base", model, max(numbers))
     print(f"base: {base.told()}\n{HEAD}")
     crowd.run(base.live, base.final, reading, min(4, max(numbers)), settings)  # warms up what is compiled on demand

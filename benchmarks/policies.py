@@ -20,11 +20,11 @@ from itertools import takewhile
 
 from benchmarks.corpus.reading import Reading, german_reading, join, load_reading
 from benchmarks.corpus.words import words as spelled_words
-from benchmarks.live_quality import Quality, add_engine_options, assess, quiet_engine, single_clips
+from benchmarks.live_quality import Quality, add_engine_options, assess, quiet_parts, single_clips
 from benchmarks.metrics.display import Delay, pooled
 from benchmarks.simulated.virtual import VirtualEngine
 from openmic.settings import Settings
-from openmic.speech.engine.thread import WhisperEngine
+from openmic.speech.engine.thread import EngineParts
 from openmic.speech.live.decode import Hypothesis, TimedWord
 from openmic.speech.live.policy import CommitPolicy, PolicyUpdate
 
@@ -98,14 +98,14 @@ def row(name: str, found: Sequence[Quality]) -> str:
 
 
 def compare(
-    engine: WhisperEngine, settings: Settings, cost: float, readings: Sequence[Reading]
+    parts: EngineParts, settings: Settings, cost: float, readings: Sequence[Reading]
 ) -> dict[str, list[Quality]]:
     """Print one line for each policy over all readings."""
     kept = {}
     print(HEAD)
     for name, policy in POLICIES.items():
         found = [
-            assess(VirtualEngine(engine, settings, cost, reading.language, policy), reading) for reading in readings
+            assess(VirtualEngine(parts, settings, cost, reading.language, policy), reading) for reading in readings
         ]
         print(row(name, found), flush=True)
         kept[name] = found
@@ -117,7 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.policies", description=__doc__.partition("\n")[0])
     add_engine_options(parser)
     arguments = parser.parse_args()
-    engine, settings = quiet_engine(arguments.model, arguments.step, arguments.threads)
+    parts, settings = quiet_parts(arguments.model, arguments.step, arguments.threads)
     print(f"model {arguments.model}, step {arguments.step} s, pretend cost {arguments.cost} s")
     sets: dict[str, list[Reading]] = {"The joined reading": [load_reading(arguments.seconds)]}
     if arguments.seconds is None:
@@ -127,11 +127,10 @@ def main() -> None:
     for title, readings in sets.items():
         seconds, count = sum(reading.seconds for reading in readings), sum(len(reading.words) for reading in readings)
         print(f"\n{title}, {seconds:.0f} s, {count} words\n")
-        found = compare(engine, settings, arguments.cost, readings)
+        found = compare(parts, settings, arguments.cost, readings)
         kept[title] = {name: [asdict(quality) for quality in qualities] for name, qualities in found.items()}
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(kept, indent=1), encoding="utf-8")
-    engine.close()
 
 
 if __name__ == "__main__":

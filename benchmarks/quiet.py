@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="of each sound")
     parser.add_argument("--model", default="base")
     arguments = parser.parse_args()
-    engine = load_engine(Settings(model=arguments.model), measured_again=False)
+    engine = load_engine(Settings(model=arguments.model))
     first, second = sentences()
     print(f"{arguments.model} on {engine.info.device}, {arguments.minutes:g} minutes of each sound")
     print("| sound | where | invented | lost | farthest word end, s off | CPU s |\n" + "| --- " * 6 + "|")

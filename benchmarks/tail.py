@@ -23,6 +23,7 @@ import numba
 import numpy as np
 import torch
 import whisper
+from whisper.model import Whisper
 
 from benchmarks.corpus.cuts import cuts
 from benchmarks.corpus.reading import Reading, german_reading, load_reading
@@ -31,7 +32,7 @@ from benchmarks.metrics.display import normalizer
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.settings import Settings
 from openmic.speech.live.decode import LiveStepDecoder, StepInput
-from openmic.speech.model import window_encoder as encoder
+from openmic.speech.load import load_whisper
 from openmic.speech.model.decoder import Decoder
 from openmic.speech.model.encoder import EncoderCache
 from openmic.speech.model.linear import Precision
@@ -68,6 +69,10 @@ class Construction:
 
     encode: Encode
     seconds: float = 0.0
+
+    def windows(self, samples: Sequence[Samples], settled: Sequence[EncoderCache | None]) -> list[Window]:
+        """See ``WindowEncoder.windows``."""
+        return [self.window(*pair) for pair in zip(samples, settled, strict=True)]
 
     def window(self, samples: Samples, settled: EncoderCache | None = None) -> Window:
         """See ``WindowEncoder.window``; what is kept from earlier steps is this construction's own affair."""
@@ -166,18 +171,15 @@ def by_tail(name: str, precision: Precision) -> None:
     print("| the decoder attends to | WER % | loops | encoder ms |\n| --- | --- | --- | --- |")
     full = Construction(FullEncoder(model, decoder, precision).window)
     print(f"| the full 30 s window | {decoded(full, decoder, model, clips)} |", flush=True)
-    spliced = Construction(WindowEncoder(model, decoder, precision).window)
     for states in TAILS:
-        encoder.TAIL_STATES = states
+        spliced = Construction(WindowEncoder(model, decoder, precision, states).window)
         what = f"the window and {states} states of the tail" if states < 1500 else "the window and all of the tail"
         print(f"| {what} | {decoded(spliced, decoder, model, clips)} |", flush=True)
 
 
-def loaded(name: str, device: str = "cpu") -> Any:
+def loaded(name: str, device: str = "cpu") -> Whisper:
     """openai-whisper's model object."""
-    model = whisper.load_model(str(locate(name, Settings().cache_dir)), device=device).requires_grad_(False)
-    model.set_alignment_heads(whisper._ALIGNMENT_HEADS[name])
-    return model
+    return load_whisper(name, locate(name, Settings().cache_dir), device)
 
 
 def main() -> None:

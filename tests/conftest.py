@@ -80,13 +80,10 @@ def load_audio() -> Callable[[Path], Samples]:
 @pytest.fixture(scope="session")
 def base_model() -> Any:
     """openai-whisper's model object with the real ``base`` weights, on the CPU."""
-    import whisper
-
+    from openmic.speech.load import load_whisper
     from openmic.speech.weights.locate import locate
 
-    model = whisper.load_model(str(locate("base", Settings().cache_dir)), device="cpu").requires_grad_(False)
-    model.set_alignment_heads(whisper._ALIGNMENT_HEADS["base"])
-    return model
+    return load_whisper("base", locate("base", Settings().cache_dir), "cpu")
 
 
 @pytest.fixture(scope="session")
@@ -102,11 +99,20 @@ def final_model(base_model: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[Any]:
-    """A running engine with the real ``base`` weights; its threads live until the end of all tests."""
-    from openmic.speech.load import load_engine
+def engine_parts() -> Any:
+    """What an engine with the real ``base`` weights works with, and what it costs."""
+    from openmic.speech.load import load_parts
 
-    engine = load_engine(Settings(model="base"), measured_again=False)
+    return load_parts(Settings(model="base"))
+
+
+@pytest.fixture(scope="session")
+def engine(engine_parts: Any) -> Iterator[Any]:
+    """A running engine with the real ``base`` weights, which does not measure again; it ends with all tests."""
+    from openmic.speech.engine.thread import WhisperEngine
+
+    settings, (parts, costs) = Settings(), engine_parts
+    engine = WhisperEngine(parts, settings.live_step_seconds, settings.live_window_seconds, costs)
     yield engine
     engine.close()
 

@@ -89,7 +89,7 @@ def test_events_have_known_names() -> None:
     for path in (ROOT / "openmic").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             called = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
-            if called == "tell" and isinstance(node, ast.Call) and len(node.args) > 1:
+            if called == "log_event" and isinstance(node, ast.Call) and len(node.args) > 1:
                 name = node.args[1]
                 assert isinstance(name, ast.Constant), f"{path}:{node.lineno}"
                 told.add(name.value)

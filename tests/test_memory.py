@@ -12,7 +12,7 @@ import openmic.memory as heap
 
 HOLES = """
 import ctypes, psutil
-from openmic.memory import give_back
+from openmic.memory import release_freed_memory
 library = ctypes.CDLL("libc.so.6")
 library.malloc.restype = ctypes.c_void_p
 blocks = [library.malloc(ctypes.c_size_t(60_000)) for _ in range(5000)]
@@ -22,17 +22,17 @@ for place, block in enumerate(blocks):
     if place % 50:
         library.free(ctypes.c_void_p(block))
 before = psutil.Process().memory_info().rss
-print(give_back(), before - psutil.Process().memory_info().rss)
+print(release_freed_memory(), before - psutil.Process().memory_info().rss)
 """
 
 LOADED = """
 import psutil
-from openmic.memory import give_back
+from openmic.memory import release_freed_memory
 from openmic.settings import Settings
 from openmic.speech.load import load_engine
 engine = load_engine(Settings(model="base"), measured_again=False)
 before = psutil.Process().memory_info().rss
-give_back()
+release_freed_memory()
 print(before - psutil.Process().memory_info().rss)
 engine.close()
 """

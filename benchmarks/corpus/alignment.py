@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import whisper
 from whisper.audio import HOP_LENGTH, N_SAMPLES, log_mel_spectrogram
 from whisper.timing import find_alignment
 from whisper.tokenizer import get_tokenizer
@@ -25,6 +24,7 @@ from benchmarks.corpus.recordings import Clip
 from benchmarks.corpus.words import SpokenWord, spans, words
 from openmic.audio.types import SAMPLE_RATE
 from openmic.settings import Settings
+from openmic.speech.load import load_whisper
 from openmic.speech.weights.locate import locate
 
 MODEL = "base"
@@ -56,9 +56,7 @@ def aligned(clip: Clip) -> list[SpokenWord]:
 
 @lru_cache(maxsize=1)
 def _model() -> Any:
-    model = whisper.load_model(str(locate(MODEL, Settings().cache_dir)), device="cpu").requires_grad_(False)
-    model.set_alignment_heads(whisper._ALIGNMENT_HEADS[MODEL])
-    return model
+    return load_whisper(MODEL, locate(MODEL, Settings().cache_dir), "cpu")
 
 
 def _aligned_piece(clip: Clip) -> list[SpokenWord]:

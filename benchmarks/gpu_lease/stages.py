@@ -16,7 +16,6 @@ from typing import Any
 import numba
 import numpy as np
 import torch
-import whisper
 
 from benchmarks.accuracy import all_clips, progressive
 from benchmarks.corpus.reading import load_reading
@@ -31,7 +30,7 @@ from benchmarks.simulated.crowd import Crowd, LiveStep
 from benchmarks.simulated.pieces import measure_pieces, random_model
 from openmic.settings import Settings
 from openmic.speech.engine.calibration import measure
-from openmic.speech.load import load_engine
+from openmic.speech.load import load_parts, load_whisper
 from openmic.speech.weights.locate import locate
 
 GOOD_SECONDS = 1.5  # of stable delay at the 90th percentile: up to there a number of sessions is carried
@@ -80,7 +79,7 @@ class Stage:
     @cached_property
     def base(self) -> Parts:
         """The live parts of ``base``."""
-        model = whisper.load_model(str(locate("base", Settings().cache_dir)), device=self.device)
+        model = load_whisper("base", locate("base", Settings().cache_dir), self.device)
         return Parts("base", model.requires_grad_(False), max(self.numbers))
 
 
@@ -125,14 +124,14 @@ def tests(stage: Stage) -> dict[str, Any]:
 
 def same_text(stage: Stage) -> dict[str, Any]:
     """Every recording's final text, beside the processor's."""
-    engine = load_engine(Settings(model="base", device=str(stage.device)), measured_again=False)
+    parts, _ = load_parts(Settings(model="base", device=str(stage.device)))
     rows: list[dict[str, Any]] = []
     found = {"recordings": rows}
     for clip in all_clips()[: 1 if stage.small else None]:
         if stage.left < 0:
             break
         began = time.perf_counter()
-        text = progressive(engine._final, clip).text
+        text = progressive(parts.final, clip).text
         known = (stage.texts or {}).get(clip.name)
         rows.append(
             {
@@ -146,7 +145,6 @@ def same_text(stage: Stage) -> dict[str, Any]:
             }
         )
         stage.keep(found)
-    engine.close()
     return found
 
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from benchmarks.corpus.reading import Reading
 from benchmarks.metrics.display import Display, Measured, measure, pooled
 from benchmarks.simulated.virtual import EPSILON, PIECE_SAMPLES, GrowingRecording
-from openmic.audio import SAMPLE_RATE, VoiceActivity
+from openmic.audio import VoiceActivity
 from openmic.audio.types import SpeechBoundary
 from openmic.settings import Settings
-from openmic.speech.engine.stream import EngineStream, Plan
-from openmic.speech.final.walk import FinalModel, FinalPass
+from openmic.speech.engine.stream import EngineStream, run_step
+from openmic.speech.final.walk import FinalModel
 from openmic.speech.live.decode import LiveStepDecoder
 from openmic.speech.types import CommittedText, LiveText, SpeechEvent, SpeechOptions
 
@@ -94,14 +95,6 @@ class _Session:
             self.stream.heard(boundaries[-1])
             self.stream.finish()
 
-    def plan(self) -> Plan | None:
-        """The step it wants; endpoints that need none are carried out."""
-        while plan := self.stream.plan():
-            if self.stream.needs_decoding(plan):
-                return plan
-            self.stream.close_utterance(plan)
-        return None
-
 
 def run(
     live: LiveStepDecoder,
@@ -120,41 +113,36 @@ def run(
     ]
     choices: list[int] = []
     steps: list[LiveStep] = []
-    decoder = live._decoder
-    choose = decoder.choose
 
-    def counted(rows: Sequence[object], *arguments: object) -> object:
-        choices.append(len(rows))
-        return choose(rows, *arguments)  # type: ignore[arg-type]
+    @contextmanager
+    def count(stage: str, rows: int) -> Iterator[None]:
+        if stage == "choose":
+            choices.append(rows)
+        yield
 
-    decoder.choose = counted  # type: ignore[method-assign,assignment]
-    try:
-        while not all(session.stream.live_over for session in crowd):
-            planned = []
-            for session in crowd:
-                session.hear(now, boundaries)
-                if plan := session.plan():
-                    planned.append((session, plan))
-            if planned:
-                choices.clear()
-                began = time.perf_counter()
-                hypotheses = live.step([session.stream.request(plan) for session, plan in planned])
-                step = LiveStep(len(planned), tuple(choices), time.perf_counter() - began)
-                step = LiveStep(step.sessions, step.choices, cost(step))
-                steps.append(step)
-                now += step.seconds
-                for (session, plan), hypothesis in zip(planned, hypotheses, strict=True):
-                    session.stream.take(plan, hypothesis)
-            else:
-                now = (math.floor(now / TICK_SECONDS + EPSILON) + 1) * TICK_SECONDS
-            for session, event in events:
-                if isinstance(event, CommittedText):
-                    session.display.commit(now - session.begin, event.text)
-                elif isinstance(event, LiveText):
-                    session.display.live(now - session.begin, event.text)
-            events.clear()
-    finally:
-        decoder.choose = choose  # type: ignore[method-assign]
+    watched = live.observed(count)
+    while not all(session.stream.live_over for session in crowd):
+        planned = []
+        for session in crowd:
+            session.hear(now, boundaries)
+            if plan := session.stream.due_step():
+                planned.append((session.stream, plan))
+        if planned:
+            choices.clear()
+            began = time.perf_counter()
+            run_step(watched, planned)
+            step = LiveStep(len(planned), tuple(choices), time.perf_counter() - began)
+            step = LiveStep(step.sessions, step.choices, cost(step))
+            steps.append(step)
+            now += step.seconds
+        else:
+            now = (math.floor(now / TICK_SECONDS + EPSILON) + 1) * TICK_SECONDS
+        for session, event in events:
+            if isinstance(event, CommittedText):
+                session.display.commit(now - session.begin, event.text)
+            elif isinstance(event, LiveText):
+                session.display.live(now - session.begin, event.text)
+        events.clear()
     return Crowd(sessions, tuple(steps), now, pooled([_measured(session, reading, now) for session in crowd]))
 
 
@@ -162,16 +150,13 @@ def _session(
     final: FinalModel, reading: Reading, settings: Settings, begin: float, events: list[tuple[_Session, SpeechEvent]]
 ) -> _Session:
     recording, options = GrowingRecording(reading.samples), SpeechOptions(language=reading.language or None)
-    walked = FinalPass(final, recording, options)
-    stream = EngineStream(
-        recording=recording,
-        options=options,
-        final=walked,
-        walk=walked.walk(),
-        on_event=lambda event: events.append((session, event)),
-        wake=lambda: None,
-        step_samples=round(settings.live_step_seconds * SAMPLE_RATE),
-        window_samples=round(settings.live_window_seconds * SAMPLE_RATE),
+    stream = EngineStream.of(
+        final,
+        recording,
+        options,
+        lambda event: events.append((session, event)),
+        settings.live_step_seconds,
+        settings.live_window_seconds,
     )
     session = _Session(stream, recording, begin)
     return session

@@ -6,24 +6,22 @@ fixed pretend time, after which its text shows. What the model says is real.
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 
 from openmic.audio import SAMPLE_RATE, VoiceActivity
 from openmic.audio.types import Samples
 from openmic.settings import Settings
-from openmic.speech.engine.stream import EngineStream
-from openmic.speech.engine.thread import WhisperEngine
-from openmic.speech.final.walk import FinalPass
+from openmic.speech.engine.stream import EngineStream, run_step
+from openmic.speech.engine.thread import EngineParts
 from openmic.speech.live.decode import LiveStepDecoder
 from openmic.speech.live.policy import CommitPolicy
-from openmic.speech.model.window_encoder import Window, WindowEncoder
 from openmic.speech.types import SpeechEvent, SpeechOptions
 
 PIECE_SAMPLES = SAMPLE_RATE // 10
@@ -37,24 +35,6 @@ class Work:
     encoder: float = 0.0
     whole: float = 0.0
     steps: int = 0
-
-
-class TimedEncoder:
-    """A ``WindowEncoder`` whose work is added up."""
-
-    def __init__(self, encoder: WindowEncoder, work: Work) -> None:
-        self._encoder = encoder
-        self._work = work
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._encoder, name)
-
-    def window(self, *arguments: Any, **named: Any) -> Window:
-        """See ``WindowEncoder.window``."""
-        began = time.process_time()
-        window = self._encoder.window(*arguments, **named)
-        self._work.encoder += time.process_time() - began
-        return window
 
 
 @dataclass(slots=True)
@@ -98,7 +78,7 @@ class VirtualEngine:
     """Runs one stream after another through a loaded engine's live parts.
 
     Args:
-        engine: whose model it is.
+        parts: of an engine that is not there, as ``load_parts`` gives them.
         settings: the live ones are read.
         cost: pretend time of a step, in seconds.
         language: that is asked for; None: detect it.
@@ -110,7 +90,7 @@ class VirtualEngine:
 
     def __init__(
         self,
-        engine: WhisperEngine,
+        parts: EngineParts,
         settings: Settings,
         cost: float,
         language: str | None,
@@ -118,45 +98,45 @@ class VirtualEngine:
     ) -> None:
         self.work = Work()
         self.cost = cost
-        self._live: LiveStepDecoder = copy.copy(engine._live)  # the engine's own keeps its encoder
-        self._live._encoder = TimedEncoder(self._live._encoder, self.work)  # type: ignore[assignment]
-        self._final = engine._final
+        self._live = cast(LiveStepDecoder, parts.live).observed(self._observe)
+        self._final = parts.final
         self._settings = settings
         self._options = SpeechOptions(language=language)
         self._policy = policy
+
+    @contextmanager
+    def _observe(self, stage: str, rows: int) -> Iterator[None]:
+        began = time.process_time()
+        yield
+        if stage == "encode":
+            self.work.encoder += time.process_time() - began
 
     def play(self, recording: GrowingRecording) -> Iterator[Told]:
         """Stream a recording that nothing has been heard of yet; tells what shows, as it shows."""
         waiting: list[SpeechEvent] = []
         now, language = 0.0, self._options.language or ""
-        final = FinalPass(self._final, recording, self._options)
-        stream = EngineStream(
-            recording=recording,
-            options=self._options,
-            final=final,
-            walk=final.walk(),
-            on_event=waiting.append,
-            wake=lambda: None,
-            step_samples=round(self._settings.live_step_seconds * SAMPLE_RATE),
-            window_samples=round(self._settings.live_window_seconds * SAMPLE_RATE),
+        stream = EngineStream.of(
+            self._final,
+            recording,
+            self._options,
+            waiting.append,
+            self._settings.live_step_seconds,
+            self._settings.live_window_seconds,
             policy=self._policy(),
         )
         activity = VoiceActivity(self._settings.endpoint_silence_seconds)
         while not stream.live_over:
             self._hear(stream, recording, activity, now)
-            plan = stream.plan()
+            plan = stream.due_step()
             if plan is None:
                 now = (math.floor(now * 10 + EPSILON) + 1) / 10
-            elif not stream.needs_decoding(plan):
-                stream.close_utterance(plan)
             else:
                 began = time.process_time()
-                hypothesis = self._live.step([stream.request(plan)])[0]
+                hypothesis = run_step(self._live, [(stream, plan)])[0]
                 self.work.whole += time.process_time() - began
                 self.work.steps += 1
                 now += self.cost
                 language = hypothesis.language
-                stream.take(plan, hypothesis)
             yield from (Told(now, event, language) for event in waiting)
             waiting.clear()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 from typing import cast
 
 from fastapi import FastAPI, Request, WebSocket
@@ -17,7 +18,9 @@ from openmic.server.access.gate import Gate
 from openmic.server.access.tokens import TokenStore
 from openmic.server.api import page as page_files
 from openmic.server.api import sessions as http
-from openmic.server.dialects.native.dialect import NativeConnection
+from openmic.server.dialects.connection import StreamConnection
+from openmic.server.dialects.dialect import Dialect
+from openmic.server.dialects.native.dialect import NativeDialect
 from openmic.server.dialects.openai import routes as uploads
 from openmic.server.metrics import Metrics
 from openmic.server.problems import PROBLEMS, error_response
@@ -26,16 +29,25 @@ from openmic.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+DIALECTS: Mapping[str, Callable[[], Dialect]] = {"/v1/stream": NativeDialect}
+"""What is spoken on which WebSocket path."""
+
 LEAVE_SECONDS = 5.0  # how long connections have to send their last messages once all sessions have ended
 
 
-def create_app(settings: Settings, sessions: Sessions, keys: TokenStore | str) -> FastAPI:
+def create_app(
+    settings: Settings,
+    sessions: Sessions,
+    keys: TokenStore | str,
+    dialects: Mapping[str, Callable[[], Dialect]] = DIALECTS,
+) -> FastAPI:
     """Build the app over running sessions.
 
     Args:
         settings: the limits that clients are told and held to.
         sessions: where streams live; ``drain`` closes them.
         keys: the tokens that open; a text is the owner's only one.
+        dialects: by WebSocket path, what makes one for each connection.
 
     Returns:
         The app. Each function in its ``state.watched`` gives what is wrong with a part of the service.
@@ -52,11 +64,8 @@ def create_app(settings: Settings, sessions: Sessions, keys: TokenStore | str) -
     app.state.watched = [lambda: sessions.problems]
     app.state.metrics = Metrics(sessions, entry, connections)
 
-    @app.websocket("/v1/stream")
-    async def stream(websocket: WebSocket) -> None:
-        error_code = await NativeConnection(websocket, settings, sessions, entry, connections).serve()
-        if error_code is not None:
-            app.state.metrics.count_error(error_code)
+    for path, dialect in dialects.items():
+        _add_dialect(app, path, dialect)
 
     @app.exception_handler(OpenmicError)
     async def answer(request: Request, error: Exception) -> Response:
@@ -82,6 +91,20 @@ def create_app(settings: Settings, sessions: Sessions, keys: TokenStore | str) -
     app.include_router(http.router)
     app.include_router(page_files.router)
     return app
+
+
+def _add_dialect(app: FastAPI, path: str, dialect: Callable[[], Dialect]) -> None:
+    state = app.state
+
+    async def stream(websocket: WebSocket) -> None:
+        connection = StreamConnection(
+            websocket, dialect(), state.settings, state.sessions, state.entry, state.connections
+        )
+        error_code = await connection.serve()
+        if error_code is not None:
+            state.metrics.count_error(error_code)
+
+    app.add_api_websocket_route(path, stream)
 
 
 async def drain(app: FastAPI) -> None:

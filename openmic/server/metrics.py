@@ -69,7 +69,7 @@ class Metrics(Collector):
     def _of_connections(self) -> Iterator[Metric]:
         entry = self._entry
         yield GaugeMetricFamily("openmic_connections", "WebSocket connections open.", len(self._connections))
-        strangers = len(entry.strangers)
+        strangers = len(entry.unauthenticated)
         yield GaugeMetricFamily("openmic_unauthenticated_connections", "Those without a token so far.", strangers)
         waiting = self._connections.waiting_messages()
         yield GaugeMetricFamily("openmic_outbox_messages", "Messages waiting for their clients.", waiting)

@@ -92,6 +92,7 @@ PROBLEMS = ProblemTable(
             "A text message was not a JSON object.",
             "Text messages carry control messages; audio does not belong in them.",
             "Send control messages as JSON text, and audio as binary messages.",
+            ends="connection",
         ),
         "unknown_type": Problem(
             "The message type {type} is not known.",
@@ -102,11 +103,13 @@ PROBLEMS = ProblemTable(
             "The message {type} has a field that cannot be used.",
             "{detail}.",
             "Correct the field; docs/protocol.schema.json has all of them.",
+            ends="connection",
         ),
         "message_too_large": Problem(
             "A message of {size} bytes is too large.",
             "This server takes at most {max_message_bytes} bytes in one message.",
             "Send the audio in smaller slices; any size that fits will do.",
+            ends="connection",
         ),
         "replaced": Problem(
             "This session was resumed on another connection.",

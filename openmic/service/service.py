@@ -29,7 +29,7 @@ from openmic.service.tokens import NewToken, ServiceTokens
 from openmic.sessions.registry import Sessions
 from openmic.sessions.snapshot import SessionSnapshot
 from openmic.settings import Settings
-from openmic.speech.engine.calibration import describe_capacity
+from openmic.speech.engine.costs import describe_capacity
 from openmic.speech.load import load_engine
 from openmic.speech.types import Engine, ModelInfo
 from openmic.terminal import TerminalProgress, complain

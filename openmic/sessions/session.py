@@ -42,8 +42,6 @@ from openmic.speech.types import (
 
 logger = logging.getLogger(__name__)
 
-SERVER_ENDS = ("server_stopping", "engine_closed")  # errors that end a server's work on a session, not the session
-
 
 class Session(Subscription):
     """One stream; all methods may be called from any thread.
@@ -303,7 +301,7 @@ class Session(Subscription):
                 return
             self._complete_recording()
             self._error = error
-            going_on = error.code in SERVER_ENDS  # the next server finds the session unfinished
+            going_on = error.ends == "server"  # the next server finds the session unfinished
             self._close_down(None if going_on else partial(self._diary.fail, error, self.recording.seconds))
             self._emit(Failed(error))
 

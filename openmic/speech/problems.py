@@ -15,6 +15,7 @@ PROBLEMS = ProblemTable(
             "The speech engine has stopped.",
             "The service is shutting down or was stopped from the notebook.",
             "Start the service again, then reconnect.",
+            ends="server",
         ),
         "engine_failed": Problem(
             "The model failed while it worked on this stream ({detail}).",

@@ -379,11 +379,11 @@ def test_the_aligner_hears_the_pauses_of_our_own_recording() -> None:
     assert max(after - before for before, after in pairwise(ends[:six])) < 1.5
 
 
-def test_virtual_time_is_the_speed_of_speech_plus_the_pretended_cost(engine: Any) -> None:
+def test_virtual_time_is_the_speed_of_speech_plus_the_pretended_cost(engine_parts: Any) -> None:
     clip = next(clip for clip in sample_clips() if clip.name == "quickstart")
     shorter = Clip("greeting", clip.samples[: 4 * SAMPLE_RATE], clip.text.split(".")[0])
     reading = Reading(shorter.name, shorter.samples, shorter.text, tuple(aligned(shorter)))
-    found = assess(VirtualEngine(engine, Settings(), 0.25, "en"), reading)
+    found = assess(VirtualEngine(engine_parts[0], Settings(), 0.25, "en"), reading)
     assert found.measured.missing == 0
     assert found.measured.live_wer == 0.0
     assert found.measured.stable is not None
@@ -440,11 +440,11 @@ def test_a_recording_that_is_repeated_goes_on_behind_its_end() -> None:
     assert recording.read(8, 99).tolist() == [0, 1]
 
 
-def test_laps_of_one_stream_are_measured_like_readings(engine: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_laps_of_one_stream_are_measured_like_readings(engine_parts: Any, capsys: pytest.CaptureFixture[str]) -> None:
     clip = next(clip for clip in sample_clips() if clip.name == "quickstart")
     shorter = Clip("greeting", clip.samples[: 4 * SAMPLE_RATE], clip.text.split(".")[0])
     reading = Reading(shorter.name, shorter.samples, shorter.text, tuple(aligned(shorter)))
-    found = endure(VirtualEngine(engine, Settings(), 0.25, "en"), reading, 0.1)
+    found = endure(VirtualEngine(engine_parts[0], Settings(), 0.25, "en"), reading, 0.1)
     assert [(lap.begin, lap.end) for lap in found.laps] == [(0.0, 6.0), (6.0, 12.0)]
     # The last of ten words may show after the audio's end; where it was cut, another precision may read it otherwise.
     assert all(lap.measured.words == 10 and lap.measured.missing <= 1 for lap in found.laps)

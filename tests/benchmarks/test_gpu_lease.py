@@ -15,6 +15,7 @@ from benchmarks.gpu import Parts
 from benchmarks.gpu_lease import __main__ as lease
 from benchmarks.gpu_lease import pack, parts, stages, steps
 from benchmarks.gpu_lease.picture import draw
+from openmic.speech.live.decode import STAGES
 
 
 @pytest.fixture
@@ -129,9 +130,9 @@ def test_the_parts_of_a_step_are_measured_in_small(base_model: Any, monkeypatch:
     monkeypatch.setattr(steps, "CALLS", 1)
     small = Parts("base", base_model, 2)
     found = steps.measured_steps(small, 2)
-    assert set(steps.SECTIONS) < set(found)
-    assert all(found[name] > 0 for name in steps.SECTIONS)
-    assert sum(found[name] for name in steps.SECTIONS) <= found["whole"]
+    assert set(STAGES) < set(found)
+    assert all(found[name] > 0 for name in STAGES)
+    assert sum(found[name] for name in STAGES) <= found["whole"]
     assert small.decoder.pools[0].free == 2  # type: ignore[attr-defined]
     passes = steps.choices(small.decoder, [1, 2])
     assert [entry["rows"] for entry in passes] == [1, 2]

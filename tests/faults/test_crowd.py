@@ -91,5 +91,5 @@ def test_connections_that_say_nothing_end_by_themselves(tmp_path: Path) -> None:
     with scripted_server(tmp_path, first_message_seconds=1.0, max_unauthenticated=10) as server:
         codes = asyncio.run(all_of_them(server))
         assert set(codes) == {"token_missing", "too_many_unauthenticated"}
-        assert len(server.thread._app.state.entry.strangers) == 0
+        assert len(server.thread._app.state.entry.unauthenticated) == 0
         check(asyncio.run(reader(server)))

@@ -126,6 +126,8 @@ def _run(cell: Cell, python: pythons.Python, packages: sets.PackageSet, parts: l
             _say("\n".join(f"    {line}" for line in lines[-TAIL_LINES:]))
     if not parts and packages.whole:
         cell.not_run = sorted(named - core.imported(environment, logs))
+    if environments.make_room(cell.name):
+        _say(f"{cell.name}: the disk is nearly full, so its environment is not kept")
 
 
 def _say(text: str) -> None:

@@ -17,6 +17,7 @@ from tests.matrix.pythons import Python
 
 INSTALL_SECONDS = 1200.0
 TAIL_LINES = 15
+LEAST_FREE_BYTES = 12 << 30  # what making two environments beside each other may need
 FINISHED = "openmic-matrix.txt"  # the resolution, written into an environment when all of it is installed
 ASK = """
 import importlib.metadata, json
@@ -79,6 +80,15 @@ def make(name: str, python: Python, resolution: str) -> Environment:
         _uv(variables, *command)
         packages.rename(finished)
     return look(_python(place), kept)
+
+
+def make_room(name: str) -> bool:
+    """Where the disk has little left, delete the environment that was just used, and uv's cache; whether it did."""
+    if shutil.disk_usage(folder()).free >= LEAST_FREE_BYTES:
+        return False
+    for place in (*folder().glob(f"{name}-*"), folder() / "uv"):
+        shutil.rmtree(place, ignore_errors=True)
+    return True
 
 
 def look(python: Path, kept: bool) -> Environment:

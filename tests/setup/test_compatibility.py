@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -127,3 +128,17 @@ def test_a_part_that_hangs_is_ended_with_its_children(
     assert not core.run("hangs", here, tmp_path).passed
     pid = int(note.read_text())
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize("free_gib", [4, 40])
+def test_environments_are_kept_while_the_disk_has_room(
+    free_gib: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("3.12-lowest-0123", "3.13-lowest-4567", "uv"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(environments, "folder", lambda: tmp_path)
+    usage = SimpleNamespace(total=100 << 30, used=0, free=free_gib << 30)
+    monkeypatch.setattr(environments.shutil, "disk_usage", lambda place: usage)
+    assert environments.make_room("3.12-lowest") == (free_gib == 4)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == ({"3.13-lowest-4567"} if free_gib == 4 else {"3.12-lowest-0123", "3.13-lowest-4567", "uv"})

@@ -24,7 +24,8 @@ import numpy as np
 from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.errors import OpenmicError
 from openmic.server.access.tokens import TokenStore
-from openmic.server.app import create_app
+from openmic.server.app import DIALECTS, create_app
+from openmic.server.dialects.dialect import Dialect
 from openmic.server.thread import ServerThread
 from openmic.sessions.registry import Sessions
 from openmic.settings import Settings
@@ -279,7 +280,13 @@ class ScriptedServer:
 
 @contextmanager
 def scripted_server(
-    folder: Path, *, engine: ScriptedEngine | None = None, port: int = 0, token: str = "secret", **settings: object
+    folder: Path,
+    *,
+    engine: ScriptedEngine | None = None,
+    port: int = 0,
+    token: str = "secret",
+    dialects: Mapping[str, Callable[[], Dialect]] = DIALECTS,
+    **settings: object,
 ) -> Iterator[ScriptedServer]:
     """Serve the real app over the scripted engine, with recordings under ``folder``; ``settings`` by their names."""
     chosen = Settings(**{"data_dir": folder / "recordings", "stop_seconds": 5.0, **settings})
@@ -287,7 +294,7 @@ def scripted_server(
     sessions = Sessions(chosen, engine)
     keys = TokenStore()
     keys.make("owner", secret=token)
-    thread = ServerThread(create_app(chosen, sessions, keys), "127.0.0.1", port)
+    thread = ServerThread(create_app(chosen, sessions, keys, dialects), "127.0.0.1", port)
     try:
         thread.start()
         yield ScriptedServer(thread, sessions, engine, token, keys)

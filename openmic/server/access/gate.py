@@ -29,16 +29,16 @@ class Gate:
 
     Args:
         settings: budgets and allowed origins.
-        keys: the tokens that open.
+        tokens: those that open.
 
     Attributes:
         public_url: where a tunnel of ours leads here from; None while there is none. Only then is the tunnel's word
             about its visitors' addresses taken.
     """
 
-    def __init__(self, settings: Settings, keys: TokenStore) -> None:
-        self.keys = keys
-        self.strangers = UnauthenticatedConnections(settings)
+    def __init__(self, settings: Settings, tokens: TokenStore) -> None:
+        self.tokens = tokens
+        self.unauthenticated = UnauthenticatedConnections(settings)
         self.wrong_tokens = WrongTokens(settings.max_wrong_tokens, settings.wrong_token_seconds)
         self.public_url: str | None = None
         self._allowed = frozenset(origin.rstrip("/").lower() for origin in settings.allowed_origins.split())
@@ -79,7 +79,7 @@ class Gate:
         if wait > 0 and not is_local(address):
             raise TooManyWrongTokens(wait)
         try:
-            return self.keys.find(shown)
+            return self.tokens.find(shown)
         except OpenmicError as error:
             if error.code == "token_wrong" and self.wrong_tokens.count(address):
                 log_event(logger, "address_blocked", logging.WARNING, address=address)

@@ -128,7 +128,9 @@ def error_fields(error: OpenmicError | None) -> dict[str, str] | None:
 
 def to_error(fields: dict[str, str] | None) -> OpenmicError | None:
     """The error that ``error_fields`` was given."""
-    return OpenmicError(**fields) if fields is not None else None
+    if fields is None:
+        return None
+    return OpenmicError(fields["code"], fields["what"], fields["why"], fields["hint"])
 
 
 def read_story(file: int) -> JournalReplay:

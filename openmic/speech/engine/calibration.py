@@ -1,25 +1,20 @@
-"""How many people can speak at once: measured at warm-up, with the real parts and real speech.
-
-The model: with ``n`` speakers every stream is stepped once in ``STEP_EVERY_SECONDS``, all in one batch, and every
-``WINDOW_EVERY_SECONDS`` of a stream's audio its final pass has one window of 30 s to transcribe. So the device works
-
-    load(n) = step(n) / STEP_EVERY_SECONDS + n * window / WINDOW_EVERY_SECONDS
-
-of the time, where ``step(n)`` is the time of a live step of ``n`` streams and ``window`` that of a final window. The
-capacity is the largest ``n`` whose load is at most ``MOST_LOAD``, and at least 1. The step's time is measured for a few
-numbers of streams and taken as a straight line between and behind them; a capacity is not believed beyond
-``BEYOND_MEASURED`` times the largest batch that was measured.
+"""What the two passes cost here: measured at warm-up with real parts and real speech, and again while nobody speaks.
 
 On a processor that others use at that moment a clock on the wall measures them too. There, the processor time of this
 process counts where it is less: all threads' together, so it is never less than what an idle machine would have needed.
+
+A measurement is true of its moment: a shared machine may be half as quick a minute later, or have been while the model
+was loaded. So an idle engine measures again, seldom and ever more seldom, and of the newest measurements the middle one
+counts. A speaker who comes meanwhile does not wait for it: it is given up at the next step.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 import wave
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from statistics import median
 from typing import Protocol
@@ -28,16 +23,14 @@ import numpy as np
 import torch
 
 from openmic.audio.types import SAMPLE_RATE, Samples, SpeechBoundary
-from openmic.speech.engine.stream import EngineStream, Plan
+from openmic.speech.engine.costs import STEP_EVERY_SECONDS, Costs, describe_capacity
+from openmic.speech.engine.stream import EngineStream, LiveDecoder, run_step
 from openmic.speech.final.walk import FinalModel, FinalPass, TimedTokens
-from openmic.speech.live.decode import Hypothesis, StepInput
 from openmic.speech.model.tokens import encode_text
 from openmic.speech.types import FinalText, SpeechOptions
 
-STEP_EVERY_SECONDS = 1.5  # the slowest cadence at which live text is still live
-WINDOW_EVERY_SECONDS = 27.0  # of audio: a final window is 30 s, and the next begins at its last whole sentence
-MOST_LOAD = 0.56  # of the time; the rest is for the sessions' own work, and for when many want a step at once
-BEYOND_MEASURED = 4
+log = logging.getLogger(__name__)
+
 CPU_BATCHES = (1, 4)
 GPU_BATCHES = (1, 4, 16, 64)
 FIRST_STEP_SECONDS = 4.0  # of audio: the windows begin so short, without a draft; this step is not counted
@@ -48,64 +41,14 @@ MISHEARD = 12  # one word of so many is another one in the final text
 SPEECH_SECONDS = 23.0  # in the final window; twice the clip would look like a loop to its compression test
 
 
+FIRST_IDLE_SECONDS = 60.0  # without anybody, before the costs are measured again; twice as long after each time,
+LONGEST_IDLE_SECONDS = 3600.0  # at most
+NEWEST = 5  # measurements, of which the middle one counts
+COMPARED_SPEAKERS = 4  # by whose load measurements are put in order
+
 Clock = Callable[[], float]
 CPU_CLOCKS: tuple[Clock, ...] = (time.perf_counter, time.process_time)
 GPU_CLOCKS: tuple[Clock, ...] = (time.perf_counter,)
-
-
-class LiveDecoder(Protocol):
-    """What decodes live windows: ``LiveStepDecoder``."""
-
-    def step(self, requests: Sequence[StepInput]) -> list[Hypothesis]:
-        """Decode all windows together; the answers are in the order of ``requests``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """What the two passes cost on a device.
-
-    Attributes:
-        steps: (streams in a batch, seconds of a live step), by rising numbers of streams; at least one.
-        window_seconds: time of a final window.
-    """
-
-    steps: tuple[tuple[int, float], ...]
-    window_seconds: float
-
-    def step_seconds(self, streams: int) -> float:
-        """Time of a live step of so many streams."""
-        (near, cost), *others = self.steps
-        slope = cost / near  # where one number alone was measured, each stream costs the same
-        for count, seconds in others:
-            slope = max(0.0, seconds - cost) / (count - near)
-            if streams <= count:
-                break
-            near, cost = count, max(seconds, cost)
-        return max(0.0, cost + slope * (streams - near))
-
-    def load(self, streams: int) -> float:
-        """Part of the time in which the device works for so many speakers."""
-        return self.step_seconds(streams) / STEP_EVERY_SECONDS + streams * self.window_seconds / WINDOW_EVERY_SECONDS
-
-    def capacity(self) -> int:
-        """How many may speak at once; at least 1."""
-        speakers = 1
-        while speakers < BEYOND_MEASURED * self.steps[-1][0] and self.load(speakers + 1) <= MOST_LOAD:
-            speakers += 1
-        return speakers
-
-    def batch(self, due: int) -> int:
-        """How many of ``due`` streams to step together, so that words come soon.
-
-        In ``k`` batches one round of all streams takes ``k * step(due / k)``. A word waits at most a round until its
-        stream's turn comes, and then for its own batch. Where a batch costs little more than one stream (a GPU), that
-        is least for one batch of all; where every stream costs the same (a processor), for single ones.
-        """
-
-        def longest_wait(size: int) -> float:
-            return (-(-due // size) + 1) * self.step_seconds(size)
-
-        return min(range(due, 0, -1), key=longest_wait) if due > 1 else due
 
 
 class Clip:
@@ -123,6 +66,13 @@ class Clip:
         return self._samples[max(start, 0) : max(min(stop, self.length), 0)]
 
 
+class Recalibrate(Protocol):
+    """Measures again."""
+
+    def __call__(self, still_idle: Callable[[], bool]) -> Costs | None:
+        """What the passes cost now, as long as ``still_idle`` says so; None: a speaker has come meanwhile."""
+
+
 class CalibrationInterrupted(Exception):
     """A measurement was given up."""
 
@@ -133,7 +83,7 @@ def measure(
     batches: Sequence[int],
     progress: Callable[[float], None] = lambda done: None,
     clocks: Sequence[Clock] = (time.perf_counter,),
-    nobody: Callable[[], bool] = lambda: True,
+    still_idle: Callable[[], bool] = lambda: True,
     drafted: bool = False,
 ) -> Costs:
     """Replay speech through both passes, as the engine would, and time them. Compiles what compiles on the way.
@@ -144,12 +94,12 @@ def measure(
         batches: numbers of streams to measure, rising.
         progress: told the part that is done, in 0..1.
         clocks: in seconds; what the least of them says counts. The first also says when to stop measuring.
-        nobody: asked between steps whether the device is still free for this.
+        still_idle: asked between steps whether the device is still free for this.
         drafted: the final window is done twice, and counts as it is with live text, as every speaker's has: where
             nothing writes a draft first (a GPU), each word of it is a pass without. The first time loads kernels.
 
     Raises:
-        SomebodyCame: it is not.
+        CalibrationInterrupted: it is not.
     """
     speech = np.resize(speech_clip(), round(SPEECH_SECONDS * SAMPLE_RATE))
     deadline = clocks[0]() + LONGEST_SECONDS
@@ -157,22 +107,22 @@ def measure(
     for place, count in enumerate(batches):
         progress(place / (len(batches) + 1))
         if not steps or clocks[0]() < deadline:
-            steps.append((count, _step_seconds(live, final, speech, count, clocks, deadline, nobody)))
+            steps.append((count, _step_seconds(live, final, speech, count, clocks, deadline, still_idle)))
     progress(len(batches) / (len(batches) + 1))
     passed = FinalPass(final, Clip(speech), SpeechOptions(language="en"), ended=True)
-    seconds = _walk_seconds(passed, clocks, nobody)
+    seconds = _walk_seconds(passed, clocks, still_idle)
     if drafted:
         heard = _as_heard(passed.result(), final)
         passed = FinalPass(final, Clip(speech), SpeechOptions(language="en"), ended=True, heard=heard)
-        seconds = _walk_seconds(passed, clocks, nobody)
+        seconds = _walk_seconds(passed, clocks, still_idle)
     return Costs(tuple(steps), seconds)
 
 
-def _walk_seconds(passed: FinalPass, clocks: Sequence[Clock], nobody: Callable[[], bool]) -> float:
+def _walk_seconds(passed: FinalPass, clocks: Sequence[Clock], still_idle: Callable[[], bool]) -> float:
     began = [clock() for clock in clocks]
     with torch.inference_mode():
         for _ in passed.walk():
-            _check(nobody)
+            _check(still_idle)
     return _elapsed(clocks, began)
 
 
@@ -192,29 +142,27 @@ def _step_seconds(
     count: int,
     clocks: Sequence[Clock],
     deadline: float,
-    nobody: Callable[[], bool],
+    still_idle: Callable[[], bool],
 ) -> float:
     """The time of a live step of ``count`` streams that have been speaking for a while."""
     clips = [Clip(speech, 0) for _ in range(count)]
-    streams = [_stream(clip, final) for clip in clips]
+    streams = [calibration_stream(clip, final) for clip in clips]
     times = []
     for place in range(1 + COUNTED_STEPS):
-        _check(nobody)
+        _check(still_idle)
         for clip in clips:
             clip.length = round((FIRST_STEP_SECONDS + place * STEP_EVERY_SECONDS) * SAMPLE_RATE)
-        planned: list[tuple[EngineStream, Plan]] = [(s, plan) for s in streams if (plan := s.plan()) is not None]
+        due = [(stream, plan) for stream in streams if (plan := stream.due_step()) is not None]
         began = [clock() for clock in clocks]
-        hypotheses = live.step([stream.request(plan) for stream, plan in planned])
+        run_step(live, due)
         times.append(_elapsed(clocks, began))
-        for (stream, plan), hypothesis in zip(planned, hypotheses, strict=True):
-            stream.take(plan, hypothesis)
         if place and clocks[0]() > deadline:
             break
     return median(times[1:])
 
 
-def _check(nobody: Callable[[], bool]) -> None:
-    if not nobody():
+def _check(still_idle: Callable[[], bool]) -> None:
+    if not still_idle():
         raise CalibrationInterrupted
 
 
@@ -222,26 +170,13 @@ def _elapsed(clocks: Sequence[Clock], began: Sequence[float]) -> float:
     return min(clock() - start for clock, start in zip(clocks, began, strict=True))
 
 
-def _stream(clip: Clip, final: FinalModel) -> EngineStream:
+def calibration_stream(clip: Clip, final: FinalModel) -> EngineStream:
+    """A stream that speaks from its beginning, with the widest windows that are measured."""
     options = SpeechOptions(language="en")
-    passed = FinalPass(final, clip, options)
-    stream = EngineStream(
-        recording=clip,
-        options=options,
-        final=passed,
-        walk=passed.walk(),
-        on_event=lambda event: None,
-        wake=lambda: None,
-        step_samples=round(STEP_EVERY_SECONDS * SAMPLE_RATE),
-        window_samples=round(4 * FIRST_STEP_SECONDS * SAMPLE_RATE),
-    )
+    longest_seconds = 4 * FIRST_STEP_SECONDS
+    stream = EngineStream.of(final, clip, options, lambda event: None, STEP_EVERY_SECONDS, longest_seconds)
     stream.heard([SpeechBoundary("started", 0.0)])
     return stream
-
-
-def describe_capacity(speakers: int) -> str:
-    """A capacity as the owner is told it: "4 speakers at once"."""
-    return f"{speakers} speaker{'' if speakers == 1 else 's'} at once"
 
 
 def speech_clip() -> Samples:
@@ -249,3 +184,60 @@ def speech_clip() -> Samples:
     with (files("openmic.speech") / "data" / "speech.wav").open("rb") as file, wave.open(file) as reader:
         pcm = np.frombuffer(reader.readframes(reader.getnframes()), dtype="<i2")
     return pcm.astype(np.float32) / 32768.0
+
+
+class Measured:
+    """The costs that count.
+
+    Args:
+        first: as measured at warm-up; None: not measured, and never.
+        again: measures again; None: what was measured first stays.
+        clock: in seconds, monotonic.
+    """
+
+    def __init__(
+        self, first: Costs | None, again: Recalibrate | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._newest = deque([] if first is None else [first], NEWEST)
+        self._again = None if first is None else again
+        self._clock = clock
+        self._pause = FIRST_IDLE_SECONDS
+        self._idle_since = clock()
+
+    @property
+    def costs(self) -> Costs | None:
+        """The middle of the newest measurements; of an even number, the dearer of the middle two."""
+        ordered = sorted(self._newest, key=lambda costs: costs.load(COMPARED_SPEAKERS))
+        return ordered[len(ordered) // 2] if ordered else None
+
+    @property
+    def capacity(self) -> int | None:
+        """How many may speak at once; None where that was not measured."""
+        costs = self.costs
+        return None if costs is None else costs.capacity()
+
+    def close(self) -> None:
+        """Measure no more, and let go of what it takes."""
+        self._again = None
+
+    def busy(self) -> None:
+        """Somebody is there."""
+        self._idle_since = self._clock()
+
+    def idle(self, still_idle: Callable[[], bool]) -> None:
+        """Nobody is there: measure again if that has been so for long enough, and while ``still_idle`` says so."""
+        if self._again is None or self._clock() - self._idle_since < self._pause:
+            return
+        before = self.capacity
+        try:
+            costs = self._again(still_idle)
+        except RuntimeError as failure:  # torch's own errors, CUDA's and out of memory are all of this kind
+            log.warning("measuring again has failed, what was measured before stays: %s", failure)
+            self._again = None
+            return
+        if costs is not None:
+            self._newest.append(costs)
+            self._pause = min(2 * self._pause, LONGEST_IDLE_SECONDS)
+        self._idle_since = self._clock()
+        if self.capacity is not None and self.capacity != before:
+            log.info("measured again: about %s, not %s", describe_capacity(self.capacity), before)

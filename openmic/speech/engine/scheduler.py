@@ -10,7 +10,7 @@ always due: as much as they need for every window to be done before the stream's
 to its end (shortest remaining time first, which makes the mean wait least); of the others the one whose window has been
 due longest.
 
-**Time that nobody wants** goes to who is silent for a moment and may have finished (``ahead.py``).
+**Time that nobody wants** goes to who is silent for a moment and may have finished (``final/speculation.py``).
 
 **Catching up.** A stream with more unheard audio than a window holds because it was sent faster than it was spoken (a
 file) steps alone, in the same time as final passes. One that fell behind as it was spoken is late, and goes first.
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,8 +29,8 @@ from whisper.audio import FRAMES_PER_SECOND, HOP_LENGTH
 from openmic.audio.types import SAMPLE_RATE
 from openmic.errors import OpenmicError
 from openmic.speech.device import free_memory
-from openmic.speech.engine.calibration import STEP_EVERY_SECONDS, WINDOW_EVERY_SECONDS, Costs, LiveDecoder
-from openmic.speech.engine.stream import EngineStream, Plan
+from openmic.speech.engine.costs import STEP_EVERY_SECONDS, WINDOW_EVERY_SECONDS, Costs
+from openmic.speech.engine.stream import EngineStream, LiveDecoder, StepPlan, run_step
 from openmic.speech.problems import PROBLEMS
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class ScheduledStream:
         return max(windows, SHORTEST_WINDOW) if final.ended else float(int(windows))
 
 
-DueStep = tuple[ScheduledStream, Plan]
+DueStep = tuple[ScheduledStream, StepPlan]
 
 
 class Scheduler:
@@ -109,27 +109,27 @@ class Scheduler:
     def take(self, places: Sequence[ScheduledStream]) -> bool:
         """Do one live step, or one slice of a final pass, or nothing; False if there was nothing to do."""
         now = self._clock()
-        prompt, patient = self._wanted(places, now)
-        finals = self.finals(places, now)
-        if prompt and not (self._debt > SLICE_SECONDS and (finals or patient)):
-            batch = prompt[: self.costs.batch(len(prompt))] if self.costs is not None else prompt
+        due, catching_up = self._due_steps(places, now)
+        finals = self.ready_finals(places, now)
+        if due and not (self._debt > SLICE_SECONDS and (finals or catching_up)):
+            batch = due[: self.costs.batch(len(due))] if self.costs is not None else due
             self._step(batch)
-            share = self._share(finals, now, len(prompt)) if finals else FINAL_SHARE if patient else 0.0
+            share = self._share(finals, now, len(due)) if finals else FINAL_SHARE if catching_up else 0.0
             self._debt += (self._clock() - now) * share / (1.0 - share)
             return True
-        if not finals and not patient:
+        if not finals and not catching_up:
             self._debt = 0.0
-            return any(self._look_ahead(place) for place in places)
-        if patient:
-            self._step(patient[:1])
+            return any(self._speculate(place) for place in places)
+        if catching_up:
+            self._step(catching_up[:1])
         if finals:
             self._slice(finals[0])
         self._debt -= self._clock() - now
-        if not prompt:
+        if not due:
             self._debt = max(0.0, self._debt)  # the time was free
         return True
 
-    def finals(self, places: Sequence[ScheduledStream], now: float) -> list[ScheduledStream]:
+    def ready_finals(self, places: Sequence[ScheduledStream], now: float) -> list[ScheduledStream]:
         """Those whose final pass has something to do, the most urgent first."""
         ready = []
         for place in places:
@@ -148,21 +148,21 @@ class Scheduler:
         waited = [place for place in places if place.stream.final.ended and not place.stream.over]
         return [self._remaining(place) for place in sorted(waited, key=self._urgency)]
 
-    def _wanted(self, places: Sequence[ScheduledStream], now: float) -> tuple[list[DueStep], list[DueStep]]:
-        """The live steps wanted now, who has waited longest first; and those that only catch up with a file."""
-        prompt: list[DueStep] = []
-        patient: list[DueStep] = []
+    def _due_steps(self, places: Sequence[ScheduledStream], now: float) -> tuple[list[DueStep], list[DueStep]]:
+        """The live steps due now, the stream that has waited longest first; and those that catch up with a file."""
+        due: list[DueStep] = []
+        catching_up: list[DueStep] = []
         for place in places:
             try:
-                plans = [*_plans(place.stream)]
+                plan = place.stream.due_step()
             except Exception as error:
                 fail(place.stream, error)
                 continue
-            for plan in plans:
+            if plan is not None:
                 behind = plan.behind and place.late_seconds(now) < LATE_SECONDS
-                (patient if behind else prompt).append((place, plan))
-        prompt.sort(key=lambda wanted: -wanted[0].late_seconds(now))
-        return prompt, patient
+                (catching_up if behind else due).append((place, plan))
+        due.sort(key=lambda step: -step[0].late_seconds(now))
+        return due, catching_up
 
     def _urgency(self, place: ScheduledStream) -> tuple[bool, float]:
         if place.stream.final.ended:
@@ -184,27 +184,22 @@ class Scheduler:
         spare = 0.9 - self.costs.step_seconds(speaking) / STEP_EVERY_SECONDS if self.costs is not None else 0.0
         return min(max(MOST_FINAL_SHARE, spare), max(FINAL_SHARE, share))
 
-    def _step(self, wanted: Sequence[DueStep]) -> None:
+    def _step(self, due: Sequence[DueStep]) -> None:
         began = self._clock()
         try:
-            hypotheses = self._live.step([place.stream.request(plan) for place, plan in wanted])
+            run_step(self._live, [(place.stream, plan) for place, plan in due], fail)
         except Exception as error:
             if isinstance(error, torch.OutOfMemoryError):
                 free_memory()
-            half = len(wanted) // 2
+            half = len(due) // 2
             if half == 0:
-                fail(wanted[0][0].stream, error)
+                fail(due[0][0].stream, error)
             else:  # half as many need half the memory; and it finds the one that fails, while the others go on
-                self._step(wanted[:half])
-                self._step(wanted[half:])
+                self._step(due[:half])
+                self._step(due[half:])
             return
-        for (place, plan), hypothesis in zip(wanted, hypotheses, strict=True):
-            try:
-                place.stream.take(plan, hypothesis)
-            except Exception as error:
-                fail(place.stream, error)
         self.step_seconds = self._clock() - began
-        self.batch_size = len(wanted)
+        self.batch_size = len(due)
 
     def _slice(self, place: ScheduledStream) -> None:
         stream, final = place.stream, place.stream.final
@@ -226,7 +221,7 @@ class Scheduler:
             return
         stream.over = True
 
-    def _look_ahead(self, place: ScheduledStream) -> bool:
+    def _speculate(self, place: ScheduledStream) -> bool:
         """Work for a slice on what the stream would want if its speaker stopped now; False if there is nothing."""
         began, worked = self._clock(), False
         try:
@@ -255,12 +250,3 @@ def fail(stream: EngineStream, error: Exception) -> None:
         stream.fail(error)
     except Exception:
         log.exception("a stream that failed could not be told so")
-
-
-def _plans(stream: EngineStream) -> Iterator[Plan]:
-    """The step that ``stream`` wants now, if any; endpoints that need no decoding are carried out on the way."""
-    while plan := stream.plan():
-        if stream.needs_decoding(plan):
-            yield plan
-            return
-        stream.close_utterance(plan)

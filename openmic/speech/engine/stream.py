@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from whisper.audio import HOP_LENGTH
 
 from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.errors import OpenmicError
-from openmic.speech.final.walk import FinalPass, Walk
+from openmic.speech.final.walk import FinalModel, FinalPass, Walk
 from openmic.speech.live.decode import LANGUAGE_SECONDS, Hypothesis, StepCache, StepInput, TimedWord
 from openmic.speech.live.policy import CommitPolicy, PolicyUpdate
 from openmic.speech.types import (
@@ -30,18 +31,25 @@ PROGRESS_SECONDS = 1.0  # between two words about how far the final pass is
 FAR_BEHIND_SECONDS = 60.0  # a final pass this far behind says so while audio still comes
 
 
+class LiveDecoder(Protocol):
+    """What decodes live windows: ``LiveStepDecoder``."""
+
+    def step(self, requests: Sequence[StepInput]) -> list[Hypothesis]:
+        """Decode all windows together; the answers are in the order of ``requests``."""
+
+
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StepPlan:
     """A live step that a stream wants.
 
     Attributes:
-        start, end: its window, in samples.
+        start_sample, end_sample: its window, on the stream's clock.
         endpoint: the window ends where speech ended.
         behind: more audio waits than one window holds.
     """
 
-    start: int
-    end: int
+    start_sample: int
+    end_sample: int
     endpoint: bool
     behind: bool
 
@@ -87,6 +95,43 @@ class EngineStream:
     _showing: bool = False
     _told_progress_at: float | None = None
 
+    @classmethod
+    def of(
+        cls,
+        model: FinalModel,
+        recording: Recording,
+        options: SpeechOptions,
+        on_event: OnEvent,
+        live_step_every_seconds: float,
+        max_live_window_seconds: float,
+        wake: Callable[[], None] = lambda: None,
+        policy: CommitPolicy | None = None,
+    ) -> EngineStream:
+        """A stream of which nothing has been decoded yet.
+
+        Args:
+            model: what its final pass works with.
+            recording: its samples so far.
+            options: what the client asked for.
+            on_event: where events go.
+            live_step_every_seconds: new audio after which a live step is due.
+            max_live_window_seconds: longest window of a live step.
+            wake: called after every change that may mean work.
+            policy: which words are committed when.
+        """
+        final = FinalPass(model, recording, options)
+        return cls(
+            recording=recording,
+            options=options,
+            final=final,
+            walk=final.walk(),
+            on_event=on_event,
+            wake=wake,
+            step_samples=round(live_step_every_seconds * SAMPLE_RATE),
+            window_samples=round(max_live_window_seconds * SAMPLE_RATE),
+            policy=policy or CommitPolicy(),
+        )
+
     def heard(self, boundaries: Sequence[SpeechBoundary]) -> None:
         """See ``SpeechStream.heard``."""
         self._inbox.extend(boundaries)
@@ -114,8 +159,16 @@ class EngineStream:
         self.policy.go_on(words)
         self._said_until = words[-1].end
 
-    def plan(self) -> Plan | None:
-        """The live step this stream wants now, if any; takes in what its session has told it."""
+    def due_step(self) -> StepPlan | None:
+        """The live step this stream wants now, if any; endpoints that need no decoding are carried out on the way."""
+        while plan := self.plan():
+            if self.needs_decoding(plan):
+                return plan
+            self.close_utterance(plan)
+        return None
+
+    def plan(self) -> StepPlan | None:
+        """The live step or the endpoint that comes next, if any; takes in what its session has told it."""
         finished = self.finished  # read first: after it, the recording does not grow
         length = len(self.recording)
         while self._inbox:
@@ -132,20 +185,20 @@ class EngineStream:
         end = min(known, start + self.window_samples)
         behind = end < known
         if endpoint is not None and not behind:
-            return Plan(start, end, True, False)
+            return StepPlan(start, end, True, False)
         if behind or end - self._stepped_to >= self.step_samples:
-            return Plan(start, end, False, behind)
+            return StepPlan(start, end, False, behind)
         return None
 
-    def request(self, plan: Plan) -> StepInput:
+    def step_input(self, plan: StepPlan) -> StepInput:
         """What the decoder needs for ``plan``."""
         policy = self.policy
-        if plan.start != self._memory_from:
-            self._memory_from = plan.start
+        if plan.start_sample != self._memory_from:
+            self._memory_from = plan.start_sample
             self.memory.clear()
         return StepInput(
-            samples=self.recording.read(plan.start, plan.end),
-            start=plan.start / SAMPLE_RATE,
+            samples=self.recording.read(plan.start_sample, plan.end_sample),
+            start=plan.start_sample / SAMPLE_RATE,
             language=self.options.language or policy.language,
             task=self.options.task,
             context=tuple(policy.context),
@@ -155,21 +208,21 @@ class EngineStream:
             may_change=self.options.language is None and policy.language is not None,
         )
 
-    def needs_decoding(self, plan: Plan) -> bool:
+    def needs_decoding(self, plan: StepPlan) -> bool:
         """False where the last step has seen all of the utterance already, so that its words can be committed."""
-        return not (plan.endpoint and self._stepped_to >= plan.end) and plan.end > plan.start
+        return not (plan.endpoint and self._stepped_to >= plan.end_sample) and plan.end_sample > plan.start_sample
 
-    def close_utterance(self, plan: Plan) -> None:
+    def close_utterance(self, plan: StepPlan) -> None:
         """Carry out an endpoint that needs no decoding."""
-        self._after(plan, self.policy.commit_all(plan.end))
+        self._after(plan, self.policy.commit_all(plan.end_sample))
 
-    def take(self, plan: Plan, hypothesis: Hypothesis) -> None:
-        """Carry out a step with what was heard."""
-        if plan.end - plan.start >= LANGUAGE_SECONDS * SAMPLE_RATE and self.policy.language is None:
+    def apply_step(self, plan: StepPlan, hypothesis: Hypothesis) -> None:
+        """Carry out a step with what was decoded."""
+        if plan.end_sample - plan.start_sample >= LANGUAGE_SECONDS * SAMPLE_RATE and self.policy.language is None:
             self.policy.language = hypothesis.language
         elif self.policy.language not in (None, hypothesis.language):
             self.policy.change_language(hypothesis.language)
-        self._after(plan, self.policy.update(hypothesis, plan.end, plan.endpoint, plan.behind))
+        self._after(plan, self.policy.update(hypothesis, plan.end_sample, plan.endpoint, plan.behind))
 
     def fail(self, error: OpenmicError) -> None:
         """End the stream with an error."""
@@ -233,16 +286,16 @@ class EngineStream:
         marks = [mark for mark in (ended, self._flush_at) if mark is not None]
         return max(min(*marks, length) if marks else length, self.policy.window_start) if marks else None
 
-    def _after(self, plan: Plan, update: PolicyUpdate) -> None:
-        self._stepped_to = max(self._stepped_to, plan.end)
+    def _after(self, plan: StepPlan, update: PolicyUpdate) -> None:
+        self._stepped_to = max(self._stepped_to, plan.end_sample)
         if update.committed:
             self.final.heard.extend((word.start, word.tokens) for word in update.committed)
             words = tuple(Word(w.text, w.start, w.end, w.probability) for w in update.committed)
             text = "".join(word.word for word in words)
             self.send(CommittedText(text, words[0].start, words[-1].end, words, self._language))
-        self._show(update.live, plan.end)
+        self._show(update.live, plan.end_sample)
         if plan.endpoint:
-            self._end_utterance(plan.end)
+            self._end_utterance(plan.end_sample)
 
     def _end_utterance(self, end: int) -> None:
         if self._flush_at is not None and self._flush_at <= end:
@@ -277,3 +330,32 @@ class EngineStream:
         self.speaking = False
         self.memory.clear()
         self._show((), length)
+
+
+def run_step(
+    live: LiveDecoder,
+    due: Sequence[tuple[EngineStream, StepPlan]],
+    on_failure: Callable[[EngineStream, Exception], None] | None = None,
+) -> list[Hypothesis]:
+    """One live step of all streams that are due, in one batch.
+
+    Args:
+        live: decodes the windows.
+        due: streams, each with its plan.
+        on_failure: called for a stream that cannot apply its step, while the others go on; None: that raises.
+
+    Returns:
+        What was decoded, in the order of ``due``.
+
+    Raises:
+        Exception: whatever decoding raises; no stream has been changed then.
+    """
+    hypotheses = live.step([stream.step_input(plan) for stream, plan in due])
+    for (stream, plan), hypothesis in zip(due, hypotheses, strict=True):
+        try:
+            stream.apply_step(plan, hypothesis)
+        except Exception as error:
+            if on_failure is None:
+                raise
+            on_failure(stream, error)
+    return hypotheses

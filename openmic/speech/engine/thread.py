@@ -1,4 +1,4 @@
-"""One thread that owns the model and shares it among all streams; ``turns.py`` says whose turn it is."""
+"""One thread that owns the model and shares it among all streams; ``scheduler.py`` says whose turn it is."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numba
 import torch
 
-from openmic.audio.types import SAMPLE_RATE
 from openmic.speech.device import free_memory, on_own_stream
-from openmic.speech.engine.calibration import Costs, LiveDecoder
-from openmic.speech.engine.recalibration import Again, Measured
+from openmic.speech.engine.calibration import Measured, Recalibrate
+from openmic.speech.engine.costs import Costs
 from openmic.speech.engine.scheduler import LATE_SECONDS, ScheduledStream, Scheduler
-from openmic.speech.engine.stream import EngineStream
-from openmic.speech.final.walk import FinalModel, FinalPass
+from openmic.speech.engine.stream import EngineStream, LiveDecoder
+from openmic.speech.final.walk import FinalModel
 from openmic.speech.live.decode import TimedWord
 from openmic.speech.model.tokens import encode_text
 from openmic.speech.problems import PROBLEMS
@@ -30,36 +30,46 @@ LATE_THREAD_SECONDS = 180.0  # without the end of a turn: no step and no slice o
 CLOSE_SECONDS = 30.0  # how long close() waits for a step in progress
 
 
+@dataclass(frozen=True, slots=True)
+class EngineParts:
+    """What an engine works with; without one, as in the benchmarks, whoever has loaded them may.
+
+    Attributes:
+        info: the model's name, device and dtype.
+        live: decodes live windows.
+        final: what final passes work with.
+    """
+
+    info: ModelInfo
+    live: LiveDecoder
+    final: FinalModel
+
+
 class WhisperEngine:
     """Implements ``openmic.speech.types.Engine`` with openai-whisper's weights.
 
     Args:
-        info: the model's name, device and dtype.
-        live: decodes live windows.
-        final: what final passes work with.
-        step_seconds: new audio after which a live step is due.
-        window_seconds: longest window of a live step.
+        parts: what both passes work with; the engine's thread is the only one to use them from now on.
+        live_step_every_seconds: new audio after which a live step is due.
+        max_live_window_seconds: longest window of a live step.
         costs: what was measured at warm-up; None: not measured.
-        measure_again: measures while nobody speaks; None: never.
+        recalibrate: measures again while nobody speaks; None: never.
     """
 
     def __init__(
         self,
-        info: ModelInfo,
-        live: LiveDecoder,
-        final: FinalModel,
-        step_seconds: float,
-        window_seconds: float,
+        parts: EngineParts,
+        live_step_every_seconds: float,
+        max_live_window_seconds: float,
         costs: Costs | None = None,
-        measure_again: Again | None = None,
+        recalibrate: Recalibrate | None = None,
     ) -> None:
-        self._info = info
-        self._live: LiveDecoder | None = live
-        self._final: FinalModel | None = final
-        self._turns = Scheduler(live, costs)
-        self._measured = Measured(costs, measure_again)
-        self._step_samples = round(step_seconds * SAMPLE_RATE)
-        self._window_samples = round(window_seconds * SAMPLE_RATE)
+        self._info = parts.info
+        self._final: FinalModel | None = parts.final
+        self._turns = Scheduler(parts.live, costs)
+        self._measured = Measured(costs, recalibrate)
+        self._live_step_every_seconds = live_step_every_seconds
+        self._max_live_window_seconds = max_live_window_seconds
         self._places: list[ScheduledStream] = []
         self._late_since: float | None = None
         self._condition = threading.Condition()
@@ -91,16 +101,14 @@ class WhisperEngine:
         if parts is None:
             raise PROBLEMS.error("engine_closed")
         parts.vocabulary.check(options)
-        final = FinalPass(parts, recording, options)
-        stream = EngineStream(
+        stream = EngineStream.of(
+            parts,
             recording,
             options,
-            final,
-            final.walk(),
             on_event,
+            self._live_step_every_seconds,
+            self._max_live_window_seconds,
             self._wake,
-            self._step_samples,
-            self._window_samples,
         )
         if said:
             tokenizer = parts.vocabulary.any
@@ -172,7 +180,7 @@ class WhisperEngine:
 
     def _let_go(self) -> None:
         """Give the model's memory back, also where somebody still holds this engine, as a notebook's variable does."""
-        self._live = self._final = None
+        self._final = None
         self._turns.close()
         self._measured.close()
         free_memory()

@@ -26,7 +26,7 @@ from openmic.speech.model.decoder import Decoder
 from openmic.speech.model.encoder import EncoderCache
 from openmic.speech.model.linear import Precision
 from openmic.speech.model.mel import DYNAMIC_RANGE
-from openmic.speech.model.window_encoder import PAD_SECONDS, TAIL_STATES, Window, WindowEncoder
+from openmic.speech.model.window_encoder import PAD_SECONDS, Window, WindowEncoder
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class BatchedWindowEncoder(WindowEncoder):
         values = [
             self._with_tails(v, far, frames, tail_begins) for v, far in zip(flat.values, self._tail.values, strict=True)
         ]
-        wholes = [count + min(TAIL_STATES, self.context - max(count, self._tail_begin)) for count in counts]
+        wholes = [count + min(self.tail_states, self.context - max(count, self._tail_begin)) for count in counts]
         together = WindowsTogether(keys, values, wholes)
         return [Window(LaneKeys(together, lane), count) for lane, count in enumerate(counts)]
 
@@ -127,11 +127,11 @@ class BatchedWindowEncoder(WindowEncoder):
             frames, tail_begins: of each window, and where in the tail it goes on, shape (windows,).
 
         Returns:
-            Shape (windows, length + TAIL_STATES, heads, head_width).
+            Shape (windows, length + tail_states, heads, head_width).
         """
         windows, (heads, _, width) = len(frames), near.shape
-        spliced = F.pad(near.transpose(0, 1).reshape(windows, -1, heads, width), (0, 0, 0, 0, 0, TAIL_STATES))
-        steps = torch.arange(TAIL_STATES, device=self.device)
+        spliced = F.pad(near.transpose(0, 1).reshape(windows, -1, heads, width), (0, 0, 0, 0, 0, self.tail_states))
+        steps = torch.arange(self.tail_states, device=self.device)
         source = (tail_begins[:, None] + steps).clamp(max=self.context - 1)
         lanes = torch.arange(windows, device=self.device)[:, None]
         spliced[lanes, frames[:, None] + steps] = far.transpose(0, 1)[source]

@@ -10,7 +10,9 @@ time warping as in openai-whisper's ``timing.py``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,10 +29,21 @@ from openmic.speech.model.tokens import Vocabulary
 from openmic.speech.model.window_encoder import FRAME_SECONDS, Window, WindowEncoder
 from openmic.speech.types import Task
 
-TOKENS_PER_SECOND = 10  # nobody speaks faster; a longer hypothesis is a loop
+MAX_SPOKEN_TOKENS_PER_SECOND = 10  # nobody speaks faster; a longer hypothesis is a loop
 LANGUAGE_SECONDS = 3.0  # a detected language is kept once it was heard for this long
 CHANGE_SECONDS = 1.0  # of a window after which another language can be told from the one before,
 SURE_LANGUAGE = 0.9  # if its probability is above this
+
+
+STAGES = ("encode", "rows", "draft", "choose", "times")
+"""Of a step: windows encoded, rows made of them, drafts checked, the next token of each row, words and their times."""
+
+Observe = Callable[[str, int], AbstractContextManager[None]]
+"""Entered around a piece of work with its name and its number of rows; a benchmark's clock."""
+
+
+def _unobserved(stage: str, rows: int) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +156,16 @@ class _RowState:
 
 
 class LiveStepDecoder:
-    """Runs live steps on one model."""
+    """Runs live steps on one model.
+
+    Args:
+        encoder: of windows.
+        decoder: of their text.
+        vocabulary: of the model.
+    """
 
     def __init__(self, encoder: WindowEncoder, decoder: Decoder, vocabulary: Vocabulary) -> None:
+        self._observe: Observe = _unobserved
         self._encoder = encoder
         self._decoder = decoder
         self._vocabulary = vocabulary
@@ -155,23 +175,37 @@ class LiveStepDecoder:
         )
         self._blank = torch.tensor(vocabulary.blank, device=decoder.device)
 
+    def observed(self, observe: Observe) -> LiveStepDecoder:
+        """The same decoder, whose work is watched: ``observe(stage, rows)`` is entered around each piece of it.
+
+        Stages are those of ``STAGES``.
+        """
+        watched = copy.copy(self)
+        watched._observe = observe
+        return watched
+
     @torch.inference_mode()
     def step(self, requests: Sequence[StepInput]) -> list[Hypothesis]:
         """Decode all windows together; the answers are in the order of ``requests``."""
-        windows = self._encoder.windows(
-            [request.samples for request in requests],
-            [request.memory.settled if request.memory else None for request in requests],
-        )
-        rows = self._decoder.rows([window.cross for window in windows])
+        with self._observe("encode", len(requests)):
+            windows = self._encoder.windows(
+                [request.samples for request in requests],
+                [request.memory.settled if request.memory else None for request in requests],
+            )
+        with self._observe("rows", len(requests)):
+            rows = self._decoder.rows([window.cross for window in windows])
         languages = self._languages(rows, requests)
         states = [self._begin(*item) for item in zip(rows, requests, languages, strict=True)]
-        self._check_drafts(states, requests)
+        with self._observe("draft", len(requests)):
+            self._check_drafts(states, requests)
         while active := [state for state in states if not state.done]:
             last = [s.tokens[-1] for s in active]
-            choices, logprobs = self._decoder.choose([s.row for s in active], last, self._never)
+            with self._observe("choose", len(active)):
+                choices, logprobs = self._decoder.choose([s.row for s in active], last, self._never)
             for state, token, logprob in zip(active, choices, logprobs, strict=True):
                 self._take(state, token, logprob)
-        return self._hypotheses(states, requests, windows, languages)
+        with self._observe("times", len(requests)):
+            return self._hypotheses(states, requests, windows, languages)
 
     def _languages(self, rows: Sequence[Row], requests: Sequence[StepInput]) -> list[str]:
         """The languages asked for, detected where none is or where it may have changed; leaves those rows empty."""
@@ -197,7 +231,8 @@ class LiveStepDecoder:
         context = [tokenizer.sot_prev, *request.context] if request.context and not changed else []
         control = [*context, *tokenizer.sot_sequence_including_notimestamps]
         room = self._decoder.context - len(control)
-        limit = min(room, int(TOKENS_PER_SECOND * (1 + len(request.samples) / SAMPLE_RATE)) + len(request.prefix))
+        spoken = int(MAX_SPOKEN_TOKENS_PER_SECOND * (1 + len(request.samples) / SAMPLE_RATE))
+        limit = min(room, spoken + len(request.prefix))
         return _RowState(row, control, len(context), limit)
 
     def _check_drafts(self, states: Sequence[_RowState], requests: Sequence[StepInput]) -> None:

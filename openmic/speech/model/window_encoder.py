@@ -60,13 +60,15 @@ class WindowEncoder:
         model: the loaded model.
         decoder: whose cross-attention keys and values are wanted.
         precision: of the encoder's matrices.
+        tail_states: of the tail that is placed behind a window.
     """
 
-    def __init__(self, model: Whisper, decoder: Decoder, precision: Precision) -> None:
+    def __init__(self, model: Whisper, decoder: Decoder, precision: Precision, tail_states: int = TAIL_STATES) -> None:
         self.device = model.device
         self.n_mels = int(model.dims.n_mels)
         self.context = int(model.dims.n_audio_ctx)
         self.decoder = decoder
+        self.tail_states = tail_states
         self._encoder = model.encoder
         self._positions = model.encoder.positional_embedding.to(decoder.dtype)
         self._layers = [EncoderLayer(block, precision) for block in model.encoder.blocks]
@@ -107,7 +109,7 @@ class WindowEncoder:
 
     def _spliced(self, window: Sequence[Tensor], tail: Sequence[Tensor]) -> list[Tensor]:
         first = max(window[0].shape[1], self._tail_begin)
-        last = first + TAIL_STATES
+        last = first + self.tail_states
         return [torch.cat([near, far[:, first:last]], dim=1) for near, far in zip(window, tail, strict=True)]
 
     def _states(self, samples: Samples, frames: int, settled: EncoderCache, kept: int) -> Tensor:

@@ -16,7 +16,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-import openmic.server.dialects.native.dialect
+import openmic.server.dialects.connection
 from tests.support.raw_socket import frame, shake_hands
 from tests.support.scripted_engine import ScriptedEngine, ScriptedServer, scripted_server
 
@@ -554,7 +554,7 @@ def test_a_client_that_answers_no_ping_is_dropped_and_its_session_kept(tmp_path:
 def test_a_client_that_never_reads_is_dropped_and_its_session_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openmic.server.dialects.native.dialect, "SEND_SECONDS", 0.5)
+    monkeypatch.setattr(openmic.server.dialects.connection, "SEND_SECONDS", 0.5)
     engine = ScriptedEngine(filler="x" * 1_000_000)
     with (
         scripted_server(tmp_path, engine=engine) as server,

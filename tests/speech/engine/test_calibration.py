@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 
-import openmic.speech.engine.recalibration as measured
-from openmic.speech.engine.calibration import MOST_LOAD, STEP_EVERY_SECONDS, Costs
-from openmic.speech.engine.recalibration import FIRST_IDLE_SECONDS, LONGEST_IDLE_SECONDS, Measured
-from openmic.speech.engine.thread import WhisperEngine
+import openmic.speech.engine.calibration as measured
+from openmic.speech.engine.calibration import (
+    FIRST_IDLE_SECONDS,
+    LONGEST_IDLE_SECONDS,
+    Measured,
+)
+from openmic.speech.engine.costs import MOST_LOAD, STEP_EVERY_SECONDS, Costs
+from openmic.speech.engine.thread import EngineParts, WhisperEngine
 from openmic.speech.types import ModelInfo
 
 
@@ -98,9 +102,9 @@ def test_an_idle_engine_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append(nobody())
         return costs(4)
 
-    parts: Any = None
+    nothing: Any = None
     info = ModelInfo("scripted", "cpu", "float32", True, "CPU")
-    engine = WhisperEngine(info, parts, parts, 0.5, 12.0, costs(1), again)
+    engine = WhisperEngine(EngineParts(info, nothing, nothing), 0.5, 12.0, costs(1), again)
     try:
         deadline = time.monotonic() + 120
         while engine.capacity != 4:

@@ -9,17 +9,25 @@ import pytest
 from whisper.tokenizer import get_tokenizer
 
 import openmic.speech.engine.calibration as capacity
+import openmic.speech.engine.stream as streams
 from openmic.audio.types import SAMPLE_RATE
-from openmic.speech.engine.calibration import Costs
+from openmic.speech.engine.costs import MOST_LOAD, Costs
 from openmic.speech.engine.thread import WhisperEngine
 from openmic.speech.types import Word
 from tests.support.scripted_turns import ScriptedFinal, Stage
+
+
+def replace_final_pass(monkeypatch: pytest.MonkeyPatch, passes: Any) -> None:
+    """In the measurement, and in the streams that it steps."""
+    monkeypatch.setattr(capacity, "FinalPass", passes)
+    monkeypatch.setattr(streams, "FinalPass", passes)
+
 
 KNOWN = Costs(((1, 0.1), (4, 0.25), (16, 0.85)), 0.9)
 
 
 def test_a_steps_time_is_a_line_between_and_behind_what_was_measured() -> None:
-    times = [KNOWN.step_seconds(streams) for streams in (1, 2, 4, 10, 16, 20)]
+    times = [KNOWN.step_seconds(speakers) for speakers in (1, 2, 4, 10, 16, 20)]
     assert times == pytest.approx([0.1, 0.15, 0.25, 0.55, 0.85, 1.05])
     assert Costs(((1, 0.1),), 1.0).step_seconds(3) == pytest.approx(0.3)
     assert Costs(((1, 0.1), (4, 0.08)), 1.0).step_seconds(8) == pytest.approx(0.1), "a larger batch is never quicker"
@@ -27,7 +35,7 @@ def test_a_steps_time_is_a_line_between_and_behind_what_was_measured() -> None:
 
 def test_capacity_is_what_fits_into_the_time() -> None:
     most = KNOWN.capacity()
-    assert KNOWN.load(most) <= capacity.MOST_LOAD < KNOWN.load(most + 1)
+    assert KNOWN.load(most) <= MOST_LOAD < KNOWN.load(most + 1)
     assert KNOWN.load(3) == pytest.approx(0.2 / 1.5 + 3 * 0.9 / 27)
 
 
@@ -46,7 +54,7 @@ def test_batches_bring_words_soonest(due: int) -> None:
 
 def test_measuring_replays_steps_and_one_window(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(Costs(((1, 0.1), (4, 0.3)), 1.6))
-    monkeypatch.setattr(capacity, "FinalPass", lambda parts, recording, options, ended=False: _final(stage, recording))
+    replace_final_pass(monkeypatch, lambda parts, recording, options, ended=False: _final(stage, recording))
     told: list[float] = []
     measured = capacity.measure(stage.live, None, (1, 4), told.append, [lambda: stage.now])  # type: ignore[arg-type]
     assert [count for count, _ in measured.steps] == [1, 4]
@@ -59,7 +67,7 @@ def test_measuring_replays_steps_and_one_window(monkeypatch: pytest.MonkeyPatch)
 
 def test_others_work_on_the_machine_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(Costs(((1, 0.1),), 1.6))
-    monkeypatch.setattr(capacity, "FinalPass", lambda parts, recording, options, ended=False: _final(stage, recording))
+    replace_final_pass(monkeypatch, lambda parts, recording, options, ended=False: _final(stage, recording))
     clocks = [lambda: 5.0 * stage.now, lambda: stage.now]
     measured = capacity.measure(stage.live, None, (1,), clocks=clocks)  # type: ignore[arg-type]
     assert measured.window_seconds == pytest.approx(1.6)
@@ -78,7 +86,7 @@ def test_where_nothing_writes_a_draft_first_a_window_counts_as_with_live_text(mo
         passed.result = lambda: SimpleNamespace(segments=[SimpleNamespace(words=words)])
         return passed
 
-    monkeypatch.setattr(capacity, "FinalPass", passes)
+    replace_final_pass(monkeypatch, passes)
     parts = SimpleNamespace(vocabulary=SimpleNamespace(any=get_tokenizer(multilingual=True)))
     measured = capacity.measure(stage.live, parts, (1,), clocks=[lambda: stage.now], drafted=True)  # type: ignore[arg-type]
     assert measured.window_seconds == pytest.approx(0.2)
@@ -88,7 +96,7 @@ def test_where_nothing_writes_a_draft_first_a_window_counts_as_with_live_text(mo
 
 def test_a_slow_machine_does_not_measure_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(Costs(((1, 3.0), (4, 12.0)), 40.0))
-    monkeypatch.setattr(capacity, "FinalPass", lambda parts, recording, options, ended=False: _final(stage, recording))
+    replace_final_pass(monkeypatch, lambda parts, recording, options, ended=False: _final(stage, recording))
     measured = capacity.measure(stage.live, None, (1, 4), clocks=[lambda: stage.now])  # type: ignore[arg-type]
     assert stage.live.batches == [1, 1]
     assert measured.capacity() == 1
@@ -96,11 +104,11 @@ def test_a_slow_machine_does_not_measure_for_long(monkeypatch: pytest.MonkeyPatc
 
 def test_a_measurement_is_given_up_when_somebody_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(Costs(((1, 0.1), (4, 0.3)), 1.6))
-    monkeypatch.setattr(capacity, "FinalPass", lambda parts, recording, options, ended=False: _final(stage, recording))
+    replace_final_pass(monkeypatch, lambda parts, recording, options, ended=False: _final(stage, recording))
     answers = {"a live step": lambda: len(stage.live.batches) < 3, "a window": lambda: stage.now < 2.5}
     for where, nobody in answers.items():
         with pytest.raises(capacity.CalibrationInterrupted):
-            capacity.measure(stage.live, None, (1, 4), clocks=[lambda: stage.now], nobody=nobody)  # type: ignore[arg-type]
+            capacity.measure(stage.live, None, (1, 4), clocks=[lambda: stage.now], still_idle=nobody)  # type: ignore[arg-type]
         assert (len(stage.live.batches) == 3) == (where == "a live step")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
-from openmic.speech.engine.stream import EngineStream, Plan
+from openmic.speech.engine.stream import EngineStream, StepPlan
 from openmic.speech.final.walk import FinalPass
 from openmic.speech.live.decode import Hypothesis
 from openmic.speech.live.policy import KEEP_SECONDS, CommitPolicy
@@ -50,10 +50,10 @@ def test_speech_that_goes_on_is_decoded_behind_them() -> None:
     stream = opened(7.0, events)
     stream.heard([boundary("started", 0.9)])
     plan = stream.plan()
-    assert plan == Plan(stream.policy.window_start, 7 * SAMPLE_RATE, False, False)
+    assert plan == StepPlan(stream.policy.window_start, 7 * SAMPLE_RATE, False, False)
     assert stream.policy.prefix == [word for word in SAID if word.end > 5.0 - KEEP_SECONDS]
     for _ in range(2):
-        stream.take(plan, Hypothesis(words("what you", start=5.0), "en", 0.0, -0.2, False))
+        stream.apply_step(plan, Hypothesis(words("what you", start=5.0), "en", 0.0, -0.2, False))
     committed = [event for event in events if isinstance(event, CommittedText)]
     assert "".join(event.text for event in committed) == " what you"
 
@@ -63,7 +63,7 @@ def test_nothing_is_decoded_before_the_recording_is_as_long_again(heard: float) 
     stream = opened(heard, [])
     stream.heard([boundary("started", 0.9)])
     plan = stream.plan()
-    assert plan is None or plan.start >= 3 * SAMPLE_RATE
+    assert plan is None or plan.start_sample >= 3 * SAMPLE_RATE
 
 
 def test_an_utterance_that_was_committed_to_its_end_is_passed_over() -> None:
@@ -74,7 +74,7 @@ def test_an_utterance_that_was_committed_to_its_end_is_passed_over() -> None:
     stream.heard([boundary("started", 8.0)])
     plan = stream.plan()
     assert plan is not None
-    assert plan.start == 8 * SAMPLE_RATE
+    assert plan.start_sample == 8 * SAMPLE_RATE
     assert stream.policy.prefix == []
     assert stream.policy.context == [token for word in SAID for token in word.tokens]
 
@@ -85,8 +85,8 @@ def test_the_utterance_under_way_ends_where_speech_does() -> None:
     stream.heard([boundary("started", 0.9), boundary("ended", 6.0)])
     plan = stream.plan()
     assert plan is not None
-    assert (plan.end, plan.endpoint) == (6 * SAMPLE_RATE, True)
-    stream.take(plan, Hypothesis(words("what", start=5.2), "en", 0.0, -0.2, False))
+    assert (plan.end_sample, plan.endpoint) == (6 * SAMPLE_RATE, True)
+    stream.apply_step(plan, Hypothesis(words("what", start=5.2), "en", 0.0, -0.2, False))
     (committed,) = [event for event in events if isinstance(event, CommittedText)]
     assert (committed.text, committed.start) == (" what", 5.2)
     assert stream.plan() is None

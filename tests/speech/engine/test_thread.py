@@ -20,7 +20,7 @@ from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.errors import OpenmicError
 from openmic.speech.engine.calibration import Costs
 from openmic.speech.engine.scheduler import ScheduledStream
-from openmic.speech.engine.thread import WhisperEngine
+from openmic.speech.engine.thread import EngineParts, WhisperEngine
 from openmic.speech.types import CommittedText, FinalText, LiveText, SpeechEvent, SpeechFailed, SpeechOptions, Word
 from tests.support.clip import Clip
 
@@ -213,9 +213,9 @@ def test_stats_name_what_runs(engine: WhisperEngine) -> None:
     assert 0 <= engine.stats().busy <= 1
 
 
-def test_closing_tells_open_streams(engine: WhisperEngine) -> None:
+def test_closing_tells_open_streams(engine_parts: Any) -> None:
     """On an engine of its own, over the same model."""
-    other = WhisperEngine(engine.info, engine._live, engine._final, 0.5, 12.0)
+    other = WhisperEngine(engine_parts[0], 0.5, 12.0)
     listener = Listener(other, np.zeros(SAMPLE_RATE, np.float32))
     other.close()
     other.close()
@@ -259,7 +259,9 @@ def test_a_closed_engine_gives_its_model_back_though_somebody_holds_it(engine: W
     live, final = Live(), copy.copy(engine._final)
     held = weakref.ref(live)
     costs = Costs(((1, 0.1),), 0.1)
-    other = WhisperEngine(engine.info, live, final, 0.5, 12.0, costs, lambda nobody, live=live: None)  # type: ignore[arg-type,misc]
+    parts = EngineParts(engine.info, live, final)
+    other = WhisperEngine(parts, 0.5, 12.0, costs, lambda still_idle, live=live: None)  # type: ignore[misc]
+    del parts
     del live
     assert held() is not None
     other.close()
