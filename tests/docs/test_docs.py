@@ -27,19 +27,23 @@ import openmic
 from docs import make_troubleshooting
 from openmic.cli.main import _parser
 from openmic.errors import ProblemTable
+from openmic.server.app import LEAVE_SECONDS
 from openmic.server.dialects.native.messages import ServerMessage
+from openmic.server.thread import SPARE_SECONDS
 from openmic.settings import Settings, settings_page
 from openmic.tunnels import terms
 from openmic_setup.problems import PROBLEMS as SETUP_PROBLEMS
 from openmic_setup.problems import WARNINGS as SETUP_WARNINGS
 from tests.support.browser import browser
 from tests.support.scripted_engine import ScriptedServer, scripted_server
+from tests.test_rooms import INSIDE, MAY_IMPORT
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "sample_audio").glob("*.md")])
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TURKISH = (ROOT / "README.tr.md").read_text(encoding="utf-8")
 CLIENTS = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 LINK = "https://NAME.ngrok-free.app/#token=TOKEN"
 PICTURE_BYTES = 200_000
@@ -189,6 +193,34 @@ def test_engine_page_names_constants_and_files_that_exist() -> None:
         assert re.search(rf"^{name} = ", code, re.M), name
     for name in re.findall(r"`([\w/]+\.py)`", "".join(re.findall(r"^\| .* \|$", page, re.M))):
         assert (speech / name).is_file(), name
+
+
+def test_architecture_has_the_rooms_that_are_enforced() -> None:
+    rows = re.findall(r"^\| `([\w/]+)` \| .+ \| (.+) \|$", section(ARCHITECTURE, "Rooms"), re.M)
+    told = {room: set(re.findall(r"`(\w+)`", allowed)) for room, allowed in rows}
+    inner = {f"{room}/{name}": allowed for room, rooms in INSIDE.items() for name, allowed in rooms.items()}
+    assert told == MAY_IMPORT | inner
+
+
+def test_architecture_says_how_long_stop_waits() -> None:
+    pattern = r"^\| .+ \| `([\w.]+)` \| `(\w+)` \| (\d+) \|$"
+    rows = re.findall(pattern, section(ARCHITECTURE, "What stop() waits for"), re.M)
+    assert len(rows) > 5
+    for module, name, seconds in rows:
+        found = importlib.import_module(module)
+        value = Settings.model_fields[name].default if name == "stop_seconds" else getattr(found, name)
+        assert value == float(seconds), (module, name)
+    assert LEAVE_SECONDS + 2 * SPARE_SECONDS == 15
+
+
+def test_architecture_names_files_and_threads_that_exist() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "openmic").rglob("*.py"))
+    for name in re.findall(r"`(openmic-[\w-]+?)(?:-ID)?`", ARCHITECTURE):
+        assert f'"{name}' in code, name
+    files = {path.as_posix() for path in ROOT.rglob("*.*") if ".venv" not in path.parts}
+    for name in inline_code(ARCHITECTURE):
+        if re.fullmatch(r"[\w/]+\.(py|js|md)", name):
+            assert any(path.endswith(f"/{name}") for path in files), name
 
 
 def test_decisions_are_listed_in_order() -> None:
