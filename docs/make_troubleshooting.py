@@ -29,21 +29,20 @@ from openmic_setup.problems import WARNINGS
 
 HEAD = """# Troubleshooting
 
-Whatever goes wrong here, openmic says what happened, why, and what to do. These are those sentences, sorted by where
-you meet them. Words in &lt;brackets&gt; are filled in. The code is for programs: it is the `code` of an `error` or
-`warning` message and of `openmic.OpenmicError`. Where a number stands beside it, the WebSocket closes with that number.
+Every error of openmic says what happened, why, and what to do. This page lists them by the place where they appear.
+Words in &lt;brackets&gt; are filled in. The code is for programs: the `code` of an `error` or `warning` message and of
+`openmic.OpenmicError`. A number beside it is the code with which the WebSocket closes.
 
 `python colab_bootstrap.py check` shows what this machine has and lacks, and changes nothing.
 
 This page is written by `python docs/make_troubleshooting.py`.
 """
 
-SETUP_NOTE = (
-    "When `python colab_bootstrap.py` or the notebook's set-up cell makes this machine ready; what pip and the other "
-    "programs said stands above. The code is that of an `openmic_setup.problems.SetupError`."
-)
+SETUP_NOTE = """\
+Errors of `python colab_bootstrap.py` and of the notebook's set-up cell; the output of pip and other programs stands
+above them. The code is that of an `openmic_setup.problems.SetupError`."""
 
-WARNINGS_NOTE = "Warnings of the set-up, one line each; it goes on."
+WARNINGS_NOTE = "Warnings of the set-up, one line each; the set-up continues."
 
 COLUMNS = "code | what happened | why | what to do"
 

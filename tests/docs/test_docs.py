@@ -47,6 +47,7 @@ ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 LINK = "https://NAME.ngrok-free.app/#token=TOKEN"
 PICTURE_BYTES = 200_000
+LONGEST_LINE = 120  # outside tables
 PATIENCE_SECONDS = 120.0
 
 
@@ -143,6 +144,32 @@ def test_every_file_that_the_readme_names_exists(text: str) -> None:
     assert len(files) > 1
     for name in files:
         assert (ROOT / name).exists(), name
+
+
+def test_every_page_is_listed() -> None:
+    for folder in (ROOT / "docs", ROOT / "docs" / "decisions"):
+        listed = re.findall(r"\]\(([^)#]+)\) \|", (folder / "README.md").read_text(encoding="utf-8"))
+        assert len(listed) == len({*listed})
+        pages = {path.name for path in folder.glob("*.md")} - {"README.md"}
+        assert pages <= {*listed}, pages - {*listed}
+
+
+def prose(text: str) -> list[str]:
+    """A page's lines outside tables, code blocks, comments and pictures."""
+    lines = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S).splitlines()
+    return [line for line in lines if not re.match(r"\||\s*<|!?\[!?\[|- `[^`]+`$", line)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_lines_are_short(page: Path) -> None:
+    for line in prose(page.read_text(encoding="utf-8")):
+        assert len(line) <= LONGEST_LINE, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages_are_a_reference_and_no_diary(page: Path) -> None:
+    for line in prose(page.read_text(encoding="utf-8")):
+        assert not re.search(r"\d\d:\d\d UTC|\bby hand\b|\bevening\b", line), line
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
