@@ -58,11 +58,11 @@ def progressive(parts: FinalModel, clip: Clip) -> FinalText:
     with torch.inference_mode():
         while (begin := heard.length) < len(clip.samples):
             heard.length = min(begin + SAMPLE_RATE, len(clip.samples))
-            final.spoken.hear(voice.push(clip.samples[begin : heard.length]), heard.length / SAMPLE_RATE)
+            final.timeline.add_boundaries(voice.push(clip.samples[begin : heard.length]), heard.length / SAMPLE_RATE)
             for pause in walk:
                 if pause == "waiting":
                     break
-        final.spoken.hear(voice.flush(), heard.length / SAMPLE_RATE)
+        final.timeline.add_boundaries(voice.flush(), heard.length / SAMPLE_RATE)
         final.ended = True
         for _ in walk:
             pass

@@ -77,10 +77,10 @@ def listen(engine: WhisperEngine, samples: Samples) -> Heard:
     piece = round(PIECE_SECONDS * SAMPLE_RATE)
     for begin in range(0, len(samples), piece):
         recording.length = min(begin + piece, len(samples))
-        stream.heard(voice.push(samples[begin : recording.length]))
+        stream.add_boundaries(voice.push(samples[begin : recording.length]))
         while stream.waiting_seconds() > AHEAD_SECONDS and not over.is_set():
             time.sleep(0.02)
-    stream.heard(voice.flush())
+    stream.add_boundaries(voice.flush())
     stream.finish()
     if not over.wait(WAIT_SECONDS) or not isinstance(events[-1], FinalText):
         raise RuntimeError("no final text came")

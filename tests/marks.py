@@ -15,7 +15,7 @@ import pytest
 
 NOT_QUICK = ("weights", "browser", "gpu", "slow")  # what --quick leaves out
 BY_FIXTURE = {
-    "weights": {"base_model", "final_model", "engine_parts"},
+    "weights": {"base_model", "final_model", "engine", "engine_parts"},
     "browser": {"playwright", "chrome", "new_page"},
 }
 """A test that asks for one of these fixtures, itself or through others, has the mark."""

@@ -30,7 +30,7 @@ import psutil
 from openmic.memory import release_freed_memory
 from openmic.settings import Settings
 from openmic.speech.load import load_engine
-engine = load_engine(Settings(model="base"), measured_again=False)
+engine = load_engine(Settings(model="base"))
 before = psutil.Process().memory_info().rss
 release_freed_memory()
 print(before - psutil.Process().memory_info().rss)

@@ -84,15 +84,15 @@ class _Session:
     display: Display = field(default_factory=Display)
     pieces: int = 0
 
-    def hear(self, now: float, boundaries: Sequence[Sequence[SpeechBoundary]]) -> None:
+    def speech_probabilities(self, now: float, boundaries: Sequence[Sequence[SpeechBoundary]]) -> None:
         """Take in all pieces that are complete by now, with what voice activity says after each."""
         until = min(math.floor((now - self.begin) / TICK_SECONDS + EPSILON), len(boundaries) - 1)
         while self.pieces < until:
             self.recording.length = min(self.recording.length + PIECE_SAMPLES, self.recording.whole)
-            self.stream.heard(boundaries[self.pieces])
+            self.stream.add_boundaries(boundaries[self.pieces])
             self.pieces += 1
         if self.pieces == len(boundaries) - 1 and not self.stream.finished:
-            self.stream.heard(boundaries[-1])
+            self.stream.add_boundaries(boundaries[-1])
             self.stream.finish()
 
 

@@ -148,7 +148,7 @@ class VirtualEngine:
         while recording.length < until:
             begin = recording.length
             recording.length = min(begin + PIECE_SAMPLES, until)
-            stream.heard(activity.push(recording.read(begin, recording.length)))
+            stream.add_boundaries(activity.push(recording.read(begin, recording.length)))
         if until == recording.whole and not stream.finished:
-            stream.heard(activity.flush())
+            stream.add_boundaries(activity.flush())
             stream.finish()

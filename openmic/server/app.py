@@ -75,7 +75,7 @@ def create_app(
         return error_response(problem)
 
     @app.exception_handler(StarletteHTTPException)
-    async def tell_http(request: Request, error: Exception) -> Response:
+    async def handle_http_exception(request: Request, error: Exception) -> Response:
         status = cast(StarletteHTTPException, error).status_code
         return await answer(
             request,

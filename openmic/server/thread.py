@@ -100,7 +100,7 @@ class ServerThread:
         """Whether it serves."""
         return self._thread.is_alive() and self._server.started
 
-    def tell_public_url(self, url: str) -> None:
+    def announce_public_url(self, url: str) -> None:
         """Say where a tunnel of ours leads here from; its word about its visitors' addresses is taken from now on."""
         self._app.state.entry.public_url = url
 

@@ -167,10 +167,10 @@ class OpenMic:
             return
 
         def moved(url: str) -> None:
-            server.tell_public_url(url)
+            server.announce_public_url(url)
             server.warn(SERVER_PROBLEMS.error("public_url_changed", url=url), url)
 
-        server.tell_public_url(tunnel.public_url)
+        server.announce_public_url(tunnel.public_url)
         kept = self._tunnel = ReopeningTunnel(tunnel, lambda: open_tunnel(self.settings, port), moved)
         server.watch(lambda: kept.problems)
 

@@ -22,37 +22,37 @@ logger = logging.getLogger(__name__)
 
 
 class DecodeSink(Protocol):
-    """Who is told, from the decode thread (``heard_up_to_flush`` also from that of ``flush_at``): the session."""
+    """Who is told, from the decode thread (``on_flush_reached`` also from that of ``flush_at``): the session."""
 
     id: str
 
-    def heard(self, boundaries: Sequence[SpeechBoundary], *, anew: bool) -> None: ...
+    def on_samples(self, boundaries: Sequence[SpeechBoundary], *, replayed: bool) -> None: ...
 
-    def heard_up_to_flush(self) -> None: ...
+    def on_flush_reached(self) -> None: ...
 
-    def heard_too_much(self) -> None: ...
+    def on_too_long(self) -> None: ...
 
-    def heard_all(self, error: OpenmicError | None) -> None: ...
+    def on_decoded_all(self, error: OpenmicError | None) -> None: ...
 
 
 class DecodeThread:
     """Decodes what is in ``journal`` into ``recording``, from now until the journal ends.
 
-    ``hearer`` is told after each stretch which speech starts and ends are in it (often none); once, if there was more
+    ``sink`` is told after each stretch which speech starts and ends are in it (often none); once, if there was more
     than ``limits.max_seconds``, which is not heard; and last that all is heard, with the error that ended it early.
     The first ``old_bytes`` of the journal were heard by a server that died.
     """
 
     def __init__(
         self,
-        hearer: DecodeSink,
+        sink: DecodeSink,
         journal: Journal,
         recording: DiskRecording,
         audio_format: AudioFormat,
         limits: Limits,
         old_bytes: int = 0,
     ) -> None:
-        self._hearer = hearer
+        self._sink = sink
         self._journal = journal
         self._recording = recording
         self._old_bytes = old_bytes
@@ -62,7 +62,7 @@ class DecodeThread:
         self._lock = threading.Lock()
         self._flush_at: int | None = None  # byte of the journal
         self._reader = journal.reader(self._caught_up)
-        self._thread = threading.Thread(target=self._run, name=f"openmic-decode-{hearer.id[:8]}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"openmic-decode-{sink.id[:8]}", daemon=True)
         self._thread.start()
 
     @property
@@ -71,7 +71,7 @@ class DecodeThread:
         return max(0, len(self._journal) - self._reader.tell())
 
     def flush_at(self, offset: int) -> None:
-        """Tell the hearer when the first ``offset`` bytes are heard, in place of an earlier such wish."""
+        """Tell the sink when the first ``offset`` bytes are heard, in place of an earlier such wish."""
         with self._lock:
             self._flush_at = offset
         if self._reader.waiting:  # else it will catch up by itself
@@ -87,31 +87,31 @@ class DecodeThread:
             if due:
                 self._flush_at = None
         if due:
-            self._hearer.heard_up_to_flush()
+            self._sink.on_flush_reached()
 
     def _run(self) -> None:
         error: OpenmicError | None = None
         try:
-            self._hear()
+            self._decode()
         except OpenmicError as audio_error:
             error = audio_error
         except OSError as disk_error:
             error = disk_full(disk_error)
         except Exception as fault:
-            log_event(logger, "session_fault", logging.ERROR, session=self._hearer.id, code="session_failed")
+            log_event(logger, "session_fault", logging.ERROR, session=self._sink.id, code="session_failed")
             error = PROBLEMS.error("session_failed", detail=type(fault).__name__)
-        self._hearer.heard_all(error)
+        self._sink.on_decoded_all(error)
 
-    def _hear(self) -> None:
+    def _decode(self) -> None:
         voice = VoiceActivity(self._endpoint_silence_seconds)
         try:
             for samples in decode(self._reader, self._audio_format):
                 room = self._max_samples - len(self._recording)
                 taken = samples[:room]
                 self._recording.append(taken)
-                self._hearer.heard(voice.push(taken), anew=self._reader.tell() <= self._old_bytes)
+                self._sink.on_samples(voice.push(taken), replayed=self._reader.tell() <= self._old_bytes)
                 if len(samples) > room:
-                    self._hearer.heard_too_much()
+                    self._sink.on_too_long()
                     break
         finally:
-            self._hearer.heard(voice.flush(), anew=False)  # ends that only the end of the stream shows
+            self._sink.on_samples(voice.flush(), replayed=False)  # ends that only the end of the stream shows

@@ -83,7 +83,7 @@ class Session(Subscription):
         self._engine = engine
         self._abandoned = False
         self._journal = self._files.journal
-        self._diary = JournalWriter(self._files, on_record)
+        self._writer = JournalWriter(self._files, on_record)
         try:
             self._stream = engine.open(self.recording, options, self._on_speech, self._transcript.commits)
         except BaseException:
@@ -91,9 +91,11 @@ class Session(Subscription):
             raise
         if recovered is not None:
             self._go_on(story)
-        self._hearing = DecodeThread(self, self._journal, self.recording, audio_format, limits, story.received_bytes)
+        self._decode_thread = DecodeThread(
+            self, self._journal, self.recording, audio_format, limits, story.received_bytes
+        )
         if story.flush_at is not None:
-            self._hearing.flush_at(story.flush_at)
+            self._decode_thread.flush_at(story.flush_at)
         if recovered is not None:
             log_event(logger, "session_taken_up", session=self.id, received_bytes=story.received_bytes)
         else:
@@ -109,7 +111,7 @@ class Session(Subscription):
     @property
     def backlog_bytes(self) -> int:
         """How many of them wait to be decoded."""
-        return self._hearing.backlog_bytes
+        return self._decode_thread.backlog_bytes
 
     def write(self, data: bytes) -> int:
         """Journal a client's next bytes; returns how many are there in all, safe on disk.
@@ -140,8 +142,8 @@ class Session(Subscription):
         with self._lock:
             self._expect_receiving()
             received_bytes = len(self._journal)
-            self._try_to_write(self._diary.flush)
-        self._hearing.flush_at(received_bytes)
+            self._try_to_write(self._writer.flush)
+        self._decode_thread.flush_at(received_bytes)
 
     def stop(self, reason: Reason = "stopped", error: OpenmicError | None = None) -> None:
         """Take no more audio and send the final; ``error``, if given, is told after it, instead of an ordinary end.
@@ -166,7 +168,7 @@ class Session(Subscription):
 
     def join(self, seconds: float) -> None:
         """Wait up to ``seconds`` for the decode thread to end."""
-        self._hearing.join(seconds)
+        self._decode_thread.join(seconds)
 
     def sync(self) -> None:
         """Force what is in the journal to the disk; cheap where nothing is new."""
@@ -182,22 +184,22 @@ class Session(Subscription):
 
     # --- sound, from the decode thread
 
-    def heard(self, boundaries: Sequence[SpeechBoundary], *, anew: bool) -> None:
-        """The recording has grown; speech started or ended there, or neither. ``anew``: it was heard before."""
+    def on_samples(self, boundaries: Sequence[SpeechBoundary], *, replayed: bool) -> None:
+        """The recording has grown; speech started or ended there, or neither. ``replayed``: told before a restart."""
         with self._lock:
-            for boundary in () if anew else boundaries:
+            for boundary in () if replayed else boundaries:
                 self._emit(SpeechChanged(boundary))
-        self._stream.heard(boundaries)
+        self._stream.add_boundaries(boundaries)
 
-    def heard_up_to_flush(self) -> None:
+    def on_flush_reached(self) -> None:
         """All that had arrived before the last ``flush`` is in the recording."""
         self._stream.flush()
 
-    def heard_too_much(self) -> None:
+    def on_too_long(self) -> None:
         """The recording is as long as it may be."""
         self._reach_limit(PROBLEMS.error("session_too_long", max_seconds=self._limits.max_seconds))
 
-    def heard_all(self, error: OpenmicError | None) -> None:
+    def on_decoded_all(self, error: OpenmicError | None) -> None:
         """All bytes are decoded, or as many as could be: have the rest transcribed, wait for that, and tidy up."""
         try:
             self._ask_for_final(error)
@@ -206,7 +208,7 @@ class Session(Subscription):
             self.abandon(PROBLEMS.error("session_failed", detail=type(fault).__name__))
         self.ended.wait()
         try:
-            self._diary.settle(compact=self._error is None)
+            self._writer.settle(compact=self._error is None)
         except OSError as disk_error:
             log_event(
                 logger, "session_fault", logging.WARNING, session=self.id, code="not_compact", why=disk_error.strerror
@@ -246,13 +248,13 @@ class Session(Subscription):
                     self._emit(self._transcript.show(event))
                 case CommittedText():
                     committed = self._transcript.commit(event)
-                    self._try_to_write(partial(self._diary.tell, committed))
+                    self._try_to_write(partial(self._writer.write_event, committed))
                     self._emit(committed)
                 case FinalProgress():
                     self._emit(Progressed(event, self._state is State.FINISHING))
                 case FinalText():
                     finalised = self._transcript.finalise(event)
-                    self._try_to_write(partial(self._diary.tell, finalised))
+                    self._try_to_write(partial(self._writer.write_event, finalised))
                     self._emit(finalised)
                     self._end()
                 case SpeechFailed():
@@ -280,7 +282,7 @@ class Session(Subscription):
             self._reason = reason
             self._error = error
             self._journal.end()
-            self._try_to_write(partial(self._diary.stop, reason, error))
+            self._try_to_write(partial(self._writer.stop, reason, error))
         code = error.code if error else reason
         log_event(logger, "session_finishing", session=self.id, code=code, received_bytes=len(self._journal))
 
@@ -291,7 +293,7 @@ class Session(Subscription):
             self._fail(self._error)
             return
         ended = self._transcript.end(self._reason or "stopped", self.recording.seconds)
-        self._close_down(partial(self._diary.end, ended))
+        self._close_down(partial(self._writer.end, ended))
         self._emit(ended)
 
     def _fail(self, error: OpenmicError) -> None:
@@ -302,7 +304,7 @@ class Session(Subscription):
             self._complete_recording()
             self._error = error
             going_on = error.ends == "server"  # the next server finds the session unfinished
-            self._close_down(None if going_on else partial(self._diary.fail, error, self.recording.seconds))
+            self._close_down(None if going_on else partial(self._writer.fail, error, self.recording.seconds))
             self._emit(Failed(error))
 
     def _complete_recording(self) -> None:
@@ -335,7 +337,7 @@ class Session(Subscription):
     def _go_on(self, story: JournalReplay) -> None:
         """Stand where the session stood when its server died."""
         self.resume_token = ""  # until its client shows it: a journal has no secrets
-        self._try_to_write(self._diary.recovered)
+        self._try_to_write(self._writer.recovered)
         if story.stopped is not None:
             self._state, self._reason = State.FINISHING, story.stopped.reason
             self._error = to_error(story.stopped.error)

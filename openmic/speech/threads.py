@@ -24,22 +24,22 @@ def run_in_own_thread(work: Callable[[ProgressCallback], T], progress: ProgressC
 
     Args:
         work: given a callback for its progress.
-        progress: told of it, in the caller's thread.
+        progress: progress_queue of it, in the caller's thread.
     """
-    told: SimpleQueue[tuple[str, float | None] | None] = SimpleQueue()
+    progress_queue: SimpleQueue[tuple[str, float | None] | None] = SimpleQueue()
     done: Future[T] = Future()
 
     def run() -> None:
         try:
-            done.set_result(work(lambda what, fraction: told.put((what, fraction))))
+            done.set_result(work(lambda what, fraction: progress_queue.put((what, fraction))))
         except BaseException as error:
             done.set_exception(error)
         finally:
-            told.put(None)
+            progress_queue.put(None)
 
     thread = threading.Thread(target=run, name="openmic-loading", daemon=True)
     thread.start()
-    while (news := told.get()) is not None:
+    while (news := progress_queue.get()) is not None:
         progress(*news)
     thread.join()
     return done.result()

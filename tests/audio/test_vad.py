@@ -15,7 +15,9 @@ from tests.support import media
 ENDPOINT_SILENCE = 0.6  # seconds
 
 
-def hear(samples: Samples, sizes: list[int], endpoint_silence: float = ENDPOINT_SILENCE) -> list[SpeechBoundary]:
+def boundaries_of(
+    samples: Samples, sizes: list[int], endpoint_silence: float = ENDPOINT_SILENCE
+) -> list[SpeechBoundary]:
     """All boundaries of ``samples`` pushed in chunks of these sizes, over and over."""
     voice = VoiceActivity(endpoint_silence)
     boundaries, start, number = [], 0, 0
@@ -48,7 +50,7 @@ def interview(sample_audio: Path) -> Samples:
 
 
 def test_the_three_sentences_of_quickstart(quickstart: Samples) -> None:
-    boundaries = hear(quickstart, [1600])
+    boundaries = boundaries_of(quickstart, [1600])
     assert [boundary.state for boundary in boundaries] == ["started", "ended"] * 3
     expected = [0.7, 4.0, 4.8, 9.6, 10.9, 14.7]  # seconds, as one hears them, give or take the pad
     assert [boundary.at for boundary in boundaries] == pytest.approx(expected, abs=0.25)
@@ -56,7 +58,7 @@ def test_the_three_sentences_of_quickstart(quickstart: Samples) -> None:
 
 def test_boundaries_lie_around_the_loud_parts(interview: Samples) -> None:
     """Where the recording is at its noise floor for long, nobody speaks; where it is loud, somebody does."""
-    boundaries = hear(interview, [1600])
+    boundaries = boundaries_of(interview, [1600])
     speech = np.zeros(len(interview), bool)
     for started, ended in zip(boundaries[::2], boundaries[1::2], strict=True):
         speech[round(started.at * SAMPLE_RATE) : round(ended.at * SAMPLE_RATE)] = True
@@ -69,7 +71,7 @@ def test_boundaries_lie_around_the_loud_parts(interview: Samples) -> None:
 
 
 def test_patience_decides_how_many_pauses_count(interview: Samples) -> None:
-    pauses = [len(hear(interview, [4000], silence)) // 2 - 1 for silence in (0.3, 0.6, 1.5, 5.0)]
+    pauses = [len(boundaries_of(interview, [4000], silence)) // 2 - 1 for silence in (0.3, 0.6, 1.5, 5.0)]
     assert pauses == sorted(pauses, reverse=True)
     assert pauses[0] > pauses[2] > 0
     assert pauses[3] == 0
@@ -78,7 +80,7 @@ def test_patience_decides_how_many_pauses_count(interview: Samples) -> None:
 @pytest.mark.parametrize("sizes", [[1], [160], [511, 513], [512], [48_000], [10**9], [0, 320, 7]])
 def test_any_size_of_chunk_gives_the_same(sizes: list[int], quickstart: Samples) -> None:
     part = quickstart[: 6 * SAMPLE_RATE]
-    assert hear(part, sizes) == hear(part, [1600])
+    assert boundaries_of(part, sizes) == boundaries_of(part, [1600])
 
 
 def test_an_end_is_given_out_as_soon_as_the_silence_is_long_enough(quickstart: Samples) -> None:
@@ -88,13 +90,13 @@ def test_an_end_is_given_out_as_soon_as_the_silence_is_long_enough(quickstart: S
         heard = start + 512
         if any(boundary.state == "ended" for boundary in voice.push(quickstart[start:heard])):
             break
-    ended = hear(quickstart, [1600])[1].at
+    ended = boundaries_of(quickstart, [1600])[1].at
     assert ended + 0.3 < heard / SAMPLE_RATE < ended + ENDPOINT_SILENCE + 0.1
 
 
 def test_speech_that_is_cut_off_ends_with_the_audio(quickstart: Samples) -> None:
     cut = quickstart[: 3 * SAMPLE_RATE]
-    assert hear(cut, [1600])[-1] == SpeechBoundary("ended", 3.0)
+    assert boundaries_of(cut, [1600])[-1] == SpeechBoundary("ended", 3.0)
 
 
 def test_speech_goes_on_after_a_flush(quickstart: Samples) -> None:
@@ -109,7 +111,7 @@ def test_speech_goes_on_after_a_flush(quickstart: Samples) -> None:
 
 def test_speech_from_the_first_sample_on_starts_at_zero(quickstart: Samples) -> None:
     begun = quickstart[int(1.5 * SAMPLE_RATE) : 4 * SAMPLE_RATE]
-    assert hear(begun, [1600])[0] == SpeechBoundary("started", 0.0)
+    assert boundaries_of(begun, [1600])[0] == SpeechBoundary("started", 0.0)
 
 
 @pytest.mark.parametrize("what", ["silence", "hiss", "loud noise", "hum", "clicks", "nothing"])
@@ -123,12 +125,12 @@ def test_what_is_not_speech(what: str) -> None:
         "clicks": np.where(np.arange(n) % SAMPLE_RATE < 40, 0.8, 0.0),
         "nothing": np.zeros(0),
     }
-    assert hear(sounds[what].astype(np.float32), [1600]) == []
+    assert boundaries_of(sounds[what].astype(np.float32), [1600]) == []
 
 
 def test_quiet_speech_in_noise_is_found(quickstart: Samples) -> None:
     noise = np.random.default_rng(1).normal(0, 0.002, len(quickstart))
-    boundaries = hear((quickstart * 0.05 + noise).astype(np.float32), [1600])
+    boundaries = boundaries_of((quickstart * 0.05 + noise).astype(np.float32), [1600])
     assert len(boundaries) == 6
     assert boundaries[0].at == pytest.approx(0.7, abs=0.3)
 
@@ -138,7 +140,7 @@ def test_two_streams_do_not_hear_each_other(quickstart: Samples, interview: Samp
     results: dict[str, list[SpeechBoundary]] = {}
 
     def listen(name: str, samples: Samples, size: int) -> None:
-        results[name] = hear(samples, [size])
+        results[name] = boundaries_of(samples, [size])
 
     threads = [
         threading.Thread(target=listen, args=("quickstart", quickstart, 800)),
@@ -148,8 +150,8 @@ def test_two_streams_do_not_hear_each_other(quickstart: Samples, interview: Samp
         thread.start()
     for thread in threads:
         thread.join()
-    assert results["quickstart"] == hear(quickstart, [1600])
-    assert results["interview"] == hear(interview[: 20 * SAMPLE_RATE], [1600])
+    assert results["quickstart"] == boundaries_of(quickstart, [1600])
+    assert results["interview"] == boundaries_of(interview[: 20 * SAMPLE_RATE], [1600])
 
 
 def test_real_voices(shared_audio: Path | None, sample_audio: Path) -> None:
@@ -162,6 +164,6 @@ def test_real_voices(shared_audio: Path | None, sample_audio: Path) -> None:
     assert voices
     for name, sounds in voices.items():
         samples = sounds.astype(np.float32) / 32768
-        boundaries = hear(samples, [random.Random(0).randint(100, 5000)])
+        boundaries = boundaries_of(samples, [random.Random(0).randint(100, 5000)])
         spoken = sum(ended.at - started.at for started, ended in zip(boundaries[::2], boundaries[1::2], strict=True))
         assert spoken > 0.7 * len(samples) / SAMPLE_RATE, name

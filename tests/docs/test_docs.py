@@ -250,6 +250,21 @@ def test_architecture_names_files_and_threads_that_exist() -> None:
             assert any(path.endswith(f"/{name}") for path in files), name
 
 
+@pytest.mark.parametrize("name", ["architecture.md", "engine.md", "gpu.md"])
+def test_pages_for_developers_name_what_the_code_has(name: str) -> None:
+    rooms = (ROOT / "openmic", ROOT / "benchmarks")
+    files = [path for room in rooms for kind in ("*.py", "*.js") for path in room.rglob(kind)]
+    words = {word for path in files for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
+    words |= {path.name for path in (ROOT / "openmic").rglob("*")} | {"flock", "PYTHONPATH"}
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    codes = [code.removesuffix("()") for code in inline_code(page)]
+    identifiers = [code for code in codes if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", code)]
+    assert identifiers
+    for identifier in identifiers:
+        if not re.search(r"\.(py|js|md|svg|wav|json|png)$", identifier):
+            assert {*identifier.split(".")} <= words, identifier
+
+
 def test_decisions_are_listed_in_order() -> None:
     folder = ROOT / "docs" / "decisions"
     pages = sorted(path.name for path in folder.glob("0*.md"))

@@ -132,7 +132,7 @@ def test_memory_is_given_back_once_behind_a_sessions_end(
 ) -> None:
     given: list[float] = []
     later = Later(monkeypatch)
-    monkeypatch.setattr(openmic.sessions.registry, "give_back", lambda: given.append(time.monotonic()))
+    monkeypatch.setattr(openmic.sessions.registry, "release_freed_memory", lambda: given.append(time.monotonic()))
     with scripted_sessions(tmp_path, keep_seconds=keep_seconds) as (sessions, _):
         first, second = sessions.create(PCM, OPTIONS), sessions.create(PCM, OPTIONS)
         later.seconds += 2 * TRIM_SECONDS

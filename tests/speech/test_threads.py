@@ -19,7 +19,7 @@ HELPERS = """
 import sys, time
 import psutil, torch
 from openmic.progress import silent
-from openmic.speech.threads import apart
+from openmic.speech.threads import run_in_own_thread
 
 torch.set_num_threads(2)
 process = psutil.Process()
@@ -29,7 +29,7 @@ def work(progress):
     return process.num_threads()
 
 before = process.num_threads()
-during = work(silent) if sys.argv[1] == "here" else apart(work, silent)
+during = work(silent) if sys.argv[1] == "here" else run_in_own_thread(work, silent)
 deadline = time.monotonic() + 10
 while process.num_threads() > before and time.monotonic() < deadline and sys.argv[1] == "apart":
     time.sleep(0.01)

@@ -77,7 +77,7 @@ class ScriptedStream:
         self.boundaries: list[SpeechBoundary] = []
         self.over = False
 
-    def heard(self, boundaries: Sequence[SpeechBoundary]) -> None:
+    def add_boundaries(self, boundaries: Sequence[SpeechBoundary]) -> None:
         self.boundaries += boundaries
         self._engine.later(self._step)
 

@@ -33,8 +33,8 @@ class ScriptedFinal:
         self.recording = recording
         self.ended = False
         self.seek = 0
-        self.heard: list[Any] = []
-        self.spoken = SpeechTimeline()
+        self.live_tokens: list[Any] = []
+        self.timeline = SpeechTimeline()
         self.ahead_seconds = 0.0  # of work that a pause gives to do
 
     def ready(self) -> bool:
@@ -110,7 +110,7 @@ class Speaker:
             step_samples=SAMPLE_RATE // 2,
             window_samples=12 * SAMPLE_RATE,
         )
-        self.stream.heard([SpeechBoundary("started", 0.0)])
+        self.stream.add_boundaries([SpeechBoundary("started", 0.0)])
         self.place = ScheduledStream(self.stream, begins)
 
     def hear(self) -> None:

@@ -26,10 +26,10 @@ from openmic.server.dialects.dialect import (
     Flush,
     Frame,
     Notice,
+    Outgoing,
     Rejected,
     Reply,
     Stop,
-    Told,
 )
 from openmic.server.dialects.outbox import Outbox
 from openmic.server.dialects.rate_limit import RateLimit
@@ -106,7 +106,7 @@ class StreamConnection:
         self._token: AccessToken | None = None
         self._session: Session | None = None
         self._resumed = False
-        self._outbox: Outbox[Told | Reply] = Outbox()
+        self._outbox: Outbox[Outgoing | Reply] = Outbox()
 
     async def serve(self) -> str | None:
         """Run the connection to its end; returns the code of the error that ended it, if one did."""
@@ -294,25 +294,25 @@ class StreamConnection:
 
     async def _write(self) -> NoReturn:
         while True:
-            told = await self._outbox.get()
-            if isinstance(told, Reply):
-                await self._send(told.frames)
+            outgoing = await self._outbox.get()
+            if isinstance(outgoing, Reply):
+                await self._send(outgoing.frames)
                 continue
-            if isinstance(told, Finalised):  # a long one takes a while to write down
-                frames = await asyncio.to_thread(self._frames, told)
+            if isinstance(outgoing, Finalised):  # a long one takes a while to write down
+                frames = await asyncio.to_thread(self._frames, outgoing)
             else:
-                frames = self._frames(told)
+                frames = self._frames(outgoing)
             await self._send(frames)
-            match told:
+            match outgoing:
                 case Ended():
-                    raise Closing(self._dialect.close_code(told))
+                    raise Closing(self._dialect.close_code(outgoing))
                 case Failed(error):
-                    raise Closing(self._dialect.close_code(told), error.code)
+                    raise Closing(self._dialect.close_code(outgoing), error.code)
                 case Replaced():
-                    raise Closing(self._dialect.close_code(told), "replaced")
+                    raise Closing(self._dialect.close_code(outgoing), "replaced")
 
-    def _frames(self, told: Told) -> list[Frame]:
-        return list(self._dialect.write(told))
+    def _frames(self, outgoing: Outgoing) -> list[Frame]:
+        return list(self._dialect.write(outgoing))
 
     # --- the socket
 

@@ -77,7 +77,7 @@ class Rejected:
     error: OpenmicError
 
 
-Told = SessionEvent | Acknowledged | Notice | Rejected
+Outgoing = SessionEvent | Acknowledged | Notice | Rejected
 
 
 class Dialect(Protocol):
@@ -103,8 +103,8 @@ class Dialect(Protocol):
             OpenmicError: not understood. It is told as ``Rejected``, or by ``refuse`` where it ``ends`` the connection.
         """
 
-    def write(self, told: Told) -> Iterable[Frame]:
-        """What the client is told, as its frames; none where this dialect has no word for it.
+    def write(self, outgoing: Outgoing) -> Iterable[Frame]:
+        """What the client is outgoing, as its frames; none where this dialect has no word for it.
 
         Called in a worker thread for a ``Finalised``, which takes a while to write down where it is long.
         """

@@ -42,7 +42,7 @@ class JournalWriter:
         """No more audio is taken."""
         self._write(Kind.STOPPED, to_payload(StoppedEntry(reason, error_fields(error))))
 
-    def tell(self, event: Committed | Finalised) -> None:
+    def write_event(self, event: Committed | Finalised) -> None:
         """The client is about to be told."""
         self._write(_kind(event), to_payload(event))
 

@@ -112,8 +112,8 @@ def measure(
     passed = FinalPass(final, Clip(speech), SpeechOptions(language="en"), ended=True)
     seconds = _walk_seconds(passed, clocks, still_idle)
     if drafted:
-        heard = _as_heard(passed.result(), final)
-        passed = FinalPass(final, Clip(speech), SpeechOptions(language="en"), ended=True, heard=heard)
+        live_tokens = _as_live_tokens(passed.result(), final)
+        passed = FinalPass(final, Clip(speech), SpeechOptions(language="en"), ended=True, live_tokens=live_tokens)
         seconds = _walk_seconds(passed, clocks, still_idle)
     return Costs(tuple(steps), seconds)
 
@@ -126,7 +126,7 @@ def _walk_seconds(passed: FinalPass, clocks: Sequence[Clock], still_idle: Callab
     return _elapsed(clocks, began)
 
 
-def _as_heard(text: FinalText, final: FinalModel) -> list[TimedTokens]:
+def _as_live_tokens(text: FinalText, final: FinalModel) -> list[TimedTokens]:
     """What the live pass may have committed of a text: all but every ``MISHEARD``th word."""
     words = [word for segment in text.segments for word in segment.words]
     tokenizer = final.vocabulary.any
@@ -175,7 +175,7 @@ def calibration_stream(clip: Clip, final: FinalModel) -> EngineStream:
     options = SpeechOptions(language="en")
     longest_seconds = 4 * FIRST_STEP_SECONDS
     stream = EngineStream.of(final, clip, options, lambda event: None, STEP_EVERY_SECONDS, longest_seconds)
-    stream.heard([SpeechBoundary("started", 0.0)])
+    stream.add_boundaries([SpeechBoundary("started", 0.0)])
     return stream
 
 

@@ -213,7 +213,7 @@ class Scheduler:
                     began, seek = now, final.seek
                 if pause == "waiting" or now - began > SLICE_SECONDS:
                     place.spent += now - began
-                    stream.tell_progress(now)
+                    stream.send_progress(now)
                     return
             stream.send(final.result())
         except Exception as error:

@@ -90,10 +90,10 @@ class EngineStream:
     _inbox: deque[SpeechBoundary] = field(default_factory=deque)
     _boundaries: deque[SpeechBoundary] = field(default_factory=deque)
     _flush_at: int | None = None
-    _said_until: float = 0.0
+    _committed_until_seconds: float = 0.0
     _stepped_to: int = 0
     _showing: bool = False
-    _told_progress_at: float | None = None
+    _progress_sent_at: float | None = None
 
     @classmethod
     def of(
@@ -132,10 +132,10 @@ class EngineStream:
             policy=policy or CommitPolicy(),
         )
 
-    def heard(self, boundaries: Sequence[SpeechBoundary]) -> None:
-        """See ``SpeechStream.heard``."""
+    def add_boundaries(self, boundaries: Sequence[SpeechBoundary]) -> None:
+        """See ``SpeechStream.add_boundaries``."""
         self._inbox.extend(boundaries)
-        self.final.spoken.hear(boundaries, len(self.recording) / SAMPLE_RATE)
+        self.final.timeline.add_boundaries(boundaries, len(self.recording) / SAMPLE_RATE)
         self.wake()
 
     def flush(self) -> None:
@@ -155,9 +155,9 @@ class EngineStream:
 
     def go_on(self, words: Sequence[TimedWord]) -> None:
         """Begin behind ``words``, which were committed before this stream was opened; call it first."""
-        self.final.heard.extend((word.start, word.tokens) for word in words)
+        self.final.live_tokens.extend((word.start, word.tokens) for word in words)
         self.policy.go_on(words)
-        self._said_until = words[-1].end
+        self._committed_until_seconds = words[-1].end
 
     def due_step(self) -> StepPlan | None:
         """The live step this stream wants now, if any; endpoints that need no decoding are carried out on the way."""
@@ -240,15 +240,15 @@ class EngineStream:
         if not self.abandoned:
             self.on_event(event)
 
-    def tell_progress(self, now: float) -> None:
+    def send_progress(self, now: float) -> None:
         """Say how far the final pass is, once it is waited for or far behind; ``now`` is monotonic, in seconds."""
         total = len(self.recording) / SAMPLE_RATE
         walked = min(total, self.final.seek * HOP_LENGTH / SAMPLE_RATE)
         wanted = self.finished or total - walked > FAR_BEHIND_SECONDS
-        if not wanted or self._told_progress_at is None:  # what is over within a second needs no word
-            self._told_progress_at = now
-        elif now - self._told_progress_at >= PROGRESS_SECONDS:
-            self._told_progress_at = now
+        if not wanted or self._progress_sent_at is None:  # what is over within a second needs no word
+            self._progress_sent_at = now
+        elif now - self._progress_sent_at >= PROGRESS_SECONDS:
+            self._progress_sent_at = now
             self.send(FinalProgress(walked, total))
 
     def waiting_seconds(self) -> float:
@@ -260,13 +260,18 @@ class EngineStream:
         return self.options.language or self.policy.language
 
     def _take_in(self, boundary: SpeechBoundary) -> None:
-        if boundary.state == "ended" and boundary.at <= self._said_until:  # all of it was committed before
+        if boundary.state == "ended" and boundary.at <= self._committed_until_seconds:  # all of it was committed before
             self._boundaries.clear()
             self.speaking = False
             return
-        if self._said_until and boundary.at > self._said_until and not self.speaking and not self._boundaries:
+        if (
+            self._committed_until_seconds
+            and boundary.at > self._committed_until_seconds
+            and not self.speaking
+            and not self._boundaries
+        ):
             self.policy.commit_all(round(boundary.at * SAMPLE_RATE))  # they are no part of what is said now
-            self._said_until = 0.0
+            self._committed_until_seconds = 0.0
         self._boundaries.append(boundary)
 
     def _begin_utterance(self) -> bool:
@@ -289,7 +294,7 @@ class EngineStream:
     def _after(self, plan: StepPlan, update: PolicyUpdate) -> None:
         self._stepped_to = max(self._stepped_to, plan.end_sample)
         if update.committed:
-            self.final.heard.extend((word.start, word.tokens) for word in update.committed)
+            self.final.live_tokens.extend((word.start, word.tokens) for word in update.committed)
             words = tuple(Word(w.text, w.start, w.end, w.probability) for w in update.committed)
             text = "".join(word.word for word in words)
             self.send(CommittedText(text, words[0].start, words[-1].end, words, self._language))

@@ -94,7 +94,7 @@ class WhisperEngine:
         recording: Recording,
         options: SpeechOptions,
         on_event: OnEvent,
-        said: Sequence[CommittedText] = (),
+        committed: Sequence[CommittedText] = (),
     ) -> EngineStream:
         """See ``Engine.open``."""
         parts = self._final
@@ -110,9 +110,9 @@ class WhisperEngine:
             self._max_live_window_seconds,
             self._wake,
         )
-        if said:
+        if committed:
             tokenizer = parts.vocabulary.any
-            words = [word for committed in said for word in committed.words]
+            words = [word for one in committed for word in one.words]
             stream.go_on(
                 [TimedWord(w.word, tuple(encode_text(tokenizer, w.word)), w.start, w.end, w.probability) for w in words]
             )

@@ -32,13 +32,13 @@ class Trace:
     Attributes:
         row: fed with what came before the window's text, and with the text.
         start: place of the start-of-transcript token in it.
-        said: place of the first token of the text.
+        text_begin: place of the first token of the text.
         logprobs: of each token of the text.
     """
 
     row: Row
     start: int
-    said: int
+    text_begin: int
     logprobs: tuple[float, ...]
 
 

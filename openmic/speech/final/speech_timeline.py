@@ -36,20 +36,20 @@ class SpeechTimeline:
     """The speech of one recording. One thread tells (``hear``), another asks; told nothing, all of it is speech."""
 
     def __init__(self) -> None:
-        self._told: deque[tuple[Sequence[SpeechBoundary], float]] = deque()
+        self._pending: deque[tuple[Sequence[SpeechBoundary], float]] = deque()
         self._spans: list[tuple[float, float]] = []  # the last one may have no end yet
-        self.known: float | None = None  # seconds up to which it is known; None: nothing was ever told
+        self.known_until_seconds: float | None = None  # seconds up to which it is known; None: nothing was ever told
 
     def copy(self) -> SpeechTimeline:
         """What is known by now."""
         self._take_in()
         other = SpeechTimeline()
-        other._spans, other.known = list(self._spans), self.known
+        other._spans, other.known_until_seconds = list(self._spans), self.known_until_seconds
         return other
 
-    def hear(self, boundaries: Sequence[SpeechBoundary], seconds: float) -> None:
+    def add_boundaries(self, boundaries: Sequence[SpeechBoundary], seconds: float) -> None:
         """Take in what starts and ends in the newest part of the recording, which is ``seconds`` long by now."""
-        self._told.append((tuple(boundaries), seconds))
+        self._pending.append((tuple(boundaries), seconds))
 
     def island(self, after: float, ended: bool) -> SpeechRegion | None:
         """The first island that ends behind ``after``; None where there is none yet.
@@ -59,7 +59,7 @@ class SpeechTimeline:
             ended: the recording does not grow any more.
         """
         self._take_in()
-        if self.known is None:
+        if self.known_until_seconds is None:
             return SpeechRegion(0.0, math.inf, False)
         found: tuple[float, float] | None = None
         for start, end in self._spans:
@@ -71,12 +71,12 @@ class SpeechTimeline:
                 found = start, end
         if found is None:
             return None
-        return SpeechRegion(*found, ended or self.known - found[1] > PAUSE_SECONDS)
+        return SpeechRegion(*found, ended or self.known_until_seconds - found[1] > PAUSE_SECONDS)
 
-    def heard_in(self, start: float, end: float) -> bool:
+    def has_speech(self, start: float, end: float) -> bool:
         """Whether somebody speaks between ``start`` and ``end``, or close by."""
         self._take_in()
-        if self.known is None or end + PAD_SECONDS > self.known:
+        if self.known_until_seconds is None or end + PAD_SECONDS > self.known_until_seconds:
             return True
         return any(begin < end + PAD_SECONDS and start - PAD_SECONDS < stop for begin, stop in self._spans)
 
@@ -92,8 +92,8 @@ class SpeechTimeline:
             del self._spans[0]
 
     def _take_in(self) -> None:
-        while self._told:
-            boundaries, self.known = self._told.popleft()
+        while self._pending:
+            boundaries, self.known_until_seconds = self._pending.popleft()
             for boundary in boundaries:
                 if boundary.state == "started":
                     self._spans.append((boundary.at, math.inf))

@@ -73,8 +73,8 @@ class FinalPass:
         ended: set once no more samples will come.
         seek: mel frames walked so far.
         language: once it is known.
-        heard: committed words of the live pass, appended by the engine; they save time and change nothing.
-        spoken: where voice activity hears speech, if it is told.
+        live_tokens: committed words of the live pass, appended by the engine; they save time and change nothing.
+        timeline: where voice activity hears speech, if it is told.
     """
 
     parts: FinalModel
@@ -83,8 +83,8 @@ class FinalPass:
     ended: bool = False
     seek: int = 0
     language: str | None = None
-    heard: list[TimedTokens] = field(default_factory=list)
-    spoken: SpeechTimeline = field(default_factory=SpeechTimeline)
+    live_tokens: list[TimedTokens] = field(default_factory=list)
+    timeline: SpeechTimeline = field(default_factory=SpeechTimeline)
     _tokens: list[int] = field(default_factory=list)
     _prompt: list[int] = field(default_factory=list)
     _segments: list[Segment] = field(default_factory=list)
@@ -173,13 +173,13 @@ class FinalPass:
 
     def _window(self) -> int:
         """How many mel frames the next window has, 0 where there is none yet; moves ``seek`` over long silence."""
-        heard: int = len(self.recording) // HOP_LENGTH
-        if self.ended and heard <= self.seek:
+        available_mel_frames: int = len(self.recording) // HOP_LENGTH
+        if self.ended and available_mel_frames <= self.seek:
             return 0
         seek_seconds = self.seek / FRAMES_PER_SECOND
         island = self._speech_ahead()
         if island is None:
-            known = self.spoken.known or 0.0
+            known = self.timeline.known_until_seconds or 0.0
             if known > seek_seconds + PAUSE_SECONDS + LATE_SECONDS + LEAD_SECONDS:
                 self.seek = int((known - LATE_SECONDS - LEAD_SECONDS) * FRAMES_PER_SECOND)
                 self._silent = True
@@ -188,21 +188,21 @@ class FinalPass:
             self.seek = max(self.seek, int((island.start - LEAD_SECONDS) * FRAMES_PER_SECOND))
             self._silent = False
         if island.over or self.ended:
-            content = int(min(heard, (island.end + TRAIL_SECONDS) * FRAMES_PER_SECOND))
+            content = int(min(available_mel_frames, (island.end + TRAIL_SECONDS) * FRAMES_PER_SECOND))
             return max(0, min(int(N_FRAMES), content - self.seek))
-        return int(N_FRAMES) if heard >= self.seek + N_FRAMES + EDGE_FRAMES else 0
+        return int(N_FRAMES) if available_mel_frames >= self.seek + N_FRAMES + EDGE_FRAMES else 0
 
     def _speech_ahead(self) -> SpeechRegion | None:
         """The next speech that is more than the end of the last word, if there was one."""
         after = self.seek / FRAMES_PER_SECOND
         if self._last_speech is not None:
             after = max(after, self._last_speech + LEFT_SECONDS)
-        return self.spoken.island(after, self.ended)
+        return self.timeline.island(after, self.ended)
 
     def _paused_at(self) -> float | None:
         """When speech ended, if somebody has spoken since the last window and has been silent for a moment."""
         island = self._speech_ahead()
-        known = min(len(self.recording) / SAMPLE_RATE, self.spoken.known or 0.0)
+        known = min(len(self.recording) / SAMPLE_RATE, self.timeline.known_until_seconds or 0.0)
         return island.end if island is not None and known >= island.end + QUIET_SECONDS else None
 
     def _speculation_valid(self) -> bool:
@@ -214,8 +214,8 @@ class FinalPass:
         return replace(
             self,
             ended=True,
-            spoken=self.spoken.copy(),
-            heard=list(self.heard),
+            timeline=self.timeline.copy(),
+            live_tokens=list(self.live_tokens),
             _tokens=list(self._tokens),
             _prompt=list(self._prompt),
             _segments=list(self._segments),
@@ -249,19 +249,19 @@ class FinalPass:
         self, states: Tensor, cross: CrossAttentionKV, language: str, size: int
     ) -> Generator[Pause, None, WindowResult]:
         """What is said in the window in a language; the live text is its draft if there is enough of it."""
-        tokenizer, heard = self._tokenizer(language), self._heard(size)
-        sketched = len(heard) < THIN * size / FRAMES_PER_SECOND
+        tokenizer, expected = self._tokenizer(language), self._expected(size)
+        sketched = len(expected) < THIN * size / FRAMES_PER_SECOND
         result = yield from _working(
-            transcribe_window(self.parts, self.options.task, states, cross, tokenizer, self._prompt, heard, sketched)
+            transcribe_window(self.parts, self.options.task, states, cross, tokenizer, self._prompt, expected, sketched)
         )
         return result
 
-    def _heard(self, size: int) -> list[int]:
+    def _expected(self, size: int) -> list[int]:
         """What the live pass has heard in the window; older words are forgotten."""
         begin = self.seek / FRAMES_PER_SECOND - HEARD_MARGIN_SECONDS
         end = (self.seek + size) / FRAMES_PER_SECOND
-        self.heard = [item for item in self.heard if item[0] >= begin]
-        return [token for start, tokens in self.heard if start < end for token in tokens]
+        self.live_tokens = [item for item in self.live_tokens if item[0] >= begin]
+        return [token for start, tokens in self.live_tokens if start < end for token in tokens]
 
     def _keep(
         self, window: Cut, result: WindowResult, cross: CrossAttentionKV, tokenizer: Tokenizer, size: int
@@ -286,26 +286,26 @@ class FinalPass:
         for segment, spoken in zip(told, words, strict=True):
             if not spoken or segment["start"] == segment["end"] or not segment["text"].strip():
                 segment, spoken = segment | {"text": "", "tokens": []}, []
-            elif not self.spoken.heard_in(spoken[0].start, spoken[-1].end):
+            elif not self.timeline.has_speech(spoken[0].start, spoken[-1].end):
                 continue
             self._tokens.extend(segment["tokens"])
             self._segments.append(to_segment(len(self._segments), segment, self._placed(spoken)))
             self._prompt.extend(segment["tokens"])
         del self._prompt[: -PROMPT_TOKENS if result.temperature <= RESET_TEMPERATURE else None]
-        self.spoken.forget(self.seek / FRAMES_PER_SECOND)
+        self.timeline.forget(self.seek / FRAMES_PER_SECOND)
 
     def _over(self, last: float) -> bool:
         """Whether a word that ended at ``last`` is its island's last: how the walk goes on does not matter then."""
-        island = self.spoken.island(last + LEFT_SECONDS, self.ended)
+        island = self.timeline.island(last + LEFT_SECONDS, self.ended)
         if island is not None:
             return island.start > last + PAUSE_SECONDS
-        return self.ended or (self.spoken.known or 0.0) > last + PAUSE_SECONDS
+        return self.ended or (self.timeline.known_until_seconds or 0.0) > last + PAUSE_SECONDS
 
     def _placed(self, words: list[WordTiming]) -> list[WordTiming]:
         """The words where somebody speaks, one after another, inside the audio."""
         duration = len(self.recording) / SAMPLE_RATE
         for word in words:
-            start, end = self.spoken.within(word.start, word.end)
+            start, end = self.timeline.within(word.start, word.end)
             word.start = round(min(max(start, self._last_word), duration), 2)
             word.end = self._last_word = round(min(max(end, word.start), duration), 2)
         return words

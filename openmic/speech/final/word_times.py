@@ -59,7 +59,7 @@ def token_times(decoder: Decoder, trace: Trace, frames: int) -> NDArray[np.float
     if count == 0 or states == 0:
         return np.zeros(count + 1)
     matrix = smoothed(decoder.attention(trace.row, trace.start, states))
-    matrix = matrix[trace.said - 1 - trace.start :]  # row i: where token i was heard; the last: the end
+    matrix = matrix[trace.text_begin - 1 - trace.start :]  # row i: where token i was heard; the last: the end
     times = first_states(matrix) * STATE_SECONDS
     return np.pad(times, (0, max(0, count + 1 - len(times))), mode="edge")
 

@@ -279,7 +279,7 @@ class BatchedDecoder(Decoder):
         heads = (rows, width, self.heads, self.head_width)
         slots, places = lanes.slots[:, None], lanes.places
         seen = self._mask(places[:, None, :, None] >= torch.arange(cache, device=self.device))
-        heard = self._mask(lanes.frames[:, None, None, None] > torch.arange(frames, device=self.device))
+        inside = self._mask(lanes.frames[:, None, None, None] > torch.arange(frames, device=self.device))
         x = F.embedding(lanes.tokens, self.embedding) + self.positions[places.clamp(max=self.context - 1)]
         for index, layer in enumerate(self.layers):
             query, key, value = layer.qkv(layer.attn_ln(x)).view(rows, width, 3, *heads[2:]).unbind(2)
@@ -291,7 +291,7 @@ class BatchedDecoder(Decoder):
             if index in self._aligned_place:
                 pool.queries[self._aligned_place[index]][slots, places] = query
             far = pool.cross_attention_kv[index, :, :frames], pool.cross_values[index, :, :frames]
-            x = x + layer.cross_out(_attended_slots(query, *far, lanes.slots, heard))
+            x = x + layer.cross_out(_attended_slots(query, *far, lanes.slots, inside))
             x = x + layer.down(F.gelu(layer.up(layer.mlp_ln(x))))
         normed: Tensor = self.norm(x)
         return normed

@@ -91,7 +91,7 @@ class BatchedWindowEncoder(WindowEncoder):
 
     def _padded_states(self, audio: Tensor, frames: Tensor) -> Tensor:
         """Encoder states of ``audio``, shape (windows, length * 320); shape (windows, length, n_audio_state)."""
-        heard = torch.arange(audio.shape[1] // FRAME_SAMPLES, device=self.device) < frames[:, None]
+        inside = torch.arange(audio.shape[1] // FRAME_SAMPLES, device=self.device) < frames[:, None]
         stft = torch.stft(
             audio,
             N_FFT,
@@ -102,14 +102,14 @@ class BatchedWindowEncoder(WindowEncoder):
         power = (mel_filters(self.device, self.n_mels) @ (stft[..., :-1].abs() ** 2)).clamp(min=1e-10).log10()
         loudest = power.amax(dim=(1, 2), keepdim=True)
         mel = (torch.maximum(power, loudest - DYNAMIC_RANGE) + 4.0) / 4.0
-        mel = mel * heard.repeat_interleave(2, dim=1)[:, None]  # behind a window its convolutions see zeros
+        mel = mel * inside.repeat_interleave(2, dim=1)[:, None]  # behind a window its convolutions see zeros
         x = (
             F.gelu(self._encoder.conv2(F.gelu(self._encoder.conv1(mel.to(self.decoder.dtype)))))
             .transpose(1, 2)
             .contiguous()
         )
         x = x + self._positions[: x.shape[1]]
-        mask = torch.zeros_like(heard, dtype=x.dtype).masked_fill(~heard, -torch.inf)[:, None, None]
+        mask = torch.zeros_like(inside, dtype=x.dtype).masked_fill(~inside, -torch.inf)[:, None, None]
         for layer in self._layers:
             qkv = layer.qkv(layer.attn_ln(x)).view(*x.shape[:2], 3, layer.heads, -1)
             query, key, value = qkv.permute(2, 0, 3, 1, 4)

@@ -204,7 +204,7 @@ def test_a_revoked_token_ends_its_connections_and_finishes_what_they_said(door: 
 )
 def test_pages_of_others_must_be_allowed(tmp_path: Path, origin: str, passes: bool) -> None:
     with service(tmp_path, allowed_origins="https://friend.example https://other.example/") as door:
-        door.thread.tell_public_url("https://name.ngrok-free.app")
+        door.thread.announce_public_url("https://name.ngrok-free.app")
         posted = httpx.post(
             door.thread.url + "/v1/audio/transcriptions",
             headers={"Authorization": f"Bearer {door.tester}", "Origin": origin},
@@ -243,7 +243,7 @@ def test_its_own_page_and_all_pages_if_the_owner_says_so(tmp_path: Path) -> None
 
 def test_an_address_behind_our_tunnel_is_blocked_alone(tmp_path: Path) -> None:
     with service(tmp_path, max_wrong_tokens=3) as door:
-        door.thread.tell_public_url("https://name.ngrok-free.app")
+        door.thread.announce_public_url("https://name.ngrok-free.app")
         guesser = {"X-Forwarded-For": "198.51.100.99, 203.0.113.7"}
         codes = [door.refusal("guess", **guesser)[1]["code"] for _ in range(5)]
         assert codes == ["token_wrong"] * 3 + ["too_many_wrong_tokens"] * 2

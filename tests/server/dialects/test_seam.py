@@ -17,7 +17,7 @@ from openmic.errors import OpenmicError
 from openmic.server.access.credentials import bearer_token
 from openmic.server.app import DIALECTS
 from openmic.server.dialects.connection import StreamConnection
-from openmic.server.dialects.dialect import Asked, Audio, Frame, Notice, Rejected, Stop, Told
+from openmic.server.dialects.dialect import Asked, Audio, Frame, Notice, Outgoing, Rejected, Stop
 from openmic.server.problems import PROBLEMS, close_code
 from openmic.sessions.events import Committed, Ended, Failed, Finalised, Replaced, Warned
 from openmic.sessions.session import Session
@@ -57,8 +57,8 @@ class LineDialect:
             return Audio(frame)
         return Stop() if _read(frame).get("end") else None
 
-    def write(self, told: Told) -> Iterator[Frame]:
-        match told:
+    def write(self, outgoing: Outgoing) -> Iterator[Frame]:
+        match outgoing:
             case Committed(seq, committed):
                 yield _line(seq=seq, said=committed.text)
             case Finalised(seq, final):

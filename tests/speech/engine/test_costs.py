@@ -79,9 +79,9 @@ def test_where_nothing_writes_a_draft_first_a_window_counts_as_with_live_text(mo
     stage, given = Stage(Costs(((1, 0.1),), 1.6)), []
     words = tuple(Word(f" word{place}", place / 4, place / 4 + 0.2, 0.9) for place in range(2 * capacity.MISHEARD))
 
-    def passes(parts: Any, recording: Any, options: Any, ended: bool = False, heard: Any = ()) -> Any:
-        given.append(list(heard))
-        stage.costs = Costs(((1, 0.1),), 0.2 if heard else 1.6)
+    def passes(parts: Any, recording: Any, options: Any, ended: bool = False, live_tokens: Any = ()) -> Any:
+        given.append(list(live_tokens))
+        stage.costs = Costs(((1, 0.1),), 0.2 if live_tokens else 1.6)
         passed = _final(stage, recording)
         passed.result = lambda: SimpleNamespace(segments=[SimpleNamespace(words=words)])
         return passed

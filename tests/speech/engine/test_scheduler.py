@@ -157,7 +157,7 @@ def test_the_estimate_of_waiting_finals() -> None:
     assert stage.turns.finals_seconds(places) == []
 
 
-@pytest.mark.parametrize("part", ["plan", "step_input", "apply_step", "send", "tell_progress"])
+@pytest.mark.parametrize("part", ["plan", "step_input", "apply_step", "send", "send_progress"])
 def test_a_stream_at_fault_fails_alone(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever of its parts raises, in the one thread that all streams share."""
     stage = Stage(PROCESSOR)

@@ -48,7 +48,7 @@ def test_the_last_words_stay_in_the_window_and_the_others_become_its_prompt() ->
 def test_speech_that_goes_on_is_decoded_behind_them() -> None:
     events: list[SpeechEvent] = []
     stream = opened(7.0, events)
-    stream.heard([boundary("started", 0.9)])
+    stream.add_boundaries([boundary("started", 0.9)])
     plan = stream.plan()
     assert plan == StepPlan(stream.policy.window_start, 7 * SAMPLE_RATE, False, False)
     assert stream.policy.prefix == [word for word in SAID if word.end > 5.0 - KEEP_SECONDS]
@@ -61,17 +61,19 @@ def test_speech_that_goes_on_is_decoded_behind_them() -> None:
 @pytest.mark.parametrize("heard", [1.0, 4.9])
 def test_nothing_is_decoded_before_the_recording_is_as_long_again(heard: float) -> None:
     stream = opened(heard, [])
-    stream.heard([boundary("started", 0.9)])
+    stream.add_boundaries([boundary("started", 0.9)])
     plan = stream.plan()
     assert plan is None or plan.start_sample >= 3 * SAMPLE_RATE
 
 
 def test_an_utterance_that_was_committed_to_its_end_is_passed_over() -> None:
     stream = opened(9.0, [])
-    stream.heard([boundary("started", 0.2), boundary("ended", 0.8), boundary("started", 0.9), boundary("ended", 4.9)])
+    stream.add_boundaries(
+        [boundary("started", 0.2), boundary("ended", 0.8), boundary("started", 0.9), boundary("ended", 4.9)]
+    )
     assert stream.plan() is None
     assert not stream.speaking
-    stream.heard([boundary("started", 8.0)])
+    stream.add_boundaries([boundary("started", 8.0)])
     plan = stream.plan()
     assert plan is not None
     assert plan.start_sample == 8 * SAMPLE_RATE
@@ -82,7 +84,7 @@ def test_an_utterance_that_was_committed_to_its_end_is_passed_over() -> None:
 def test_the_utterance_under_way_ends_where_speech_does() -> None:
     events: list[SpeechEvent] = []
     stream = opened(9.0, events)
-    stream.heard([boundary("started", 0.9), boundary("ended", 6.0)])
+    stream.add_boundaries([boundary("started", 0.9), boundary("ended", 6.0)])
     plan = stream.plan()
     assert plan is not None
     assert (plan.end_sample, plan.endpoint) == (6 * SAMPLE_RATE, True)
@@ -95,4 +97,4 @@ def test_the_utterance_under_way_ends_where_speech_does() -> None:
 
 def test_the_final_pass_gets_them_as_a_draft() -> None:
     stream = opened(9.0, [])
-    assert [tokens for _, tokens in stream.final.heard] == [word.tokens for word in SAID]
+    assert [tokens for _, tokens in stream.final.live_tokens] == [word.tokens for word in SAID]

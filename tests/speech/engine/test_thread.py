@@ -49,7 +49,7 @@ class Listener:
         """Let the engine have more of the clip, as if it had just been said."""
         begin = self.clip.length
         self.clip.length = min(begin + round(seconds * SAMPLE_RATE), len(self.clip.samples))
-        self.stream.heard(self.voice.push(self.clip.samples[begin : self.clip.length]))
+        self.stream.add_boundaries(self.voice.push(self.clip.samples[begin : self.clip.length]))
 
     def wait_for(self, found: Callable[[], bool]) -> None:
         with self.news:
@@ -58,7 +58,7 @@ class Listener:
     def finish(self) -> FinalText:
         """Hear the rest, stop, and wait for the final."""
         self.hear(len(self.clip.samples))
-        self.stream.heard(self.voice.flush())
+        self.stream.add_boundaries(self.voice.flush())
         self.stream.finish()
         assert self.over.wait(WAIT_SECONDS)
         final = self.events[-1]
@@ -242,7 +242,7 @@ def test_a_session_whose_journal_holds_a_control_token_is_taken_up(
 
     clip = Clip(samples[: 4 * SAMPLE_RATE])
     stream = engine.open(clip, SpeechOptions("en"), on_event, [said])
-    stream.heard(VoiceActivity(0.6).push(clip.samples))
+    stream.add_boundaries(VoiceActivity(0.6).push(clip.samples))
     stream.finish()
     assert over.wait(WAIT_SECONDS)
     assert isinstance(events[-1], FinalText)

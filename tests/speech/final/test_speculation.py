@@ -55,7 +55,7 @@ class Session:
             while self.clip.length < end:
                 begin, self.clip.length = self.clip.length, min(self.clip.length + PIECE, end)
                 heard = self.voice.push(self.clip.samples[begin : self.clip.length])
-                self.final.spoken.hear(heard, self.clip.length / SAMPLE_RATE)
+                self.final.timeline.add_boundaries(heard, self.clip.length / SAMPLE_RATE)
                 while self.final.ready() and next(self.walk) == "working":
                     pass
                 while self.ahead and self.steps and not self.final.ready() and self.final.speculate():
@@ -64,7 +64,7 @@ class Session:
     def stop(self) -> tuple[FinalText, int]:
         """The final text, and how many windows were encoded for it after the stop."""
         before = self.encoder.windows
-        self.final.spoken.hear(self.voice.flush(), self.clip.length / SAMPLE_RATE)
+        self.final.timeline.add_boundaries(self.voice.flush(), self.clip.length / SAMPLE_RATE)
         self.final.ended = True
         with torch.inference_mode():
             for _ in self.walk:

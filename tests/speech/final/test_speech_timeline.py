@@ -11,17 +11,17 @@ from openmic.speech.final.speech_timeline import PAUSE_SECONDS, SpeechRegion, Sp
 def told(*spans: tuple[float, float], known: float) -> SpeechTimeline:
     spoken = SpeechTimeline()
     for start, end in spans:
-        spoken.hear([SpeechBoundary("started", start)], start)
+        spoken.add_boundaries([SpeechBoundary("started", start)], start)
         if end < known:
-            spoken.hear([SpeechBoundary("ended", end)], end)
-    spoken.hear([], known)
+            spoken.add_boundaries([SpeechBoundary("ended", end)], end)
+    spoken.add_boundaries([], known)
     return spoken
 
 
 def test_told_nothing_all_of_it_is_speech() -> None:
     spoken = SpeechTimeline()
     assert spoken.island(0.0, False) == SpeechRegion(0.0, math.inf, False)
-    assert spoken.heard_in(3.0, 4.0)
+    assert spoken.has_speech(3.0, 4.0)
     assert spoken.within(3.0, 4.0) == (3.0, 4.0)
 
 
@@ -44,9 +44,9 @@ def test_speech_that_goes_on_has_no_end_yet() -> None:
 
 def test_a_word_counts_as_spoken_near_speech_alone() -> None:
     spoken = told((1.0, 3.0), known=20.0)
-    assert spoken.heard_in(3.2, 4.0)
-    assert not spoken.heard_in(3.4, 4.0)
-    assert spoken.heard_in(19.9, 20.5)  # not known yet
+    assert spoken.has_speech(3.2, 4.0)
+    assert not spoken.has_speech(3.4, 4.0)
+    assert spoken.has_speech(19.9, 20.5)  # not known yet
 
 
 def test_a_word_is_put_where_most_of_it_is_spoken() -> None:

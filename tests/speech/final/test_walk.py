@@ -37,11 +37,11 @@ def walk(
                     clip.length,
                     min(clip.length + round(grow_seconds * SAMPLE_RATE), len(clip.samples)),
                 )
-                final.spoken.hear(voice.push(clip.samples[begin : clip.length]), clip.length / SAMPLE_RATE)
+                final.timeline.add_boundaries(voice.push(clip.samples[begin : clip.length]), clip.length / SAMPLE_RATE)
                 for pause in steps:
                     if pause == "waiting":
                         break
-            final.spoken.hear(voice.flush(), clip.length / SAMPLE_RATE)
+            final.timeline.add_boundaries(voice.flush(), clip.length / SAMPLE_RATE)
         final.ended = True
         for _ in steps:
             pass
@@ -148,7 +148,7 @@ def test_a_recording_that_changes_its_language_stays_readable(
     samples = np.concatenate([english, np.zeros(5 * SAMPLE_RATE, np.float32), german])
     final = FinalPass(final_model, Clip(samples), SpeechOptions(), ended=True)
     voice = VoiceActivity(0.6)
-    final.spoken.hear(voice.push(samples) + voice.flush(), len(samples) / SAMPLE_RATE)
+    final.timeline.add_boundaries(voice.push(samples) + voice.flush(), len(samples) / SAMPLE_RATE)
     with torch.inference_mode():
         for _ in final.walk():
             pass

@@ -18,7 +18,7 @@ def test_the_same_as_whispers(shape: tuple[int, ...]) -> None:
 
 
 def test_whispers_own_word_times_use_it() -> None:
-    """``alignment.whispers_words`` runs openai-whisper's code, which finds the filter in its module."""
+    """``reference_word_times`` runs openai-whisper's code, which finds the filter in its module."""
     original = alignment._WHISPERS_FILTER
     assert whisper.timing.median_filter is not original
     generator = torch.Generator().manual_seed(1)

@@ -14,10 +14,10 @@ from openmic.server.dialects.dialect import (
     Flush,
     Frame,
     Notice,
+    Outgoing,
     Rejected,
     Reply,
     Stop,
-    Told,
 )
 from openmic.server.dialects.native import messages
 from openmic.server.dialects.native.codec import error_message, parse, to_message, to_text, warning_message
@@ -80,9 +80,9 @@ class NativeDialect:
             case _:
                 raise PROBLEMS.error("already_started")
 
-    def write(self, told: Told) -> list[Frame]:
+    def write(self, outgoing: Outgoing) -> list[Frame]:
         """See ``Dialect.write``."""
-        match told:
+        match outgoing:
             case Acknowledged(received_bytes):
                 return [to_text(messages.Ack(received_bytes=received_bytes))]
             case Notice(error, url):
@@ -90,7 +90,7 @@ class NativeDialect:
             case Rejected(error):
                 return [to_text(error_message(error, fatal=False))]
             case _:
-                return [to_text(to_message(told, words=self._words))]
+                return [to_text(to_message(outgoing, words=self._words))]
 
     def refuse(self, error: OpenmicError) -> tuple[list[Frame], int]:
         """See ``Dialect.refuse``."""

@@ -17,7 +17,7 @@ from openmic.sessions.session import Session
 CHUNK_BYTES = 65_536
 VANISHED_SECONDS = 1.0  # how often a waiting request looks whether its client is still there
 
-FedEvent = Progressed | Finalised | Ended | Failed
+FileEvent = Progressed | Finalised | Ended | Failed
 """What whoever uploads a file wants to know."""
 
 
@@ -28,7 +28,7 @@ class FileSession:
         self._request = request
         self._session = session
         self._loop = asyncio.get_running_loop()
-        self._heard: asyncio.Queue[FedEvent] = asyncio.Queue()  # bounded by what a session says: about one a second
+        self._events: asyncio.Queue[FileEvent] = asyncio.Queue()  # bounded by what a session says: about one a second
         self._over = False
 
     async def begin(self, upload: UploadFile) -> None:
@@ -39,12 +39,12 @@ class FileSession:
                 await asyncio.to_thread(self._session.write, chunk)
             await asyncio.to_thread(self._session.stop)
 
-    async def events(self) -> AsyncIterator[FedEvent]:
+    async def events(self) -> AsyncIterator[FileEvent]:
         """What the session says, to its end, or until the client has gone."""
         while not self._over:
             try:
                 async with asyncio.timeout(VANISHED_SECONDS):
-                    event = await self._heard.get()
+                    event = await self._events.get()
             except TimeoutError:
                 if await self._request.is_disconnected():
                     return
@@ -61,6 +61,6 @@ class FileSession:
             await asyncio.shield(asyncio.to_thread(self._session.abandon, gone))  # also where the request is cancelled
 
     def _hear(self, event: SessionEvent) -> None:
-        if isinstance(event, FedEvent):
+        if isinstance(event, FileEvent):
             with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
-                self._loop.call_soon_threadsafe(self._heard.put_nowait, event)
+                self._loop.call_soon_threadsafe(self._events.put_nowait, event)

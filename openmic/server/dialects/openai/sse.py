@@ -10,12 +10,12 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-from openmic.server.dialects.openai.file_session import FedEvent, FileSession
+from openmic.server.dialects.openai.file_session import FileEvent, FileSession
 from openmic.sessions.events import Ended, Failed, Finalised, Progressed
 from openmic.sessions.types import FinalText
 
 
-async def event_stream(fed: FileSession, first: FedEvent, events: AsyncIterator[FedEvent]) -> AsyncIterator[str]:
+async def event_stream(fed: FileSession, first: FileEvent, events: AsyncIterator[FileEvent]) -> AsyncIterator[str]:
     """``first`` and all that follows it as server-sent events; lets go of the session at the end."""
     try:
         for line in to_lines(first):
@@ -27,7 +27,7 @@ async def event_stream(fed: FileSession, first: FedEvent, events: AsyncIterator[
         await fed.leave()
 
 
-def to_lines(event: FedEvent) -> list[str]:
+def to_lines(event: FileEvent) -> list[str]:
     """One event of a session as server-sent events."""
     match event:
         case Progressed(progress):
