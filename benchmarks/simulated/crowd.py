@@ -84,7 +84,7 @@ class _Session:
     display: Display = field(default_factory=Display)
     pieces: int = 0
 
-    def speech_probabilities(self, now: float, boundaries: Sequence[Sequence[SpeechBoundary]]) -> None:
+    def hear(self, now: float, boundaries: Sequence[Sequence[SpeechBoundary]]) -> None:
         """Take in all pieces that are complete by now, with what voice activity says after each."""
         until = min(math.floor((now - self.begin) / TICK_SECONDS + EPSILON), len(boundaries) - 1)
         while self.pieces < until:

@@ -137,3 +137,11 @@ def test_the_parts_of_a_step_are_measured_in_small(base_model: Any, monkeypatch:
     passes = steps.choices(small.decoder, [1, 2])
     assert [entry["rows"] for entry in passes] == [1, 2]
     assert passes[0]["least_bytes"] < passes[1]["least_bytes"]
+
+
+def test_unpacking_ends_with_what_to_type_next(tmp_path: Path) -> None:
+    told = parts.next_steps(tmp_path)
+    for name in ("site", "cache", "audio", "project"):
+        assert f"{tmp_path}/{name}" in told
+    assert "python -m benchmarks.gpu_lease run" in told
+    assert "OPENMIC_CACHE_DIR=target/cache" in (pack.ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
