@@ -19,7 +19,6 @@ from openmic.speech.decoder import CrossKeys, Decoder, Row
 from openmic.speech.draft import Draft
 from openmic.speech.vocabulary import Vocabulary
 
-Steps = Generator[None, None, None]
 MOST_DRAFT = 32  # expected tokens that are checked in one pass,
 LEAST_DRAFT = 8  # where the draft has lost its place
 MAX_INITIAL_TIMESTAMP = 50  # a window's first timestamp is at most 1.0 s in, in units of 0.02 s
