@@ -26,13 +26,17 @@ class Hearer(Protocol):
 
     id: str
 
-    def heard(self, boundaries: Sequence[SpeechBoundary], *, anew: bool) -> None: ...
+    def heard(self, boundaries: Sequence[SpeechBoundary], *, anew: bool) -> None:
+        """A stretch is decoded; ``boundaries``: of speech in it, often none; ``anew``: a server that died had it."""
 
-    def heard_up_to_flush(self) -> None: ...
+    def heard_up_to_flush(self) -> None:
+        """All audio before a flush is decoded."""
 
-    def heard_too_much(self) -> None: ...
+    def heard_too_much(self) -> None:
+        """There is more audio than a session may have."""
 
-    def heard_all(self, error: OpenmicError | None) -> None: ...
+    def heard_all(self, error: OpenmicError | None) -> None:
+        """All audio is decoded, up to the error that ended it early."""
 
 
 class Hearing:

@@ -55,9 +55,10 @@ class WindowResult:
 
 
 class TimestampRules:
-    """Which tokens may come next where timestamps are wanted (section "decoding" of the Whisper paper, A. Radford et
-    al. 2022): timestamps come in pairs except before the end, never fall, and win where together they are likelier
-    than any one word.
+    """Which tokens may come next where timestamps are wanted.
+
+    As in the section on decoding of the Whisper paper (A. Radford et al. 2022): timestamps come in pairs except before
+    the end, never fall, and win where together they are likelier than any one word.
 
     Args:
         tokenizer: of the window's language and task.
