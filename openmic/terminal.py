@@ -39,6 +39,7 @@ class TerminalProgress:
         self._shown = 0.0
 
     def __call__(self, what: str, fraction: float | None) -> None:
+        """Show how far ``what`` is, 0..1; None where nobody knows."""
         new = what != self._what
         if self._rewrite:
             if new and self._what:

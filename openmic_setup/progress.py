@@ -25,6 +25,7 @@ class Progress:
         self._redraws = sys.stdout.isatty() or "ipykernel" in sys.modules
 
     def show(self, step: str) -> None:
+        """Show what is being done at this moment."""
         now = time.monotonic()
         seconds = now - self._began
         if self._redraws:
@@ -36,6 +37,7 @@ class Progress:
         self._step = step
 
     def end(self, how: str) -> None:
+        """Replace the line by how it ended and how long it took."""
         if self._redraws:
             print("\r" + " " * min(shutil.get_terminal_size((100, 24)).columns - 1, 99), end="\r")
         print(f"{self._title}: {how} ({time.monotonic() - self._began:.0f} s)", flush=True)

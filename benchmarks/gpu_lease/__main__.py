@@ -84,7 +84,7 @@ def run(wanted: str, minutes: float, output: Path, texts: Path, stages: str = ""
         results["stages"][name] = found = _stage(name, device, max(1.0, seconds), texts)
         how = found.get("failed_because", "done")
         print(f"{name}: {found['wall_seconds']:.0f} s of {seconds:.0f}, {how}", flush=True)
-        (output / "gpu_lease.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+        (output / "gpu_lease.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     draw(results, output / "gpu_lease.png")
     return results
 

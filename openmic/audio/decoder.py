@@ -121,7 +121,7 @@ class _Reader:
 
 
 class _SeekableReader:
-    """What MP4 needs, whose index may stand behind the sound it describes. (FFmpeg seeks wherever it finds a seek.)"""
+    """What MP4 needs, whose index may stand behind the sound it describes; FFmpeg seeks wherever it finds a seek."""
 
     def __init__(self, reader: _Reader, source: ByteSource) -> None:
         self.read = reader.read

@@ -27,8 +27,9 @@ def write_wav(path: Path, chunks: Iterable[Samples]) -> None:
 
 
 def flac_stream(chunks: Iterable[Samples], samples: int) -> Iterator[bytes]:
-    """``chunks`` (mono, at SAMPLE_RATE) as a FLAC file, 16-bit, in pieces as they are ready: half a WAV's size, not
-    one sample different.
+    """``chunks`` (mono, at SAMPLE_RATE) as a FLAC file, 16-bit, in pieces as they are ready.
+
+    It has half a WAV's size and the same samples.
 
     Args:
         chunks: read one at a time, so that memory stays flat.

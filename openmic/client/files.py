@@ -70,7 +70,8 @@ async def file_pieces(
     """The bytes of a recording, each piece when its audio would have been spoken (or at once, not ``realtime``).
 
     Args:
-        path: a file in any container, or raw PCM as ``options`` describe it.
+        path: a file in any container, or raw PCM.
+        options: describe raw PCM; None for a container, which describes itself.
         realtime: pace the pieces; every byte counts as the same stretch of time.
         finish: ends the pieces early once it is set.
 

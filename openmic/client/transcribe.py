@@ -167,6 +167,7 @@ class Collect:
         self._final: Result | None = None
 
     def __call__(self, message: Message) -> None:
+        """Take one message."""
         match message["type"]:
             case "ready":
                 self._session_id = str(message["session_id"])

@@ -20,6 +20,7 @@ class NotebookProgress:
         self._drawn_at = 0.0
 
     def __call__(self, what: str, fraction: float | None) -> None:
+        """Show how far ``what`` is, 0..1; None where nobody knows."""
         now = time.monotonic()
         ended = fraction is not None and fraction >= 1
         if what == self._what and not ended and now - self._drawn_at < _INTERVAL_SECONDS:

@@ -26,13 +26,17 @@ class DecodeSink(Protocol):
 
     id: str
 
-    def on_samples(self, boundaries: Sequence[SpeechBoundary], *, replayed: bool) -> None: ...
+    def on_samples(self, boundaries: Sequence[SpeechBoundary], *, replayed: bool) -> None:
+        """A stretch is decoded; ``boundaries``: of speech in it, often none; ``replayed``: told before a restart."""
 
-    def on_flush_reached(self) -> None: ...
+    def on_flush_reached(self) -> None:
+        """All audio before a flush is decoded."""
 
-    def on_too_long(self) -> None: ...
+    def on_too_long(self) -> None:
+        """There is more audio than a session may have."""
 
-    def on_decoded_all(self, error: OpenmicError | None) -> None: ...
+    def on_decoded_all(self, error: OpenmicError | None) -> None:
+        """All audio is decoded, up to the error that ended it early."""
 
 
 class DecodeThread:

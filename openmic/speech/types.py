@@ -7,7 +7,7 @@ events through the stream's callback, in order, from the engine's own thread.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from openmic.audio.types import Samples, SpeechBoundary
@@ -167,7 +167,6 @@ class EngineStats:
     finals_seconds: float = 0.0
     next_final_seconds: float | None = None
     problems: tuple[str, ...] = ()
-    extra: dict[str, float] = field(default_factory=dict)
 
 
 class Recording(Protocol):

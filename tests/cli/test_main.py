@@ -72,8 +72,11 @@ def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProce
 def scripted(
     *arguments: str, endless: bool = False, decodes_no_container: bool = False, **environment: str
 ) -> Iterator[subprocess.Popen[str]]:
-    """The command over a scripted engine; ``endless``: one that never brings a final; ``decodes_no_container``: in the
-    service, as when a release of PyAV has changed."""
+    """The command over a scripted engine.
+
+    ``endless``: one that never brings a final; ``decodes_no_container``: in the service, as when a release of PyAV has
+    changed.
+    """
     code = SCRIPTED.format(tests=str(ROOT), endless=endless, decodes_no_container=decodes_no_container)
     with tempfile.TemporaryDirectory() as folder:
         env = {**os.environ, "OPENMIC_DATA_DIR": folder, "OPENMIC_TUNNEL": "none", "PYTHONUNBUFFERED": "1"}

@@ -24,7 +24,7 @@ class FakeCuda:
     def set_device(self, device: torch.device) -> None:
         self.calls.append(f"set {device}")
 
-    def Stream(self, device: torch.device, priority: int) -> FakeCuda:
+    def Stream(self, device: torch.device, priority: int) -> FakeCuda:  # noqa: N802 (torch's name)
         self.calls.append(f"stream on {device}, priority {priority}")
         return self
 

@@ -33,8 +33,11 @@ def encode(
     streamed: bool = False,
     title: str = "",
 ) -> bytes:
-    """The recording in one container; ``streamed``: by a muxer that cannot go back to fill in a length; ``title``: a
-    tag, which stands at the file and at the track, as far as the container has both."""
+    """The recording in one container.
+
+    ``streamed``: by a muxer that cannot go back to fill in a length; ``title``: a tag, which stands at the file and at
+    the track, as far as the container has both.
+    """
     target: io.BytesIO | OneWay = OneWay() if streamed else io.BytesIO()
     with av.open(target, "w", format=container, options=options or {}) as file:
         track = file.add_stream(codec, rate=rate, layout="mono")

@@ -12,7 +12,8 @@ from openmic.threads import LATE_SECONDS, SupervisedThread
 class Syncable(Protocol):
     """Something that is in a file and can be forced to the disk; cheap where nothing is new."""
 
-    def sync(self) -> None: ...
+    def sync(self) -> None:
+        """Force what is new to the disk."""
 
 
 class FsyncThread:

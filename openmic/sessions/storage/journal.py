@@ -232,11 +232,6 @@ class Journal:
         data = packing.unpack(record.payload)
         return before, data, (before + len(data), record.end)
 
-    @property
-    def aborted(self) -> bool:
-        """Whether readers end at once."""
-        return self._aborted
-
     def compact(self) -> None:
         """Put a file without the audio bytes in this one's place, at one moment, and close.
 

@@ -9,9 +9,11 @@ from typing import Protocol
 class Pieces(Protocol):
     """What a reader needs of a journal; see ``Journal``."""
 
-    def wait_for(self, offset: int, on_caught_up: Callable[[], None]) -> bool: ...
+    def wait_for(self, offset: int, on_caught_up: Callable[[], None]) -> bool:
+        """Wait until there is an audio byte at ``offset``; False if there never will be."""
 
-    def piece_at(self, offset: int, place: tuple[int, int] | None = None) -> tuple[int, bytes, tuple[int, int]]: ...
+    def piece_at(self, offset: int, place: tuple[int, int] | None = None) -> tuple[int, bytes, tuple[int, int]]:
+        """The piece that holds the audio byte at ``offset``: where it begins, its bytes, where the next one is."""
 
 
 class JournalReader:

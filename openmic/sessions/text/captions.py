@@ -163,8 +163,10 @@ def _too_wide(before: str, text: str) -> bool:
 
 
 class _Cutter:
-    """One stretch's units, and beside each what its place costs; sums run from the first unit, so that any run of units
-    is told by two of them."""
+    """One stretch's units, and beside each what its place costs.
+
+    Sums run from the first unit, so that the cost of any run of units is the difference of two of them.
+    """
 
     def __init__(self, units: Sequence[_Unit]) -> None:
         self.units = units

@@ -8,7 +8,7 @@ difference there is.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 from typing import Literal
@@ -66,15 +66,6 @@ def revise(commits: Sequence[CommittedText], final: FinalText) -> tuple[Revision
         start, end = new_times.within(c, d) or old_times.within(a, b) or (None, None)
         revised.append(Revision(kind, live[a:b], a, b, text[c:d], c, d, start, end))
     return tuple(revised)
-
-
-def apply(revised: Iterable[Revision], live_text: str) -> str:
-    """The final text, stripped, from the live text and its revisions."""
-    parts, at = [], 0
-    for revision in revised:
-        parts += [live_text[at : revision.old_start], revision.new]
-        at = revision.old_end
-    return "".join([*parts, live_text[at:]])
 
 
 Change = tuple[Kind, int, int, int, int]

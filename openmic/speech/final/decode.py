@@ -19,7 +19,6 @@ from openmic.speech.final.draft import Draft
 from openmic.speech.model.decoder import CrossAttentionKV, Decoder, Row
 from openmic.speech.model.tokens import Vocabulary
 
-Steps = Generator[None, None, None]
 MOST_DRAFT = 32  # expected tokens that are checked in one pass,
 LEAST_DRAFT = 8  # where the draft has lost its place
 MAX_INITIAL_TIMESTAMP = 50  # a window's first timestamp is at most 1.0 s in, in units of 0.02 s
@@ -56,9 +55,10 @@ class WindowResult:
 
 
 class TimestampRules:
-    """Which tokens may come next where timestamps are wanted (section "decoding" of the Whisper paper, A. Radford et
-    al. 2022): timestamps come in pairs except before the end, never fall, and win where together they are likelier
-    than any one word.
+    """Which tokens may come next where timestamps are wanted.
+
+    As in the section on decoding of the Whisper paper (A. Radford et al. 2022): timestamps come in pairs except before
+    the end, never fall, and win where together they are likelier than any one word.
 
     Args:
         tokenizer: of the window's language and task.

@@ -127,7 +127,8 @@ def reference_word_times(
 
     Args:
         segments: of the window; they stay as they are.
-        model, decoder: the model, and its decoder at the precision of the result.
+        model: whose alignment heads are used.
+        decoder: of this model, at the precision of the result.
         cross: keys and values of the window's encoder states.
         tokenizer: of the window's language and task.
         frames: mel frames of the window that hold audio.

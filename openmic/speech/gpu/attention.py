@@ -21,7 +21,8 @@ def attended(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Ten
 
     Args:
         queries: shape (rows, heads, tokens, width); the result has this shape too.
-        keys, values: shape (rows, heads, places, width).
+        keys: shape (rows, heads, places, width).
+        values: of the same shape.
         mask: added to the scores, of their dtype, shape (rows, 1, tokens or 1, places).
     """
     if not queries.is_cuda:

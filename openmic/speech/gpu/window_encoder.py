@@ -124,7 +124,8 @@ class BatchedWindowEncoder(WindowEncoder):
         Args:
             near: of all windows one after another, shape (heads, windows * length, head_width).
             far: of the tail, shape (heads, n_audio_ctx, head_width).
-            frames, tail_begins: of each window, and where in the tail it goes on, shape (windows,).
+            frames: of each window, shape (windows,).
+            tail_begins: where in the tail each window goes on, shape (windows,).
 
         Returns:
             Shape (windows, length + tail_states, heads, head_width).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from random import Random
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmic.sessions.text.revisions import MOST_CHARACTERS, Revision, apply, revise
+from openmic.sessions.text.revisions import MOST_CHARACTERS, Revision, revise
 from openmic.speech.types import CommittedText, FinalText, Segment, Word
 
 
@@ -96,6 +97,15 @@ TEXT = st.text(
 WORDS = st.lists(
     st.sampled_from(["one", "One", "two", "two,", "three", "şey", "I", "ı", "北京", "%"]), max_size=12
 ).map(lambda words: "".join(f" {word}" for word in words))
+
+
+def apply(revised: Iterable[Revision], live_text: str) -> str:
+    """The final text, stripped, from the live text and its revisions."""
+    parts, at = [], 0
+    for revision in revised:
+        parts += [live_text[at : revision.old_start], revision.new]
+        at = revision.old_end
+    return "".join([*parts, live_text[at:]])
 
 
 @given(TEXT | WORDS, TEXT | WORDS, st.sampled_from(["en", "tr", ""]))

@@ -1,4 +1,4 @@
-"""Colab's secrets. COLAB_STAND_IN_SECRET says how they are:
+"""Colab's secrets. COLAB_STAND_IN_SECRET says how they are.
 
 ``value:TEXT`` · ``absent`` · ``refused`` · ``timeout`` · ``no_kernel`` (asked from a shell command, not a notebook)
 """

@@ -1,0 +1,156 @@
+"""What CONTRIBUTING.md and the change log say is true, and every private API that is used is registered."""
+
+from __future__ import annotations
+
+import ast
+import datetime
+import importlib
+import inspect
+import re
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from openmic_setup.requirements import requirement_name
+
+ROOT = Path(__file__).resolve().parents[1]
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+JUSTFILE = (ROOT / "justfile").read_text(encoding="utf-8")
+OURS = {"openmic", "openmic_setup"}
+PUBLIC = {"os._exit"}  # documented, for all its underscore
+ONLY_IN_CUDA_BUILDS = "torch._C._cuda"
+
+
+# --- CONTRIBUTING.md
+
+
+def test_every_file_that_is_named_exists() -> None:
+    named = re.findall(r"`([\w.][\w./-]*(?:/|\.(?:py|md|js|json|toml|yaml|yml|txt)))`", CONTRIBUTING)
+    assert len(named) > 15
+    for name in named:
+        found = [*ROOT.glob(name), *(ROOT / "openmic").rglob(Path(name).name)]
+        assert found if "/" not in name else (ROOT / name).exists(), name
+
+
+def test_every_task_is_a_recipe_and_runs_what_the_table_says() -> None:
+    recipes = dict(re.findall(r"^([\w-]+)(?: \*options)?:\n    ([^@].+)$", JUSTFILE, re.MULTILINE))
+    rows = re.findall(r"^\| `just ([\w-]+)` \| (?:`([^`]+)`|[^|]+) \|", CONTRIBUTING, re.MULTILINE)
+    assert {name for name, _ in rows} == set(recipes)
+    for name, command in rows:
+        if command:
+            assert recipes[name].removesuffix(" {{ options }}") == command, name
+
+
+def test_the_names_that_the_steps_lean_on_exist() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "openmic").rglob("*.py"))
+    assert "`to_message`" in CONTRIBUTING
+    assert re.search(r"^def to_message\(|^    def to_message\(", code, re.MULTILINE)
+    assert 'PROBLEMS.error("' in CONTRIBUTING
+    assert 'PROBLEMS.error("' in code
+
+
+# --- the register of private APIs
+
+
+def register() -> dict[str, str]:
+    """By dotted name of a private API: the package and the version it was read at, as the table has them."""
+    found = {}
+    for uses, read_at in re.findall(r"^\| (`.+?`) \| ([\w-]+ [\d.]+) \|", CONTRIBUTING, re.MULTILINE):
+        names = re.findall(r"`([^`]+)`", uses)
+        if "`: `" in uses:  # a class and what is used of it
+            names = [f"{names[0]}.{attribute}" for attribute in names[1:]]
+        found |= dict.fromkeys(names, read_at)
+    return found
+
+
+def foreign_names(tree: ast.AST) -> dict[str, str]:
+    """What a module calls other people's modules and their members: local name to dotted name."""
+    names = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            whole = [(alias.asname or alias.name.partition(".")[0], alias) for alias in node.names]
+            names |= {local: alias.name if alias.asname else local for local, alias in whole}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    return {local: name for local, name in names.items() if name.partition(".")[0] not in OURS | {"__future__"}}
+
+
+def private_uses() -> set[str]:
+    """Dotted names with an underscore, and members of other people's modules that are replaced, in all our code."""
+    found = set()
+    for path in (file for folder in OURS for file in (ROOT / folder).rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = foreign_names(tree)
+        found |= {name for name in names.values() if re.search(r"(^|\.)_[a-z]", name)}
+        replaced = [target for node in ast.walk(tree) if isinstance(node, ast.Assign) for target in node.targets]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute):
+                local, *rest = ast.unparse(node).split(".")
+                if local in names and (re.match("_[a-zA-Z]", node.attr) or node in replaced):
+                    found.add(".".join([names[local], *rest]))
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "setattr", "hasattr"):
+                of, attribute = ast.unparse(node.args[0]), ast.unparse(node.args[1]).strip("'")
+                if of in names and re.match("_[a-zA-Z]", attribute):
+                    found.add(f"{names[of]}.{attribute}")
+    names = {name for name in found if re.fullmatch(r"[\w.]+", name)}  # no subscripts: that is a module of ours
+    return {name for name in names if not any(other.startswith(f"{name}.") for other in names)} - PUBLIC
+
+
+def test_every_private_use_is_registered() -> None:
+    found = private_uses()
+    assert len(found) > 5
+    assert found <= register().keys()
+
+
+def test_every_registered_use_is_in_the_code() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "openmic").rglob("*.py"))
+    assert len(register()) > 10
+    for name in register():
+        last = name.rpartition("/")[2] if "/" in name else name.rpartition(".")[2]
+        assert re.search(rf"(?<!\w){re.escape(last)}(?!\w)", code), name
+
+
+def has(owner: object, attribute: str) -> bool:
+    """Whether a member is there; of a class also one that its methods set."""
+    if hasattr(owner, attribute):
+        return True
+    return inspect.isclass(owner) and f"self.{attribute}" in inspect.getsource(owner)
+
+
+@pytest.mark.parametrize("name", [name for name in register() if not name.startswith(ONLY_IN_CUDA_BUILDS)])
+def test_a_registered_name_is_in_what_is_installed(name: str) -> None:
+    if "/" in name:
+        package, _, file = name.partition("/")
+        assert (Path(str(importlib.import_module(package).__file__)).parent / file).is_file()
+        return
+    parts = name.split(".")
+    owner: object = importlib.import_module(parts[0])
+    for depth, part in enumerate(parts[1:-1], 2):
+        if isinstance(owner, ModuleType) and not hasattr(owner, part):
+            importlib.import_module(".".join(parts[:depth]))
+        owner = getattr(owner, part)
+    assert has(owner, parts[-1])
+
+
+def test_every_version_that_was_read_is_of_a_package_that_is_required() -> None:
+    required = {requirement_name(line) for line in PYPROJECT["project"]["dependencies"]} | {"python"}
+    assert {requirement_name(read_at) for read_at in register().values()} <= required
+
+
+# --- CHANGELOG.md
+
+
+def test_the_change_log_has_its_form() -> None:
+    versions = re.findall(r"^## \[([^]]+)\](?: - (\S+))?$", CHANGELOG, re.MULTILINE)
+    assert versions[0] == ("Unreleased", "")
+    assert versions[1][0] == PYPROJECT["project"]["version"]
+    days = [datetime.date.fromisoformat(day) for _, day in versions[1:]]
+    assert days == sorted(days, reverse=True)
+    kinds = set(re.findall(r"^### (.+)$", CHANGELOG, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    for version, _ in versions:
+        assert re.search(rf"^\[{re.escape(version)}\]: \S+$", CHANGELOG, re.MULTILINE), version
