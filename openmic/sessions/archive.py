@@ -120,7 +120,7 @@ class StoredSession:
             return
         with tempfile.TemporaryDirectory(prefix="openmic-") as folder:
             recording = DiskRecording(Path(folder) / RECORDING)
-            journal = Journal.look_into(self.folder / JOURNAL, story.opened.audio_format)
+            journal = Journal.look_into(self.folder / JOURNAL)
             try:
                 for samples in decode(journal.reader(), story.opened.audio_format):
                     recording.append(samples)

@@ -288,7 +288,7 @@ class Session(Subscription):
 
     def _end(self) -> None:
         """FINISHING to ENDED, with the final told."""
-        self._complete_recording()
+        self.recording.complete()
         if self._error is not None:
             self._fail(self._error)
             return
@@ -301,17 +301,11 @@ class Session(Subscription):
         with self._lock:
             if self._state is State.ENDED:
                 return
-            self._complete_recording()
+            self.recording.complete()
             self._error = error
             going_on = error.ends == "server"  # the next server finds the session unfinished
             self._close_down(None if going_on else partial(self._writer.fail, error, self.recording.seconds))
             self._emit(Failed(error))
-
-    def _complete_recording(self) -> None:
-        try:
-            self.recording.complete()
-        except OSError as error:
-            self._error = self._error or disk_full(error)
 
     def _close_down(self, write: Callable[[], None] | None) -> None:
         self._state = State.ENDED

@@ -18,7 +18,6 @@ from openmic.client import connect, stream_file
 from openmic.client.stream import Stream
 from openmic.errors import OpenmicError
 from openmic.sessions.archive import Archive, StoredSession
-from openmic.sessions.storage import packing
 from openmic.sessions.storage.folder import JOURNAL
 from openmic.sessions.storage.record_file import Kind, Scan
 from tests.support.client_audio import PCM
@@ -57,7 +56,7 @@ def sound_of(entry: StoredSession) -> bytes:
 def journalled(folder: Path) -> bytes:
     """The client's bytes in a journal, read by nothing but the format's reader."""
     with (folder / JOURNAL).open("rb") as file:
-        return b"".join(packing.unpack(one.payload) for one in Scan(file.fileno()) if one.kind == Kind.AUDIO)
+        return b"".join(one.payload for one in Scan(file.fileno()) if one.kind == Kind.AUDIO)
 
 
 async def listen(stream: Stream, messages: list[Message]) -> None:

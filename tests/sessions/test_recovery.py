@@ -23,7 +23,6 @@ from openmic.sessions.events import Committed, Ended, Failed, Finalised, Session
 from openmic.sessions.recovery import MOST_RECOVERIES
 from openmic.sessions.session import Session
 from openmic.sessions.state import State
-from openmic.sessions.storage import packing
 from openmic.sessions.storage.folder import DAMAGED, JOURNAL
 from openmic.sessions.storage.record_file import Kind, Scan
 from openmic.sessions.storage.replay import read_story_at
@@ -136,7 +135,7 @@ def texts(events: list[Counted]) -> list[object]:
 def read_back(folder: Path) -> bytes:
     """The audio bytes in a journal."""
     with (folder / JOURNAL).open("rb") as file:
-        return b"".join(packing.unpack(one.payload) for one in Scan(file.fileno()) if one.kind == Kind.AUDIO)
+        return b"".join(one.payload for one in Scan(file.fileno()) if one.kind == Kind.AUDIO)
 
 
 @pytest.fixture

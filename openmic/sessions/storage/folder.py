@@ -57,7 +57,7 @@ class SessionFiles:
             if folder.exists():
                 raise FileExistsError(errno.EEXIST, "its folder exists already")
             making.mkdir(mode=0o700, parents=True)
-            journal = Journal.create(making / JOURNAL, opened.audio_format)
+            journal = Journal.create(making / JOURNAL)
             journal.record(Kind.OPENED, to_payload(opened))
             making.rename(folder)  # whoever looks at the folder's name finds a journal that has begun, and is locked
             journal.path = folder / JOURNAL
@@ -93,7 +93,7 @@ class SessionFiles:
             if story.ending is Ending.DAMAGED:
                 shutil.copyfile(path, folder / DAMAGED)
                 os.chmod(folder / DAMAGED, 0o600)
-            journal = Journal.reopen(path, file, story.opened.audio_format, story.good_bytes)
+            journal = Journal.reopen(path, file, story.good_bytes)
             return cls(folder, journal, DiskRecording(folder / RECORDING)), story
         except OSError as error:
             os.close(file)
@@ -117,7 +117,7 @@ class SessionFiles:
             try:
                 self.journal.sync()
                 with contextlib.suppress(FileNotFoundError):
-                    self.recording.sync()
+                    self.recording.pack()
                     if compact:
                         self.journal.compact()
             finally:
@@ -126,15 +126,13 @@ class SessionFiles:
     def release(self) -> None:
         """Close both and leave them on the disk; safe to call again."""
         self.journal.close()
-        with contextlib.suppress(OSError):  # it is decoded again from the journal
-            self.recording.complete()
+        self.recording.forget()
 
     def delete(self) -> None:
         """Close both and remove the folder; safe to call again."""
         with self._lock:
             self._deleted = True
             self.release()
-            self.recording.forget()
             shutil.rmtree(self._folder, ignore_errors=True)
 
 

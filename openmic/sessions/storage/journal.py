@@ -14,11 +14,9 @@ import os
 import threading
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from openmic.audio.decoder import AudioFormat
-from openmic.sessions.storage import packing
 from openmic.sessions.storage.journal_reader import JournalReader
 from openmic.sessions.storage.record_file import (
     HEAD,
@@ -62,13 +60,11 @@ class Journal:
     Args:
         path: of the file.
         file: its descriptor, locked.
-        packer: how audio bytes are packed.
     """
 
-    def __init__(self, path: Path, file: int, packer: packing.Packer) -> None:
+    def __init__(self, path: Path, file: int) -> None:
         self.path = path
         self._file = file
-        self._packer = packer
         self._grown = threading.Condition()
         self._end = len(MAGIC)  # of the file, in bytes
         self._length = 0  # audio bytes
@@ -81,7 +77,7 @@ class Journal:
         self._closed = False
 
     @classmethod
-    def create(cls, path: Path, audio_format: AudioFormat) -> Journal:
+    def create(cls, path: Path) -> Journal:
         """Begin a new file.
 
         Raises:
@@ -94,27 +90,25 @@ class Journal:
         except BaseException:
             os.close(file)
             raise
-        return cls(path, file, packing.Packer(audio_format))
+        return cls(path, file)
 
     @classmethod
-    def reopen(cls, path: Path, file: int, audio_format: AudioFormat, good_bytes: int) -> Journal:
+    def reopen(cls, path: Path, file: int, good_bytes: int) -> Journal:
         """Go on with the first ``good_bytes`` bytes of ``file``, which must be locked; the rest is cut off."""
         os.ftruncate(file, good_bytes)
-        journal = cls(path, file, packing.Packer(audio_format))
-        for piece in journal._find_pieces():
-            journal._packer.took(packing.unpack(piece))
+        journal = cls(path, file)
+        journal._find_messages()
         return journal
 
     @classmethod
-    def look_into(cls, path: Path, audio_format: AudioFormat) -> Journal:
+    def look_into(cls, path: Path) -> Journal:
         """Read what is there now of a file that others may be writing to; nothing may be written.
 
         Raises:
             OSError: it cannot be opened.
         """
-        journal = cls(path, os.open(path, os.O_RDONLY), packing.Packer(audio_format))
-        for _ in journal._find_pieces():
-            pass
+        journal = cls(path, os.open(path, os.O_RDONLY))
+        journal._find_messages()
         journal.end()
         return journal
 
@@ -133,11 +127,9 @@ class Journal:
             raise ValueError("the journal has ended")
         if not data:
             return self._length
-        piece = self._packer.pack(data)
         with self._grown:
             start = self._end
-            self._write(Kind.AUDIO, piece)
-            self._packer.took(data)
+            self._write(Kind.AUDIO, data)
             self._note(len(data), start)
             self._grown.notify_all()
             return self._length
@@ -217,20 +209,16 @@ class Journal:
             before, start = max(place, indexed) if place is not None and place[0] <= offset else indexed
             size = self._end
             while True:
-                head = os.pread(self._file, HEAD.size + packing.HEAD.size, start)
-                _, kind, length, _ = HEAD.unpack_from(head)
-                after = start + HEAD.size + int(length)
+                _, kind, length, _ = HEAD.unpack(os.pread(self._file, HEAD.size, start))
                 if kind == Kind.AUDIO:
-                    there = packing.unpacked_length(head[HEAD.size :])
-                    if before + there > offset:
+                    if before + length > offset:
                         break
-                    before += there
-                start = after
+                    before += length
+                start += HEAD.size + length
             record = read_record(self._file, start, size)
         if record is None:
             raise DamagedRecord(errno.EIO, "the journal is damaged")
-        data = packing.unpack(record.payload)
-        return before, data, (before + len(data), record.end)
+        return before, record.payload, (before + len(record.payload), record.end)
 
     def compact(self) -> None:
         """Put a file without the audio bytes in this one's place, at one moment, and close.
@@ -273,12 +261,11 @@ class Journal:
         self._end = write_all(self._file, frame(kind, payload, self._end), self._end)
         self._dirty = True
 
-    def _find_pieces(self) -> Iterator[bytes]:
-        """All packed messages of the file, which are noted in the index on the way."""
+    def _find_messages(self) -> None:
+        """Note all messages of the file in the index."""
         for record in Scan(self._file):
             if record.kind == Kind.AUDIO:
-                self._note(packing.unpacked_length(record.payload), record.start)
-                yield record.payload
+                self._note(len(record.payload), record.start)
             self._end = record.end
 
     def _note(self, length: int, start: int) -> None:

@@ -26,10 +26,10 @@ SEARCH_BYTES = 1_048_576  # read at once while looking for a record behind damag
 
 
 class Kind(enum.IntEnum):
-    """What a record says; the payloads are described in ``story`` and ``packing``."""
+    """What a record says; the payloads are described in ``replay``."""
 
     OPENED = 1
-    AUDIO = 2
+    PACKED = 2  # audio bytes as earlier versions kept them; not read any more
     FLUSHED = 3
     STOPPED = 4
     COMMITTED = 5
@@ -39,6 +39,7 @@ class Kind(enum.IntEnum):
     RECOVERED = 9
     COMPACTED = 10
     SOUND = 11  # in a recording
+    AUDIO = 12  # a client's bytes as they came
 
 
 class NotRecords(ValueError):

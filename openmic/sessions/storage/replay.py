@@ -15,7 +15,6 @@ from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
 from openmic.sessions.events import Committed, CountedEvent, Ended, Finalised, Reason
 from openmic.sessions.problems import PROBLEMS
-from openmic.sessions.storage.packing import unpacked_length
 from openmic.sessions.storage.record_file import Ending, Kind, NotRecords, Scan
 from openmic.speech.types import SpeechOptions
 
@@ -149,6 +148,8 @@ def read_story(file: int) -> JournalReplay:
                 story = JournalReplay(_OPENED.validate_python(json.loads(record.payload)))
             else:
                 _take(story, record.kind, record.payload)
+    except EarlierVersion as error:
+        raise PROBLEMS.error("journal_unreadable", detail="an earlier version of openmic wrote it") from error
     except (NotRecords, ValidationError, ValueError) as error:
         raise PROBLEMS.error("journal_unreadable", detail=type(error).__name__) from error
     if story is None:
@@ -173,10 +174,16 @@ def read_story_at(path: str | os.PathLike[str]) -> JournalReplay:
         os.close(file)
 
 
+class EarlierVersion(Exception):
+    """The journal holds audio in a form that is not read any more."""
+
+
 def _take(story: JournalReplay, kind: int, payload: bytes) -> None:
     match kind:
+        case Kind.PACKED:
+            raise EarlierVersion
         case Kind.AUDIO:
-            story.received_bytes += unpacked_length(payload)
+            story.received_bytes += len(payload)
             story.recovered = 0
         case Kind.FLUSHED:
             story.flush_at = story.received_bytes

@@ -22,7 +22,7 @@ def reopened(path: Path) -> Journal:
     scan = Scan(file)
     for _ in scan:
         pass
-    return Journal.reopen(path, file, AUTO, scan.good_bytes)
+    return Journal.reopen(path, file, scan.good_bytes)
 
 
 def everything(journal: Journal) -> bytes:
@@ -34,7 +34,7 @@ def everything(journal: Journal) -> bytes:
 
 
 def test_a_reader_waits_for_bytes_and_sees_the_end(tmp_path: Path) -> None:
-    journal = Journal.create(tmp_path / "j", AUTO)
+    journal = Journal.create(tmp_path / "j")
     seen: list[bytes] = []
     caught_up = threading.Semaphore(0)
     reader = journal.reader(caught_up.release)
@@ -61,7 +61,7 @@ def test_a_reader_waits_for_bytes_and_sees_the_end(tmp_path: Path) -> None:
 
 
 def test_abort_ends_a_waiting_reader_and_hides_the_rest(tmp_path: Path) -> None:
-    journal = Journal.create(tmp_path / "j", AUTO)
+    journal = Journal.create(tmp_path / "j")
     waiting = threading.Event()
     results: list[bytes] = []
     reader = journal.reader(waiting.set)
@@ -72,14 +72,14 @@ def test_abort_ends_a_waiting_reader_and_hides_the_rest(tmp_path: Path) -> None:
     thread.join(120)
     assert results == [b""]
 
-    other = Journal.create(tmp_path / "k", AUTO)
+    other = Journal.create(tmp_path / "k")
     other.append(b"unread")
     other.abort()
     assert other.reader().read(10) == b""
 
 
 def test_another_process_goes_on_where_this_one_ended(tmp_path: Path) -> None:
-    journal = Journal.create(tmp_path / "j", AUTO)
+    journal = Journal.create(tmp_path / "j")
     journal.append(b"abc")
     journal.record(Kind.COMMITTED, b"{}")
     journal.append(b"def")
@@ -91,7 +91,7 @@ def test_another_process_goes_on_where_this_one_ended(tmp_path: Path) -> None:
 
 
 def test_a_journal_torn_at_any_byte_goes_on_behind_its_last_whole_message(tmp_path: Path) -> None:
-    journal = Journal.create(tmp_path / "j", AUTO)
+    journal = Journal.create(tmp_path / "j")
     messages, ends = [b"one", b"two two", b"three three three"], []
     for message in messages:
         journal.append(message)
@@ -109,10 +109,10 @@ def test_a_journal_torn_at_any_byte_goes_on_behind_its_last_whole_message(tmp_pa
 
 
 def test_only_its_owner_can_read_it_and_only_one_process_can_write_it(tmp_path: Path) -> None:
-    journal = Journal.create(tmp_path / "j", AUTO)
+    journal = Journal.create(tmp_path / "j")
     assert (tmp_path / "j").stat().st_mode & 0o777 == 0o600
     with pytest.raises(FileExistsError):
-        Journal.create(tmp_path / "j", AUTO)
+        Journal.create(tmp_path / "j")
     file = os.open(tmp_path / "j", os.O_RDWR)
     with pytest.raises(InUse):
         lock(file)
@@ -124,7 +124,7 @@ def test_only_its_owner_can_read_it_and_only_one_process_can_write_it(tmp_path: 
 def test_a_failed_write_leaves_the_journal_as_it_was_and_can_be_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal = Journal.create(tmp_path / "j", AUTO)
+    journal = Journal.create(tmp_path / "j")
     journal.append(b"good")
     size = (tmp_path / "j").stat().st_size
     real_pwrite = os.pwrite
@@ -148,7 +148,7 @@ def test_a_failed_write_leaves_the_journal_as_it_was_and_can_be_repeated(
 def test_a_disk_that_cannot_keep_what_it_took_is_not_trusted_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal = Journal.create(tmp_path / "j", AUTO)
+    journal = Journal.create(tmp_path / "j")
     journal.append(b"good")
 
     def broken(file: int) -> None:
@@ -162,7 +162,7 @@ def test_a_disk_that_cannot_keep_what_it_took_is_not_trusted_again(
 
 
 def test_only_what_is_new_is_forced_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    journal = Journal.create(tmp_path / "j", AUTO)
+    journal = Journal.create(tmp_path / "j")
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
     journal.append(b"a")
@@ -178,7 +178,7 @@ def test_only_what_is_new_is_forced_to_the_disk(tmp_path: Path, monkeypatch: pyt
 
 
 def test_damage_under_a_running_session_is_an_error_and_not_other_sound(tmp_path: Path) -> None:
-    journal = Journal.create(tmp_path / "j", AUTO)
+    journal = Journal.create(tmp_path / "j")
     journal.append(b"spoken words")
     data = bytearray((tmp_path / "j").read_bytes())
     data[-2] ^= 1
@@ -191,7 +191,7 @@ def test_damage_under_a_running_session_is_an_error_and_not_other_sound(tmp_path
 def test_a_compact_journal_stands_there_at_one_moment_without_the_audio(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal = Journal.create(tmp_path / "j", AUTO)
+    journal = Journal.create(tmp_path / "j")
     journal.record(Kind.OPENED, b"{}")
     journal.append(bytes(1000))
     journal.record(Kind.FLUSHED, b"")
@@ -214,7 +214,7 @@ def test_a_compact_journal_stands_there_at_one_moment_without_the_audio(
 
 
 def test_a_damaged_journal_is_not_made_compact(tmp_path: Path) -> None:
-    journal = Journal.create(tmp_path / "j", AUTO)
+    journal = Journal.create(tmp_path / "j")
     journal.record(Kind.OPENED, b"{}")
     journal.append(b"spoken words")
     journal.record(Kind.COMMITTED, b"[]")
@@ -228,7 +228,7 @@ def test_a_damaged_journal_is_not_made_compact(tmp_path: Path) -> None:
 
 
 def test_any_place_of_a_long_journal_is_found(tmp_path: Path) -> None:
-    journal = Journal.create(tmp_path / "j", AUTO)
+    journal = Journal.create(tmp_path / "j")
     whole = bytes(range(256)) * 1024
     for start in range(0, len(whole), 999):
         journal.append(whole[start : start + 999])
@@ -248,7 +248,7 @@ def test_any_place_of_a_long_journal_is_found(tmp_path: Path) -> None:
 def test_a_reader_reads_like_a_file(
     tmp_path_factory: pytest.TempPathFactory, messages: list[bytes], moves: list[tuple[str, int]]
 ) -> None:
-    journal = Journal.create(tmp_path_factory.mktemp("journal") / "j", AUTO)
+    journal = Journal.create(tmp_path_factory.mktemp("journal") / "j")
     for message in messages:
         journal.append(message)
     journal.end()
@@ -269,7 +269,7 @@ def test_a_reader_reads_like_a_file(
 
 
 def test_a_reader_seeks_only_where_a_growing_file_can(tmp_path: Path) -> None:
-    reader = Journal.create(tmp_path / "j", AUTO).reader()
+    reader = Journal.create(tmp_path / "j").reader()
     with pytest.raises(ValueError, match="whence"):
         reader.seek(0, 2)
     with pytest.raises(ValueError, match="before the start"):

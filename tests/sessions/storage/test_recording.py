@@ -30,9 +30,9 @@ def test_what_was_appended_is_read_back_in_any_slice(tmp_path: Path) -> None:
     assert recording.seconds == 70
     block = BLOCK_SAMPLES
     slices = [(0, 10), (block - 1, block + 1), (0, len(whole)), (3 * block + 5, 6 * block), (len(whole) - 7, 10**9)]
-    for complete in (False, True):
-        if complete:
-            recording.complete()
+    for packed in (False, True):
+        if packed:
+            recording.pack()
         for start, stop in [*slices, (-3, 4), (10**8, 10**9), (10, 10), (20, 10)]:
             read = recording.read(start, stop)
             assert read.dtype == np.float32
@@ -42,13 +42,48 @@ def test_what_was_appended_is_read_back_in_any_slice(tmp_path: Path) -> None:
     np.testing.assert_array_equal(stored.read(5, len(whole)), whole[5:])
 
 
-def test_an_hour_stands_in_little_memory_and_no_more_disk_than_its_sound_needs(tmp_path: Path) -> None:
+def test_an_hour_stands_in_little_memory_and_packed_in_half_of_the_disk(tmp_path: Path) -> None:
     recording = DiskRecording(tmp_path / "r")
     whole = sound(70)
     recording.append(whole)
-    recording.complete()
+    assert (tmp_path / "r.pcm").stat().st_size == 2 * len(whole)
+    recording.pack()
+    np.testing.assert_array_equal(recording.read(0, len(whole)), whole)
     assert len(recording._blocks) <= KEPT_BLOCKS
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
     assert (tmp_path / "r").stat().st_size < 0.8 * 2 * len(whole)
+
+
+def test_a_full_disk_leaves_the_plain_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = DiskRecording(tmp_path / "r")
+    recording.append(sound(10))
+
+    def full(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            recording.pack()
+    assert [path.name for path in tmp_path.iterdir()] == ["r.pcm"]
+    np.testing.assert_array_equal(recording.read(0, 10**9), sound(10))
+    np.testing.assert_array_equal(DiskRecording.stored(tmp_path / "r").read(0, 10**9), sound(10))
+    recording.pack()
+    np.testing.assert_array_equal(DiskRecording.stored(tmp_path / "r").read(0, 10**9), sound(10))
+
+
+def test_who_reads_while_it_is_packed_notices_nothing(tmp_path: Path) -> None:
+    recording = DiskRecording(tmp_path / "r")
+    whole = sound(60)
+    recording.append(whole)
+    packer = threading.Thread(target=recording.pack)
+    packer.start()
+    while packer.is_alive():
+        np.testing.assert_array_equal(
+            recording.read(SAMPLE_RATE, 20 * SAMPLE_RATE), whole[SAMPLE_RATE : 20 * SAMPLE_RATE]
+        )
+    packer.join()
+    np.testing.assert_array_equal(recording.read(0, len(whole)), whole)
 
 
 def test_sixteen_bit_sound_comes_back_exactly_and_loud_sound_is_clipped(tmp_path: Path) -> None:
@@ -60,13 +95,14 @@ def test_sixteen_bit_sound_comes_back_exactly_and_loud_sound_is_clipped(tmp_path
     np.testing.assert_array_equal(recording.read(6, 9), np.array([32767, 32767, -32768], np.float32) / 32768)
 
 
-def test_a_complete_recording_takes_no_more_and_holds_no_file_open(tmp_path: Path) -> None:
+def test_a_packed_recording_takes_no_more_and_holds_no_file_open(tmp_path: Path) -> None:
     before = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
     recording = DiskRecording(tmp_path / "r")
     recording.append(np.zeros(1234, np.float32))
     recording.complete()
     recording.append(np.zeros(10, np.float32))
-    recording.complete()
+    recording.pack()
+    recording.pack()
     assert len(recording) == 1234
     assert recording.read_pcm(0, 1234) == bytes(2468)
     if before:
@@ -80,7 +116,7 @@ def test_a_complete_recording_takes_no_more_and_holds_no_file_open(tmp_path: Pat
 def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
     recording = DiskRecording(tmp_path / "r")
     recording.append(sound(17))
-    recording.complete()
+    recording.pack()
     data = bytearray((tmp_path / "r").read_bytes())
     data[len(data) // 4] ^= 1
     (tmp_path / "r").write_bytes(data)

@@ -93,3 +93,9 @@ def test_a_journal_that_does_not_say_how_it_began_is_unreadable(tmp_path: Path, 
     assert caught.value.code == "journal_unreadable"
     with pytest.raises(OpenmicError):
         read_story_at(tmp_path / "none")
+
+
+def test_audio_that_an_earlier_version_packed_is_said_to_be_unreadable(tmp_path: Path) -> None:
+    path = written(tmp_path / "j", (Kind.OPENED, to_payload(OPENED)), (Kind.PACKED, b"\0"))
+    with pytest.raises(OpenmicError, match="an earlier version of openmic wrote it"):
+        read_story_at(path)
