@@ -23,6 +23,7 @@ from openmic.errors import OpenmicError
 from openmic.log import log_event
 from openmic.memory import release_freed_memory
 from openmic.sessions.admission import make_room, places
+from openmic.sessions.delivery import DeliveryThread
 from openmic.sessions.events import Reason
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.recovery import ID_DIGITS, Recovery
@@ -66,6 +67,7 @@ class Sessions:
         self._closing = threading.Event()
         unreadable_seconds = settings.keep_seconds + settings.idle_seconds + settings.resume_seconds
         self._recovery = Recovery(settings.data_dir, settings.keep_seconds, unreadable_seconds, self._take_up)
+        self._delivery = DeliveryThread()
         self._syncer = FsyncThread(settings.journal_sync_seconds, self._all)
         self._keeper = SupervisedThread("openmic-keeper", self._keep)
         with self._keeper.turn("looking for sessions"):
@@ -96,6 +98,7 @@ class Sessions:
                 options,
                 words=words,
                 on_record=self._syncer.soon,
+                deliver=self._delivery.submit,
             )
             self._sessions[session_id] = session
             self.opened_total += 1
@@ -198,6 +201,7 @@ class Sessions:
                 session.release()
             with self._lock:
                 self._sessions.pop(session.id, None)
+        self._delivery.close(JOIN_SECONDS)
         self._syncer.close(JOIN_SECONDS)
         self._keeper.join(JOIN_SECONDS)
 
@@ -209,7 +213,8 @@ class Sessions:
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the threads that delete, end, save and transcribe sessions; empty: nothing."""
-        return (*self._keeper.problems, *self._syncer.problems, *self.engine.stats().problems)
+        threads = (self._keeper, self._syncer, self._delivery)
+        return (*(problem for thread in threads for problem in thread.problems), *self.engine.stats().problems)
 
     # --- the keeper's rounds
 
@@ -313,4 +318,5 @@ class Sessions:
             words=opened.words,
             recovered=(files, story),
             on_record=self._syncer.soon,
+            deliver=self._delivery.submit,
         )

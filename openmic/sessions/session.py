@@ -21,6 +21,7 @@ from openmic.audio.types import SpeechBoundary
 from openmic.errors import OpenmicError
 from openmic.log import log_event
 from openmic.sessions.decoding import DecodeThread
+from openmic.sessions.delivery import Deliver, at_once
 from openmic.sessions.events import Failed, Progressed, Reason, SpeechChanged, Warned
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.state import Identity, Limits, State
@@ -54,6 +55,7 @@ class Session(Subscription):
         words: whether its client asked for word times.
         taken_up: the files and the story of a session that another server began, to go on from there.
         on_record: called when something is in the journal that should not wait long for the disk.
+        deliver: has what the engine says written down and told, off the engine's thread.
 
     Raises:
         OpenmicError: ``unknown_language``, ``engine_closed`` (from the engine), or ``disk_full``.
@@ -70,6 +72,7 @@ class Session(Subscription):
         words: bool,
         recovered: tuple[SessionFiles, JournalReplay] | None = None,
         on_record: OnRecord = lambda: None,
+        deliver: Deliver = at_once,
     ) -> None:
         if recovered is not None:
             self._files, story = recovered
@@ -81,6 +84,7 @@ class Session(Subscription):
         self.resume_token = identity.resume_token
         self._limits = limits
         self._engine = engine
+        self._deliver = deliver
         self._abandoned = False
         self._journal = self._files.journal
         self._writer = JournalWriter(self._files, on_record)
@@ -237,9 +241,21 @@ class Session(Subscription):
             return
         self._on_speech(FinalText("", self.options.language or "", 0.0, (), self._engine.info.name))
 
-    # --- words, from the engine's thread
+    # --- words
 
     def _on_speech(self, event: SpeechEvent) -> None:
+        """From the engine's thread, which must not wait for the disk."""
+        self._deliver(partial(self._write_and_tell, event))
+
+    def _write_and_tell(self, event: SpeechEvent) -> None:
+        try:
+            self._take_in(event)
+        except Exception as fault:  # it would wait for ever
+            log_event(logger, "session_fault", logging.ERROR, session=self.id, code="session_failed")
+            self.abandon(PROBLEMS.error("session_failed", detail=type(fault).__name__))
+            raise
+
+    def _take_in(self, event: SpeechEvent) -> None:
         with self._lock:
             if self._state is State.ENDED:
                 return
