@@ -18,7 +18,8 @@ from openmic_setup.requirements import requirement_name
 ROOT = Path(__file__).resolve().parents[1]
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PYPROJECT_TEXT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+PYPROJECT = tomllib.loads(PYPROJECT_TEXT)
 JUSTFILE = (ROOT / "justfile").read_text(encoding="utf-8")
 OURS = {"openmic", "openmic_setup"}
 PUBLIC = {"os._exit"}  # documented, for all its underscore
@@ -51,6 +52,27 @@ def test_the_names_that_the_steps_lean_on_exist() -> None:
     assert re.search(r"^def to_message\(|^    def to_message\(", code, re.MULTILINE)
     assert 'PROBLEMS.error("' in CONTRIBUTING
     assert 'PROBLEMS.error("' in code
+
+
+def lines_of(array: str) -> list[str]:
+    """The lines of an array in pyproject.toml, comments too."""
+    (text,) = re.findall(rf"^{array} = \[\n(.*?)^\]$", PYPROJECT_TEXT, re.MULTILINE | re.DOTALL)
+    return [line.strip() for line in text.splitlines()]
+
+
+def test_every_rule_that_is_off_has_its_reason() -> None:
+    for line in lines_of("ignore"):
+        assert re.search(r",  # \S", line), line
+
+
+def test_warnings_are_errors_but_for_those_that_are_named_with_a_reason() -> None:
+    filters = PYPROJECT["tool"]["pytest"]["ini_options"]["filterwarnings"]
+    assert filters[0] == "error"
+    lines = lines_of("filterwarnings")[1:]
+    assert len(lines) == 2 * len(filters[1:])
+    for reason, line in zip(lines[::2], lines[1::2], strict=True):
+        assert reason.startswith("# "), line
+        assert re.fullmatch(r'"ignore:[^:]{10,}:(Deprecation|Resource)Warning(:[^:]+)?",', line), line
 
 
 # --- the register of private APIs
