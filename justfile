@@ -24,5 +24,5 @@ bench *options:
 docs:
     python -m openmic.settings > docs/settings.md
     python docs/make_troubleshooting.py > docs/troubleshooting.md
-    python -m openmic.server.messages > docs/protocol.schema.json
+    python -m openmic.server.dialects.native.messages > docs/protocol.schema.json
     python -m openmic_setup.requirements_files

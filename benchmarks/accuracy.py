@@ -21,17 +21,17 @@ import numpy as np
 import torch
 import whisper
 
-from benchmarks.measures import word_error_rate
-from benchmarks.reading import joined_samples, long_reading
-from benchmarks.recordings import Clip, jfk_clip, reading_clips, sample_clips, shared_folder
-from benchmarks.sounds import room
+from benchmarks.corpus.reading import joined_samples, long_reading
+from benchmarks.corpus.recordings import Clip, jfk_clip, reading_clips, sample_clips, shared_folder
+from benchmarks.corpus.sounds import room
+from benchmarks.metrics.display import word_error_rate
+from benchmarks.simulated.virtual import GrowingRecording
 from benchmarks.tail import loaded
-from benchmarks.virtual import GrowingRecording
 from openmic.audio import VoiceActivity
 from openmic.audio.types import SAMPLE_RATE
 from openmic.settings import Settings
-from openmic.speech.final import FinalModel, FinalPass
-from openmic.speech.load import load_engine
+from openmic.speech.final.walk import FinalModel, FinalPass
+from openmic.speech.load import load_parts
 from openmic.speech.types import FinalText, SpeechOptions
 
 QUIET_DECIBELS = -55.0  # of full scale
@@ -58,11 +58,11 @@ def progressive(parts: FinalModel, clip: Clip) -> FinalText:
     with torch.inference_mode():
         while (begin := heard.length) < len(clip.samples):
             heard.length = min(begin + SAMPLE_RATE, len(clip.samples))
-            final.spoken.hear(voice.push(clip.samples[begin : heard.length]), heard.length / SAMPLE_RATE)
+            final.timeline.add_boundaries(voice.push(clip.samples[begin : heard.length]), heard.length / SAMPLE_RATE)
             for pause in walk:
                 if pause == "waiting":
                     break
-        final.spoken.hear(voice.flush(), heard.length / SAMPLE_RATE)
+        final.timeline.add_boundaries(voice.flush(), heard.length / SAMPLE_RATE)
         final.ended = True
         for _ in walk:
             pass
@@ -107,10 +107,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="only one recording: the readings repeated for so long")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", module="whisper")
-    engine = load_engine(Settings(model=arguments.model, final_beam_size=arguments.beam), measured_again=False)
-    parts = engine._final
-    model = loaded(parts.name, engine.info.device)
-    print(f"{arguments.model} on {engine.info.device}, {engine.info.dtype}, beam {arguments.beam}")
+    loaded_parts, _ = load_parts(Settings(model=arguments.model, final_beam_size=arguments.beam))
+    parts, info = loaded_parts.final, loaded_parts.info
+    model = loaded(parts.name, info.device)
+    print(f"{arguments.model} on {info.device}, {info.dtype}, beam {arguments.beam}")
     print(f"| {' | '.join(COLUMNS)} |\n" + "| --- " * len(COLUMNS) + "|")
     words, apart, cpu = [0, 0.0, 0.0], [], [0.0, 0.0]
     for clip in [long_clip(arguments.minutes)] if arguments.minutes else all_clips()[: arguments.first]:
@@ -123,7 +123,7 @@ def main() -> None:
             model,
             clip.samples,
             word_timestamps=True,
-            fp16=engine.info.dtype == "float16",
+            fp16=info.dtype == "float16",
             beam_size=arguments.beam if arguments.beam > 1 else None,
         )
         ended = time.process_time()
@@ -144,7 +144,6 @@ def main() -> None:
         f"| all | | {100 * words[1] / words[0]:.2f} | {100 * words[2] / words[0]:.2f} | | | {spread(apart)} "
         f"| {cpu[0]:.0f} | {cpu[1]:.0f} |"
     )
-    engine.close()
 
 
 if __name__ == "__main__":

@@ -27,14 +27,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import batch, plots
-from benchmarks.environments import NotInstalled
+from benchmarks.corpus.reading import Reading, long_reading
 from benchmarks.live import DEFAULT_OUTPUT
-from benchmarks.measures import word_error_rate
-from benchmarks.processes import Others, ProcessTree
-from benchmarks.reading import Reading, long_reading
-from benchmarks.report import machine
-from benchmarks.service import Service, Stream, service, stream
+from benchmarks.metrics import plots
+from benchmarks.metrics.display import word_error_rate
+from benchmarks.metrics.processes import Others, ProcessTree
+from benchmarks.metrics.report import machine
+from benchmarks.peers import batch
+from benchmarks.peers.environments import NotInstalled
+from benchmarks.realtime.service import Service, Stream, service, stream
 from openmic.audio import SAMPLE_RATE, write_wav
 
 COLUMNS = (

@@ -23,11 +23,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.recordings import ROOT
+from benchmarks.corpus.recordings import ROOT
 from openmic.audio.decoder import AudioFormat, decode
 from openmic.audio.types import SAMPLE_RATE
 from openmic.errors import OpenmicError
-from tests.media import CONTAINERS, Whole, read_wav
+from tests.support.media import CONTAINERS, Whole, read_wav
 
 HANG_SECONDS = 30.0  # for one mutant of some two seconds of sound
 MEMORY_BYTES = 3 * 2**30  # of the worker's address space, the libraries' own included

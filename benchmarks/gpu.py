@@ -21,22 +21,23 @@ import torch
 import whisper
 from whisper.model import Whisper
 
-from benchmarks import crowd
-from benchmarks.crowd import Crowd, LiveStep
-from benchmarks.pieces import SHAPES, Pieces, measure_pieces, random_model
-from benchmarks.reading import Reading, load_reading
+from benchmarks.corpus.reading import Reading, load_reading
+from benchmarks.simulated import crowd
+from benchmarks.simulated.crowd import Crowd, LiveStep
+from benchmarks.simulated.pieces import SHAPES, Pieces, measure_pieces, random_model
 from openmic.settings import Settings
-from openmic.speech.batched import BatchedDecoder
-from openmic.speech.batched_encoder import BatchedWindowEncoder, encoder_for
-from openmic.speech.choice import choose_device
-from openmic.speech.decoder import Decoder
-from openmic.speech.device_decoder import decoder_for, warm_up
-from openmic.speech.final import FinalModel
-from openmic.speech.full_encoder import FullEncoder
-from openmic.speech.hypothesis import HypothesisDecoder
-from openmic.speech.precision import encoder_precision
-from openmic.speech.vocabulary import Vocabulary
-from openmic.speech.weights import locate
+from openmic.speech.device import choose_device
+from openmic.speech.final.walk import FinalModel
+from openmic.speech.gpu.decoder import BatchedDecoder
+from openmic.speech.gpu.select import decoder_for, warm_up
+from openmic.speech.gpu.window_encoder import BatchedWindowEncoder, encoder_for
+from openmic.speech.live.decode import LiveStepDecoder
+from openmic.speech.load import load_whisper
+from openmic.speech.model.decoder import Decoder
+from openmic.speech.model.full_encoder import FullEncoder
+from openmic.speech.model.linear import encoder_precision
+from openmic.speech.model.tokens import Vocabulary
+from openmic.speech.weights.locate import locate
 
 GPU_SESSIONS, CPU_SESSIONS = "1,4,16,64,128,256", "4"
 GPU_SECONDS, CPU_SECONDS = 20.0, 4.0
@@ -60,7 +61,7 @@ class Parts:
         warm_up(self.decoder, record_seconds=60.0)
         self.encoder = encoder_for(model, self.decoder, encoder_precision(model.device) if cuda else "float32")
         vocabulary = Vocabulary(model)
-        self.live = HypothesisDecoder(self.encoder, self.decoder, vocabulary)
+        self.live = LiveStepDecoder(self.encoder, self.decoder, vocabulary)
         self.final = FinalModel(
             name, model, FullEncoder(model, "float16" if cuda else "float32"), self.decoder, vocabulary
         )
@@ -109,7 +110,7 @@ def piece_rows(name: str, pieces: Pieces) -> list[str]:
 def compare(device: torch.device, numbers: Sequence[int], reading: Reading, shapes: str) -> None:
     """Run and print everything."""
     settings = Settings(live_step_seconds=1.0)
-    model = whisper.load_model(str(locate("base", settings.cache_dir)), device=device).requires_grad_(False)
+    model = load_whisper("base", locate("base", settings.cache_dir), device)
     base = Parts("base", model, max(numbers))
     print(f"base: {base.told()}\n{HEAD}")
     crowd.run(base.live, base.final, reading, min(4, max(numbers)), settings)  # warms up what is compiled on demand

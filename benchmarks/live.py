@@ -14,14 +14,15 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import batch, plots
-from benchmarks.environments import NotInstalled
-from benchmarks.measures import word_error_rate
-from benchmarks.peers import PEERS
-from benchmarks.reading import Reading, load_reading
-from benchmarks.report import Row, Table, machine, print_spreads, write_json
-from benchmarks.rounds import run_round
-from benchmarks.service import service, stream
+from benchmarks.corpus.reading import Reading, load_reading
+from benchmarks.metrics import plots
+from benchmarks.metrics.display import word_error_rate
+from benchmarks.metrics.report import Row, Table, machine, print_spreads, write_json
+from benchmarks.peers import batch
+from benchmarks.peers.environments import NotInstalled
+from benchmarks.peers.servers import PEERS
+from benchmarks.realtime.rounds import run_round
+from benchmarks.realtime.service import service, stream
 from openmic.audio import write_wav
 
 DEFAULT_OUTPUT = Path("artifacts/benchmarks")

@@ -21,14 +21,14 @@ from typing import Any
 import numba
 import torch
 
-from benchmarks.endurance import endure
-from benchmarks.measures import Delay, Display, Measured, measure
-from benchmarks.reading import Reading, german_reading, join, load_reading, mixed_reading
-from benchmarks.recordings import Clip, jfk_clip, reading_clips, sample_clips, shared_folder
-from benchmarks.virtual import GrowingRecording, Told, VirtualEngine
+from benchmarks.corpus.reading import Reading, german_reading, join, load_reading, mixed_reading
+from benchmarks.corpus.recordings import Clip, jfk_clip, reading_clips, sample_clips, shared_folder
+from benchmarks.metrics.display import Delay, Display, Measured, measure
+from benchmarks.simulated.endurance import endure
+from benchmarks.simulated.virtual import GrowingRecording, Told, VirtualEngine
 from openmic.settings import Settings
-from openmic.speech.engine import WhisperEngine
-from openmic.speech.load import load_engine
+from openmic.speech.engine.thread import EngineParts
+from openmic.speech.load import load_parts
 from openmic.speech.types import CommittedText, LiveText
 
 MIXED_SECONDS = 30.0  # of English before and after the German
@@ -136,13 +136,13 @@ def readings(seconds: float | None, clips: bool) -> list[Reading]:
     return [load_reading(seconds), *([join(clip.name, [clip]) for clip in single_clips()] if clips else [])]
 
 
-def quiet_engine(model: str, step_seconds: float, threads: int) -> tuple[WhisperEngine, Settings]:
-    """A loaded engine that uses so many threads and no more, and its settings."""
+def quiet_parts(model: str, step_seconds: float, threads: int) -> tuple[EngineParts, Settings]:
+    """Loaded parts that use so many threads and no more, and their settings."""
     settings = Settings(model=model, live_step_seconds=step_seconds, cpu_threads=threads)
-    engine = load_engine(settings, measured_again=False)
+    parts, _ = load_parts(settings)
     numba.set_num_threads(threads)  # its own threads, for the alignment, else change torch's number too
     torch.set_num_threads(threads)
-    return engine, settings
+    return parts, settings
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
@@ -166,21 +166,20 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="the reading over and over for so long: does anything change?")
     parser.add_argument("--show", action="store_true", help="print every event")
     arguments = parser.parse_args()
-    engine, settings = quiet_engine(arguments.model, arguments.step, arguments.threads)
+    parts, settings = quiet_parts(arguments.model, arguments.step, arguments.threads)
     print(f"step {arguments.step} s, pretend cost {arguments.cost} s, {torch.get_num_threads()} threads", flush=True)
     if arguments.minutes:
-        virtual = VirtualEngine(engine, settings, arguments.cost, arguments.language or None)
+        virtual = VirtualEngine(parts, settings, arguments.cost, arguments.language or None)
         kept: Any = asdict(
             endure(virtual, load_reading(min(arguments.seconds or 900.0, 15 * arguments.minutes)), arguments.minutes)
         )
     else:
-        kept = [asdict(quality) for quality in _assessed(engine, settings, arguments)]
+        kept = [asdict(quality) for quality in _assessed(parts, settings, arguments)]
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(kept, indent=1), encoding="utf-8")
-    engine.close()
 
 
-def _assessed(engine: WhisperEngine, settings: Settings, arguments: argparse.Namespace) -> list[Quality]:
+def _assessed(parts: EngineParts, settings: Settings, arguments: argparse.Namespace) -> list[Quality]:
     wanted: list[tuple[Reading, str | None]] = []
     if arguments.german:
         german = german_reading()
@@ -193,7 +192,7 @@ def _assessed(engine: WhisperEngine, settings: Settings, arguments: argparse.Nam
     print(HEAD)
     found = []
     for reading, language in wanted:
-        quality = assess(VirtualEngine(engine, settings, arguments.cost, language), reading)
+        quality = assess(VirtualEngine(parts, settings, arguments.cost, language), reading)
         print(row(quality), flush=True)
         found.append(quality)
     for quality, (_, language) in zip(found, wanted, strict=True):

@@ -6,7 +6,7 @@
   the rest of the newest one.
 - The attention guard alone (AlignAtt; Papi et al. 2023): commits each word that does not point at the last frames,
   without a second hypothesis, and shows nothing else. Where a word points is where the alignment heads put its end.
-- openmic's ``LivePolicy``: both, and what it knows of words at the edge, of silence and of windows that never agree.
+- openmic's ``CommitPolicy``: both, and what it knows of words at the edge, of silence and of windows that never agree.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import takewhile
 
-from benchmarks.live_quality import Quality, add_engine_options, assess, quiet_engine, single_clips
-from benchmarks.measures import Delay, pooled
-from benchmarks.reading import Reading, german_reading, join, load_reading
-from benchmarks.virtual import VirtualEngine
-from benchmarks.words import words as spelled_words
+from benchmarks.corpus.reading import Reading, german_reading, join, load_reading
+from benchmarks.corpus.words import words as spelled_words
+from benchmarks.live_quality import Quality, add_engine_options, assess, quiet_parts, single_clips
+from benchmarks.metrics.display import Delay, pooled
+from benchmarks.simulated.virtual import VirtualEngine
 from openmic.settings import Settings
-from openmic.speech.engine import WhisperEngine
-from openmic.speech.hypothesis import Hypothesis, TimedWord
-from openmic.speech.live import LivePolicy, Update
+from openmic.speech.engine.thread import EngineParts
+from openmic.speech.live.decode import Hypothesis, TimedWord
+from openmic.speech.live.policy import CommitPolicy, PolicyUpdate
 
 GUARDS = (0.2, 0.5, 1.0)  # seconds before the end of the audio that the attention guard does not trust
 
 
 @dataclass(slots=True)
-class LocalAgreement(LivePolicy):
+class LocalAgreement(CommitPolicy):
     """Commits what two consecutive hypotheses begin with."""
 
-    def update(self, hypothesis: Hypothesis, audio_end: int, endpoint: bool, behind: bool = False) -> Update:
-        """See ``LivePolicy.update``; all of the newest hypothesis is shown."""
-        found = LivePolicy.update(self, hypothesis, audio_end, endpoint, behind)
-        return Update(found.committed, self.previous)
+    def update(self, hypothesis: Hypothesis, audio_end: int, endpoint: bool, behind: bool = False) -> PolicyUpdate:
+        """See ``CommitPolicy.update``; all of the newest hypothesis is shown."""
+        found = CommitPolicy.update(self, hypothesis, audio_end, endpoint, behind)
+        return PolicyUpdate(found.committed, self.previous)
 
     def _stable(self, words: Sequence[TimedWord], end: float) -> tuple[TimedWord, ...]:
         pairs = zip(words, self.previous, strict=False)
@@ -46,23 +46,23 @@ class LocalAgreement(LivePolicy):
 
 
 @dataclass(slots=True)
-class AttentionGuard(LivePolicy):
+class AttentionGuard(CommitPolicy):
     """Commits what does not end in the last ``guard_seconds`` of the audio."""
 
     guard_seconds: float = 0.5
 
-    def update(self, hypothesis: Hypothesis, audio_end: int, endpoint: bool, behind: bool = False) -> Update:
-        """See ``LivePolicy.update``; nothing but commits is shown."""
-        return Update(LivePolicy.update(self, hypothesis, audio_end, endpoint, behind).committed, ())
+    def update(self, hypothesis: Hypothesis, audio_end: int, endpoint: bool, behind: bool = False) -> PolicyUpdate:
+        """See ``CommitPolicy.update``; nothing but commits is shown."""
+        return PolicyUpdate(CommitPolicy.update(self, hypothesis, audio_end, endpoint, behind).committed, ())
 
     def _stable(self, words: Sequence[TimedWord], end: float) -> tuple[TimedWord, ...]:
         return without_marks(list(takewhile(lambda word: word.end <= end - self.guard_seconds, words)))
 
 
-POLICIES: dict[str, Callable[[], LivePolicy]] = {
+POLICIES: dict[str, Callable[[], CommitPolicy]] = {
     "LocalAgreement-2 alone": LocalAgreement,
     **{f"attention guard alone, {seconds:g} s": partial(AttentionGuard, guard_seconds=seconds) for seconds in GUARDS},
-    "openmic": LivePolicy,
+    "openmic": CommitPolicy,
 }
 
 HEAD = (
@@ -98,14 +98,14 @@ def row(name: str, found: Sequence[Quality]) -> str:
 
 
 def compare(
-    engine: WhisperEngine, settings: Settings, cost: float, readings: Sequence[Reading]
+    parts: EngineParts, settings: Settings, cost: float, readings: Sequence[Reading]
 ) -> dict[str, list[Quality]]:
     """Print one line for each policy over all readings."""
     kept = {}
     print(HEAD)
     for name, policy in POLICIES.items():
         found = [
-            assess(VirtualEngine(engine, settings, cost, reading.language, policy), reading) for reading in readings
+            assess(VirtualEngine(parts, settings, cost, reading.language, policy), reading) for reading in readings
         ]
         print(row(name, found), flush=True)
         kept[name] = found
@@ -117,7 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.policies", description=__doc__.partition("\n")[0])
     add_engine_options(parser)
     arguments = parser.parse_args()
-    engine, settings = quiet_engine(arguments.model, arguments.step, arguments.threads)
+    parts, settings = quiet_parts(arguments.model, arguments.step, arguments.threads)
     print(f"model {arguments.model}, step {arguments.step} s, pretend cost {arguments.cost} s")
     sets: dict[str, list[Reading]] = {"The joined reading": [load_reading(arguments.seconds)]}
     if arguments.seconds is None:
@@ -127,11 +127,10 @@ def main() -> None:
     for title, readings in sets.items():
         seconds, count = sum(reading.seconds for reading in readings), sum(len(reading.words) for reading in readings)
         print(f"\n{title}, {seconds:.0f} s, {count} words\n")
-        found = compare(engine, settings, arguments.cost, readings)
+        found = compare(parts, settings, arguments.cost, readings)
         kept[title] = {name: [asdict(quality) for quality in qualities] for name, qualities in found.items()}
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(kept, indent=1), encoding="utf-8")
-    engine.close()
 
 
 if __name__ == "__main__":

@@ -18,16 +18,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.alignment import word_ends
-from benchmarks.measures import normalizer
-from benchmarks.recordings import Clip, sample_clips
-from benchmarks.sounds import SOUNDS
-from benchmarks.virtual import GrowingRecording
-from benchmarks.words import SpokenWord, words
+from benchmarks.corpus.alignment import word_ends
+from benchmarks.corpus.recordings import Clip, sample_clips
+from benchmarks.corpus.sounds import SOUNDS
+from benchmarks.corpus.words import SpokenWord, words
+from benchmarks.metrics.display import normalizer
+from benchmarks.simulated.virtual import GrowingRecording
 from openmic.audio import SAMPLE_RATE, VoiceActivity
 from openmic.audio.types import Samples
 from openmic.settings import Settings
-from openmic.speech.engine import WhisperEngine
+from openmic.speech.engine.thread import WhisperEngine
 from openmic.speech.load import load_engine
 from openmic.speech.types import CommittedText, FinalText, LiveText, SpeechEvent, SpeechFailed, SpeechOptions
 
@@ -77,10 +77,10 @@ def listen(engine: WhisperEngine, samples: Samples) -> Heard:
     piece = round(PIECE_SECONDS * SAMPLE_RATE)
     for begin in range(0, len(samples), piece):
         recording.length = min(begin + piece, len(samples))
-        stream.heard(voice.push(samples[begin : recording.length]))
+        stream.add_boundaries(voice.push(samples[begin : recording.length]))
         while stream.waiting_seconds() > AHEAD_SECONDS and not over.is_set():
             time.sleep(0.02)
-    stream.heard(voice.flush())
+    stream.add_boundaries(voice.flush())
     stream.finish()
     if not over.wait(WAIT_SECONDS) or not isinstance(events[-1], FinalText):
         raise RuntimeError("no final text came")
@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="of each sound")
     parser.add_argument("--model", default="base")
     arguments = parser.parse_args()
-    engine = load_engine(Settings(model=arguments.model), measured_again=False)
+    engine = load_engine(Settings(model=arguments.model))
     first, second = sentences()
     print(f"{arguments.model} on {engine.info.device}, {arguments.minutes:g} minutes of each sound")
     print("| sound | where | invented | lost | farthest word end, s off | CPU s |\n" + "| --- " * 6 + "|")

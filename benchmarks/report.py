@@ -1,208 +1,224 @@
-"""Rows of figures, printed as a markdown table while they come, and kept as JSON."""
+"""Writes the tables of the docs from dated results, and makes such results out of what a benchmark has printed.
+
+    python -m benchmarks.live --sessions 1 > live.txt
+    python -m benchmarks.report keep live live.txt --command "python -m benchmarks.live --sessions 1"
+    python -m benchmarks.report
+
+``keep`` reads the markdown tables in a program's output and writes ``benchmarks/results/live-DATE.json``. Without a
+command, every table of ``docs/`` that stands between two marks is written anew:
+
+    <!-- result live -->
+    <!-- end of result -->
+
+The mark may name one of several tables (``result live table 2``; the first also says how it was measured) and a
+pattern for the rows to show (``result accuracy only quickstart|all``). Of one question there may be several results:
+of rows with the same key, the newest counts.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
-import os
 import platform
+import re
+import subprocess
+import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psutil
+from benchmarks.metrics.report import machine
 
-from benchmarks.measures import Delay
-
-COLUMNS = (
-    "",
-    "first seen s, median / p90 / max",
-    "stable s, median / p90 / max",
-    "missing",
-    "flicker %",
-    "live -> final WER %",
-    "time to final s",
-    "CPU s per audio s",
-    "cost ratio",
-    "peak memory MB",
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+DOCS = ROOT / "docs"
+MARK = re.compile(
+    r"^<!-- result (?P<question>\w+)(?: table (?P<number>\d+))?(?: only (?P<rows>.+?))? -->\n"
+    r"(?P<old>.*?)^<!-- end of result -->$",
+    re.M | re.S,
 )
-
-
-SPREAD_COLUMNS = (
-    "sessions",
-    "served",
-    "refused",
-    "words dropped",
-    "of the worst session: stable p90 s",
-    "missing",
-    "live WER %",
-    "final WER %",
-    "time to final s, first / last",
-)
+COLUMNS = 120  # of a line of the docs, outside tables
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
-    """How the sessions of one round fared one by one.
-
-    Attributes:
-        served, refused: sessions.
-        dropped: words, of all sessions.
-        stable_p90, missing, live_wer, final_wer: of the session that has the worst; the last three are fractions.
-        first_final, last_final: the shortest and the longest time to final, in seconds.
-    """
-
-    served: int
-    refused: int = 0
-    dropped: int = 0
-    stable_p90: float | None = None
-    missing: float | None = None
-    live_wer: float | None = None
-    final_wer: float | None = None
-    first_final: float | None = None
-    last_final: float | None = None
-
-    def markdown(self) -> str:
-        """The line of the table."""
-        cells = [
-            str(self.served + self.refused),
-            str(self.served),
-            str(self.refused),
-            str(self.dropped) if self.served else "-",
-            _number(self.stable_p90, 2),
-            _percent(self.missing, "%"),
-            _percent(self.live_wer),
-            _percent(self.final_wer),
-            f"{_number(self.first_final, 1)} / {_number(self.last_final, 1)}",
-        ]
-        return "| " + " | ".join(cells) + " |"
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Words that a session never showed.
-
-    Attributes:
-        at: when the first of them ended in the audio, in seconds.
-        words: of the reference.
-        displays: what was shown around that time, (when, the end of the display).
-    """
-
-    at: float
-    words: str
-    displays: tuple[tuple[float, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One contender's figures; None: it has no such figure.
-
-    Attributes:
-        name: who, and with how many sessions.
-        first_seen, stable: delays over all words of all sessions.
-        missing: share of the words that the last displays do not have, a fraction.
-        flicker, live_wer, final_wer: fractions, the mean of all sessions.
-        time_to_final: seconds, the longest of all sessions.
-        cpu_per_second: of the whole server, per second of audio of all sessions.
-        cost_ratio: that over the same figure of plain ``whisper.transcribe``.
-        peak_bytes: of the server.
-        note: why it did not run, or what else is to be said.
-        stable_by_word: (end of a word, its stable delay) of the session that had to wait most.
-        spread: the sessions one by one; None for what has no sessions.
-        gaps: of all sessions.
-    """
-
-    name: str
-    sessions: int = 1
-    first_seen: Delay | None = None
-    stable: Delay | None = None
-    missing: float | None = None
-    flicker: float | None = None
-    live_wer: float | None = None
-    final_wer: float | None = None
-    time_to_final: float | None = None
-    cpu_per_second: float | None = None
-    cost_ratio: float | None = None
-    peak_bytes: int | None = None
-    note: str = ""
-    stable_by_word: tuple[tuple[float, float], ...] = ()
-    spread: Spread | None = None
-    gaps: tuple[Gap, ...] = ()
-
-    def markdown(self) -> str:
-        """The row as a line of the table."""
-        if self.time_to_final is None and self.stable is None:
-            return f"| {self.name} | {self.note}" + " |" * (len(COLUMNS) - 1)
-        wer = f"{_percent(self.live_wer)} -> {_percent(self.final_wer)}"
-        cells = [
-            self.name + (f" ({self.note})" if self.note else ""),
-            "-" if self.first_seen is None else str(self.first_seen),
-            "-" if self.stable is None else str(self.stable),
-            _percent(self.missing, "%"),
-            _percent(self.flicker),
-            wer if self.live_wer is not None else _percent(self.final_wer),
-            _number(self.time_to_final, 1),
-            _number(self.cpu_per_second, 2),
-            _number(self.cost_ratio, 1),
-            _number(None if self.peak_bytes is None else self.peak_bytes / 1e6, 0),
-        ]
-        return "| " + " | ".join(cells) + " |"
-
-
 class Table:
-    """Prints rows as they come."""
+    """One table as it was printed.
 
-    def __init__(self) -> None:
-        self.rows: list[Row] = []
+    Attributes:
+        columns: their titles, with units.
+        rows: cells as texts, as many in each row as there are columns.
+        key_columns: how many of the first columns tell rows apart.
+    """
 
-    def begin(self, title: str) -> None:
-        """Print what is measured and the head of the table."""
-        print(f"{title}\n\n| {' | '.join(COLUMNS)} |\n{'| --- ' * len(COLUMNS)}|", flush=True)
-
-    def add(self, row: Row) -> None:
-        """Print and keep a row."""
-        self.rows.append(row)
-        print(row.markdown(), flush=True)
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    key_columns: int = 1
 
 
-def print_spreads(rows: Sequence[Row]) -> None:
-    """Print how the sessions of each round fared."""
-    print(f"\n| {' | '.join(SPREAD_COLUMNS)} |\n{'| --- ' * len(SPREAD_COLUMNS)}|")
-    for row in rows:
-        if row.spread is not None:
-            print(row.spread.markdown(), flush=True)
-    for row in rows:
-        for gap in row.gaps:
-            print(f"{row.name}, dropped at {gap.at:.1f} s: {gap.words}", flush=True)
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one run of a benchmark gave.
+
+    Attributes:
+        question: what it answers; the first part of its file's name.
+        date: of the measurement, ``YYYY-MM-DD``.
+        command: that measured it.
+        machine: processor or GPU, cores, memory, system.
+        tables: in the order in which they were printed.
+        python, commit: with which it was measured; None: not known.
+        conditions: anything else that mattered, such as other programs.
+    """
+
+    question: str
+    date: str
+    command: str
+    machine: str
+    tables: tuple[Table, ...]
+    python: str | None = None
+    commit: str | None = None
+    conditions: str = ""
+
+    def source(self) -> str:
+        """The lines that say how it was measured: a list item."""
+        facts = [self.date, self.machine]
+        facts += [f"Python {self.python}"] if self.python else []
+        facts += [f"commit {self.commit}"] if self.commit else []
+        facts += [self.conditions] if self.conditions else []
+        told = textwrap.fill("; ".join(facts), COLUMNS, initial_indent="  ", subsequent_indent="  ")
+        return f"- `{self.command}`\n{told}"
 
 
-def machine() -> str:
-    """This machine, its load and the date in one line."""
-    cores, memory = psutil.cpu_count() or 1, psutil.virtual_memory().total / 2**30
-    load = f", load {os.getloadavg()[0]:.1f} before" if hasattr(os, "getloadavg") else ""
-    now = datetime.now(UTC)
-    return f"{now:%Y-%m-%d %H:%M} UTC, {processor()}, {cores} cores, {memory:.0f} GiB, {platform.system()}{load}"
+def read_result(path: Path) -> Result:
+    """The result in a file.
+
+    Raises:
+        ValueError: a row has more or fewer cells than there are columns.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    tables = [
+        Table(tuple(one["columns"]), tuple(map(tuple, one["rows"])), one.get("key_columns", 1))
+        for one in content.pop("tables")
+    ]
+    for table in tables:
+        if any(len(row) != len(table.columns) for row in table.rows):
+            raise ValueError(f"{path.name}: a row has more or fewer cells than there are columns")
+    return Result(**content, tables=tuple(tables))
 
 
-def processor() -> str:
-    """The processor's name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+def write_result(result: Result, folder: Path = RESULTS) -> Path:
+    """Keep a result under its question and date; one that is there already is replaced."""
+    path = folder / f"{result.question}-{result.date}.json"
+    text = json.dumps(asdict(result), indent=1, ensure_ascii=False)
+    in_lines = re.sub(r"\[([^][]+)\]", lambda row: f"[{' '.join(row[1].split())}]", text)  # a row of cells is one line
+    path.write_text(in_lines + "\n", encoding="utf-8")
+    return path
 
 
-def write_json(path: Path, title: str, rows: Sequence[Row]) -> None:
-    """Keep the figures."""
-    content = {"title": title, "machine": machine(), "rows": [asdict(row) for row in rows]}
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+def results_of(question: str, folder: Path = RESULTS) -> list[Result]:
+    """All results of a question, the oldest first.
+
+    Raises:
+        LookupError: there is none.
+    """
+    found = [read_result(path) for path in sorted(folder.glob(f"{question}-????-??-??.json"))]
+    if not found:
+        raise LookupError(f"no result answers {question!r}: {folder} has no such file")
+    return found
 
 
-def _percent(fraction: float | None, sign: str = "") -> str:
-    return "-" if fraction is None else f"{100 * fraction:.1f}{sign}"
+def tables_in(text: str) -> tuple[Table, ...]:
+    """The markdown tables in what a program has printed."""
+    tables = []
+    for block in re.findall(r"(?:^\|.*\|\n)+", text if text.endswith("\n") else text + "\n", re.M):
+        head, line, *rows = ([cell.strip() for cell in row[1:-1].split("|")] for row in block.splitlines())
+        assert all(re.fullmatch(r":?-+:?", cell) for cell in line), "a table has a line below its head"
+        tables.append(Table(tuple(head), tuple(map(tuple, rows))))
+    return tuple(tables)
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+def current_table(results: Sequence[Result], number: int, rows: str | None = None) -> str:
+    """A question's table in markdown: of rows with the same key the newest, each in the place of the first one.
+
+    Args:
+        results: the oldest first.
+        number: which of their tables, from 1.
+        rows: a pattern that a row's key must match as a whole; None: all.
+
+    Raises:
+        ValueError: the results' columns differ.
+    """
+    tables = [result.tables[number - 1] for result in results if len(result.tables) >= number]
+    columns = tables[-1].columns
+    if any(table.columns != columns for table in tables):
+        raise ValueError(f"the results of {results[-1].question!r} have different columns")
+    current: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for table in tables:
+        current |= {row[: table.key_columns]: row for row in table.rows}
+    shown = [row for key, row in current.items() if rows is None or re.fullmatch(rows, " | ".join(key))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, ("---",) * len(columns), *shown))
+
+
+def written(page: str, folder: Path = RESULTS) -> str:
+    """A page with its tables written anew."""
+
+    def fill(mark: re.Match[str]) -> str:
+        results = results_of(mark["question"], folder)
+        number = int(mark["number"] or 1)
+        table = current_table(results, number, mark["rows"])
+        sources = "\n".join(result.source() for result in results if len(result.tables) >= number) + "\n\n"
+        first = mark[0].partition("\n")[0]
+        return f"{first}\n{sources if number == 1 else ''}{table}\n<!-- end of result -->"
+
+    return MARK.sub(fill, page)
+
+
+def pages() -> list[Path]:
+    """The pages of the docs that have such tables."""
+    return [path for path in sorted(DOCS.rglob("*.md")) if MARK.search(path.read_text(encoding="utf-8"))]
+
+
+def _commit() -> str | None:
+    """The checkout's commit; None where it is no checkout."""
+    asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return asked.stdout.strip() or None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the pages, or keep what a benchmark has printed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
+    keep = parser.add_subparsers(dest="action").add_parser("keep", help="make a result of what a benchmark has printed")
+    keep.add_argument("question", help="what it answers; letters and underscores")
+    keep.add_argument("output", type=Path, help="what the benchmark has printed")
+    keep.add_argument("--command", required=True, help="the command that measured it")
+    keep.add_argument("--folder", type=Path, default=RESULTS, help="where results are kept")
+    keep.add_argument("--conditions", default="", help="anything else that mattered")
+    keep.add_argument("--key-columns", type=int, default=1, help="how many first columns tell rows apart")
+    given = parser.parse_args(arguments)
+    if given.action == "keep":
+        now = datetime.now(UTC)
+        tables = tables_in(given.output.read_text(encoding="utf-8"))
+        if not tables:
+            print(f"{given.output} has no table", file=sys.stderr)
+            return 2
+        result = Result(
+            question=given.question,
+            date=f"{now:%Y-%m-%d}",
+            command=given.command,
+            machine=machine().partition(" UTC, ")[2],
+            tables=tuple(Table(table.columns, table.rows, given.key_columns) for table in tables),
+            python=platform.python_version(),
+            commit=_commit(),
+            conditions=given.conditions,
+        )
+        print(write_result(result, given.folder))
+        return 0
+    for path in pages():
+        path.write_text(written(path.read_text(encoding="utf-8")), encoding="utf-8")
+        print(path.relative_to(ROOT))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

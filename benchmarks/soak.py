@@ -22,12 +22,12 @@ from dataclasses import dataclass
 
 import psutil
 
-from benchmarks.measures import word_error_rate
-from benchmarks.processes import Others, ProcessTree
-from benchmarks.reading import Reading, load_reading
-from benchmarks.report import machine
-from benchmarks.rounds import STAGGER_SECONDS
-from benchmarks.service import Service, Stream, service, stream
+from benchmarks.corpus.reading import Reading, load_reading
+from benchmarks.metrics.display import word_error_rate
+from benchmarks.metrics.processes import Others, ProcessTree
+from benchmarks.metrics.report import machine
+from benchmarks.realtime.rounds import STAGGER_SECONDS
+from benchmarks.realtime.service import Service, Stream, service, stream
 
 SAMPLE_SECONDS = 5.0
 MOST_GROWTH = 0.05  # of the median memory, from the third quarter to the fourth

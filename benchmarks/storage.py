@@ -22,12 +22,12 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.recordings import reading_clips, sample_clips, shared_folder
+from benchmarks.corpus.recordings import reading_clips, sample_clips, shared_folder
 from openmic.audio.decoder import AudioFormat, decode
 from openmic.audio.types import SAMPLE_RATE, Samples
-from openmic.sessions.files import JOURNAL, RECORDING, SessionFiles
-from openmic.sessions.journal import Journal
-from openmic.sessions.story import Opened
+from openmic.sessions.storage.folder import JOURNAL, RECORDING, SessionFiles
+from openmic.sessions.storage.journal import Journal
+from openmic.sessions.storage.replay import OpenedEntry
 from openmic.speech.types import SpeechOptions
 
 MESSAGE_SECONDS = 0.1
@@ -68,7 +68,7 @@ class Cost:
 
 def measure(sent: Sent) -> Cost:
     """Send it into a session's files, decode it from there, read it again, and end it."""
-    opened = Opened("0" * 32, "", 0.0, False, SpeechOptions(), sent.audio_format)
+    opened = OpenedEntry("0" * 32, "", 0.0, False, SpeechOptions(), sent.audio_format)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / opened.id
         files = SessionFiles.create(folder, opened)

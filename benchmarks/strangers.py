@@ -18,11 +18,11 @@ import time
 import websockets
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from benchmarks.measures import Measured, measure
-from benchmarks.processes import Others
-from benchmarks.reading import Reading, load_reading
-from benchmarks.report import machine
-from benchmarks.service import Service, Stream, service, stream
+from benchmarks.corpus.reading import Reading, load_reading
+from benchmarks.metrics.display import Measured, measure
+from benchmarks.metrics.processes import Others
+from benchmarks.metrics.report import machine
+from benchmarks.realtime.service import Service, Stream, service, stream
 
 MOST_RATIO = 1.5
 PACED_PART = 0.9  # of the reading in which the knocks are spread

@@ -23,21 +23,22 @@ import numba
 import numpy as np
 import torch
 import whisper
+from whisper.model import Whisper
 
-from benchmarks.cuts import cuts
-from benchmarks.measures import normalizer
-from benchmarks.reading import Reading, german_reading, load_reading
-from benchmarks.recordings import Clip, jfk_clip, reading_clips, sample_clips, shared_folder
+from benchmarks.corpus.cuts import cuts
+from benchmarks.corpus.reading import Reading, german_reading, load_reading
+from benchmarks.corpus.recordings import Clip, jfk_clip, reading_clips, sample_clips, shared_folder
+from benchmarks.metrics.display import normalizer
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.settings import Settings
-from openmic.speech import encoder
-from openmic.speech.decoder import Decoder
-from openmic.speech.encoder import FRAME_SAMPLES, PAD_SECONDS, Window, WindowEncoder
-from openmic.speech.encoder_layer import Settled
-from openmic.speech.hypothesis import HypothesisDecoder, Request
-from openmic.speech.precision import Precision
-from openmic.speech.vocabulary import Vocabulary
-from openmic.speech.weights import locate
+from openmic.speech.live.decode import LiveStepDecoder, StepInput
+from openmic.speech.load import load_whisper
+from openmic.speech.model.decoder import Decoder
+from openmic.speech.model.encoder import EncoderCache
+from openmic.speech.model.linear import Precision
+from openmic.speech.model.tokens import Vocabulary
+from openmic.speech.model.window_encoder import FRAME_SAMPLES, PAD_SECONDS, Window, WindowEncoder
+from openmic.speech.weights.locate import locate
 
 WINDOW_SECONDS = (0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 15.0)
 STEP_SECONDS = 1.0  # by which a window grows where its older states are kept
@@ -59,7 +60,7 @@ class FullEncoder:
         """See ``WindowEncoder.window``."""
         mel = whisper.log_mel_spectrogram(whisper.pad_or_trim(samples), self._model.dims.n_mels)
         states = self._model.encoder(mel[None].to(self._dtype))[0].to(self._decoder.dtype)
-        return Window(self._decoder.cross_keys(states), round(len(samples) / FRAME_SAMPLES + PAD_SECONDS * 50))
+        return Window(self._decoder.cross_attention_kv(states), round(len(samples) / FRAME_SAMPLES + PAD_SECONDS * 50))
 
 
 @dataclass(slots=True)
@@ -69,7 +70,11 @@ class Construction:
     encode: Encode
     seconds: float = 0.0
 
-    def window(self, samples: Samples, settled: Settled | None = None) -> Window:
+    def windows(self, samples: Sequence[Samples], settled: Sequence[EncoderCache | None]) -> list[Window]:
+        """See ``WindowEncoder.windows``."""
+        return [self.window(*pair) for pair in zip(samples, settled, strict=True)]
+
+    def window(self, samples: Samples, settled: EncoderCache | None = None) -> Window:
         """See ``WindowEncoder.window``; what is kept from earlier steps is this construction's own affair."""
         began = time.process_time()
         window = self.encode(samples)
@@ -83,10 +88,10 @@ class Grown(Construction):
 
     inner: WindowEncoder | None = None
 
-    def window(self, samples: Samples, settled: Settled | None = None) -> Window:
+    def window(self, samples: Samples, settled: EncoderCache | None = None) -> Window:
         """See ``Construction.window``."""
         assert self.inner is not None
-        kept = Settled()
+        kept = EncoderCache()
         step = round(STEP_SECONDS * SAMPLE_RATE)
         for end in range(len(samples) % step or step, len(samples), step):
             self.inner.window(samples[:end], kept)
@@ -115,12 +120,12 @@ class Found:
 
 def decoded(construction: Construction, decoder: Decoder, model: Any, clips: Sequence[Clip]) -> Found:
     """Decode all clips with one construction."""
-    live = HypothesisDecoder(cast(WindowEncoder, construction), decoder, Vocabulary(model))
+    live = LiveStepDecoder(cast(WindowEncoder, construction), decoder, Vocabulary(model))
     construction.seconds = 0.0
     said, references, loops = [], [], 0
     for clip in clips:
         normalize = normalizer(clip.language)
-        found = live.step([Request(clip.samples, 0.0, clip.language, "transcribe")])[0]
+        found = live.step([StepInput(clip.samples, 0.0, clip.language, "transcribe")])[0]
         said.append(normalize("".join(word.text for word in found.words)) or "nothing")
         references.append(normalize(clip.text))
         loops += found.looped
@@ -166,18 +171,15 @@ def by_tail(name: str, precision: Precision) -> None:
     print("| the decoder attends to | WER % | loops | encoder ms |\n| --- | --- | --- | --- |")
     full = Construction(FullEncoder(model, decoder, precision).window)
     print(f"| the full 30 s window | {decoded(full, decoder, model, clips)} |", flush=True)
-    spliced = Construction(WindowEncoder(model, decoder, precision).window)
     for states in TAILS:
-        encoder.TAIL_STATES = states
+        spliced = Construction(WindowEncoder(model, decoder, precision, states).window)
         what = f"the window and {states} states of the tail" if states < 1500 else "the window and all of the tail"
         print(f"| {what} | {decoded(spliced, decoder, model, clips)} |", flush=True)
 
 
-def loaded(name: str, device: str = "cpu") -> Any:
+def loaded(name: str, device: str = "cpu") -> Whisper:
     """openai-whisper's model object."""
-    model = whisper.load_model(str(locate(name, Settings().cache_dir)), device=device).requires_grad_(False)
-    model.set_alignment_heads(whisper._ALIGNMENT_HEADS[name])
-    return model
+    return load_whisper(name, locate(name, Settings().cache_dir), device)
 
 
 def main() -> None:

@@ -23,13 +23,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from whisper.audio import N_FRAMES
 
-from benchmarks.report import machine
+from benchmarks.metrics.report import machine
 from benchmarks.tail import loaded
-from openmic.speech import precision
-from openmic.speech.alignment import _WHISPERS_FILTER
-from openmic.speech.decoder import Decoder
-from openmic.speech.full_encoder import FullEncoder
-from openmic.speech.median import WIDTH, median_filtered
+from openmic.speech.final.word_times import _WHISPERS_FILTER
+from openmic.speech.model import linear as precision
+from openmic.speech.model.alignment import WIDTH, median_filtered
+from openmic.speech.model.decoder import Decoder
+from openmic.speech.model.full_encoder import FullEncoder
 
 TOKENS = (1, 9, 33, 200)  # one by one; a small and a large draft; a prompt
 FED = 40  # tokens that are there before
@@ -58,7 +58,7 @@ def encoded(encoder: FullEncoder, mel: Tensor) -> None:
 
 def fed(decoder: Decoder, states: Tensor, tokens: int) -> Work:
     """A pass of so many tokens, with all scores."""
-    row = decoder.row(decoder.cross_keys(states))
+    row = decoder.row(decoder.cross_attention_kv(states))
     decoder.forward([row], [[100] * FED])
 
     def once() -> None:

@@ -16,39 +16,40 @@ if __name__ == "__main__":  # run as a script, Python looks beside it for module
 from openmic.audio.problems import PROBLEMS as AUDIO
 from openmic.client.problems import PROBLEMS as CLIENT
 from openmic.errors import ProblemTable
-from openmic.launch_problems import PROBLEMS as LAUNCH
-from openmic.server.problems import CLOSE_CODES
 from openmic.server.problems import PROBLEMS as SERVER
+from openmic.server.problems import SENT
+from openmic.service.problems import PROBLEMS as LAUNCH
 from openmic.sessions.problems import PROBLEMS as SESSIONS
+from openmic.speech.problems import DEVICE_PROBLEMS as DEVICES
 from openmic.speech.problems import PROBLEMS as SPEECH
-from openmic.speech.weight_problems import WEIGHT_PROBLEMS as WEIGHTS
+from openmic.speech.weights.problems import WEIGHT_PROBLEMS as WEIGHTS
 from openmic.tunnels.problems import PROBLEMS as TUNNELS
 from openmic_setup.problems import PROBLEMS as SETUP
 from openmic_setup.problems import WARNINGS
 
 HEAD = """# Troubleshooting
 
-Whatever goes wrong here, openmic says what happened, why, and what to do. These are those sentences, sorted by where
-you meet them. Words in &lt;brackets&gt; are filled in. The code is for programs: it is the `code` of an `error` or
-`warning` message and of `openmic.OpenmicError`. Where a number stands beside it, the WebSocket closes with that number.
+Every error of openmic says what happened, why, and what to do. This page lists them by the place where they appear.
+Words in &lt;brackets&gt; are filled in. The code is for programs: the `code` of an `error` or `warning` message and of
+`openmic.OpenmicError`. A number beside it is the code with which the WebSocket closes.
 
 `python colab_bootstrap.py check` shows what this machine has and lacks, and changes nothing.
 
 This page is written by `python docs/make_troubleshooting.py`.
 """
 
-SETUP_NOTE = (
-    "When `python colab_bootstrap.py` or the notebook's set-up cell makes this machine ready; what pip and the other "
-    "programs said stands above. The code is that of an `openmic_setup.problems.SetupError`."
-)
+SETUP_NOTE = """\
+Errors of `python colab_bootstrap.py` and of the notebook's set-up cell; the output of pip and other programs stands
+above them. The code is that of an `openmic_setup.problems.SetupError`."""
 
-WARNINGS_NOTE = "Warnings of the set-up, one line each; it goes on."
+WARNINGS_NOTE = "Warnings of the set-up, one line each; the set-up continues."
 
 COLUMNS = "code | what happened | why | what to do"
 
 TABLES: tuple[tuple[str, ProblemTable], ...] = (
     ("Launching", LAUNCH),
     ("Model and weights", WEIGHTS),
+    ("Devices", DEVICES),
     ("The public link", TUNNELS),
     ("Talking to the service", SERVER),
     ("Sessions", SESSIONS),
@@ -71,7 +72,7 @@ def page() -> str:
 
 
 def _code(code: str) -> str:
-    return f"`{code}`" + (f" ({CLOSE_CODES[code]})" if code in CLOSE_CODES else "")
+    return f"`{code}`" + (f" ({SENT[code].close_code})" if code in SENT and SENT[code].close_code != 4400 else "")
 
 
 def _table(head: str, rows: Iterable[Iterable[str]]) -> list[str]:

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from openmic import client
     from openmic.client import stream_file
     from openmic.errors import OpenmicError
-    from openmic.launch import launch
     from openmic.notebook.sample import stream_sample
+    from openmic.service.service import launch
     from openmic.settings import Settings
 
 __version__ = "0.1.0"
@@ -20,6 +20,7 @@ __all__ = ["OpenmicError", "Settings", "__version__", "client", "launch", "strea
 _HOMES = {
     "OpenmicError": "openmic.errors",
     "Settings": "openmic.settings",
+    "launch": "openmic.service.service",
     "stream_file": "openmic.client",
     "stream_sample": "openmic.notebook.sample",
 }
@@ -27,8 +28,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for, and nothing before (PEP 562): ``import openmic`` itself loads no torch."""
-    if name in ("client", "launch"):  # modules; launch can be called like the function of that name
-        return importlib.import_module(f"openmic.{name}")
+    if name == "client":
+        return importlib.import_module("openmic.client")
     if name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)
         globals()[name] = value

@@ -2,6 +2,6 @@
 
 import sys
 
-from openmic.cli import main
+from openmic.cli.main import main
 
 sys.exit(main())

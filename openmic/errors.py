@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+Ends = Literal["connection", "server"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +21,14 @@ class Problem:
         what: what happened, as a sentence.
         why: the likely cause, as a sentence.
         hint: what to do now, as a sentence.
+        ends: what cannot go on: the client's ``connection`` (it does not speak the protocol), or the ``server``'s work
+            (another server may go on with the session); None: neither, or only what was asked for.
     """
 
     what: str
     why: str
     hint: str
+    ends: Ends | None = None
 
 
 class OpenmicError(Exception):
@@ -31,14 +37,16 @@ class OpenmicError(Exception):
     Attributes:
         code: the row's key, stable for programs (``snake_case``).
         what, why, hint: sentences for a person. They never contain a secret.
+        ends: as the row's.
     """
 
-    def __init__(self, code: str, what: str, why: str, hint: str) -> None:
+    def __init__(self, code: str, what: str, why: str, hint: str, ends: Ends | None = None) -> None:
         super().__init__(f"{what} {why} {hint}")
         self.code = code
         self.what = what
         self.why = why
         self.hint = hint
+        self.ends = ends
 
     @property
     def message(self) -> str:
@@ -63,7 +71,8 @@ class ProblemTable(Mapping[str, Problem]):
             KeyError: the table has no such code, or a sentence names a detail that is not given.
         """
         row = self._rows[code]
-        return OpenmicError(code, row.what.format(**details), row.why.format(**details), row.hint.format(**details))
+        what, why, hint = (sentence.format(**details) for sentence in (row.what, row.why, row.hint))
+        return OpenmicError(code, what, why, hint, row.ends)
 
     def __getitem__(self, code: str) -> Problem:
         return self._rows[code]

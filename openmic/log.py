@@ -52,7 +52,7 @@ EVENTS = frozenset(
 _show_words = False
 
 
-def tell(
+def log_event(
     logger: logging.Logger, event: str, level: int = logging.INFO, *, words: str | None = None, **fields: Any
 ) -> None:
     """Log one event.

@@ -2,7 +2,7 @@
 
     python sample_audio/make_tail.py
 
-``openmic/speech/encoder.py`` says what it is for.
+``openmic/speech/model/window_encoder.py`` says what it is for.
 """
 
 from __future__ import annotations

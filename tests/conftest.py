@@ -20,7 +20,8 @@ from openmic.audio.types import Samples
 from openmic.settings import Settings
 from tests import marks
 
-ROOT = Path(__file__).resolve().parents[1]
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,7 +36,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: marks.place_in_line(item.path.name))
+        items.sort(key=lambda item: marks.place_in_line(item.path.relative_to(TESTS).as_posix()))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -79,33 +80,39 @@ def load_audio() -> Callable[[Path], Samples]:
 @pytest.fixture(scope="session")
 def base_model() -> Any:
     """openai-whisper's model object with the real ``base`` weights, on the CPU."""
-    import whisper
+    from openmic.speech.load import load_whisper
+    from openmic.speech.weights.locate import locate
 
-    from openmic.speech.weights import locate
-
-    model = whisper.load_model(str(locate("base", Settings().cache_dir)), device="cpu").requires_grad_(False)
-    model.set_alignment_heads(whisper._ALIGNMENT_HEADS["base"])
-    return model
+    return load_whisper("base", locate("base", Settings().cache_dir), "cpu")
 
 
 @pytest.fixture(scope="session")
 def final_model(base_model: Any) -> Any:
     """What final passes work with: the real ``base`` weights, on the CPU."""
-    from openmic.speech.decoder import Decoder
-    from openmic.speech.final import FinalModel
-    from openmic.speech.full_encoder import FullEncoder
-    from openmic.speech.vocabulary import Vocabulary
+    from openmic.speech.final.walk import FinalModel
+    from openmic.speech.model.decoder import Decoder
+    from openmic.speech.model.full_encoder import FullEncoder
+    from openmic.speech.model.tokens import Vocabulary
 
     exact, quick = Decoder(base_model, "float32"), Decoder(base_model, "int8")
     return FinalModel("base", base_model, FullEncoder(base_model, "float32"), exact, Vocabulary(base_model), quick)
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[Any]:
-    """A running engine with the real ``base`` weights; its threads live until the end of all tests."""
-    from openmic.speech.load import load_engine
+def engine_parts() -> Any:
+    """What an engine with the real ``base`` weights works with, and what it costs."""
+    from openmic.speech.load import load_parts
 
-    engine = load_engine(Settings(model="base"), measured_again=False)
+    return load_parts(Settings(model="base"))
+
+
+@pytest.fixture(scope="session")
+def engine(engine_parts: Any) -> Iterator[Any]:
+    """A running engine with the real ``base`` weights, which does not measure again; it ends with all tests."""
+    from openmic.speech.engine.thread import WhisperEngine
+
+    settings, (parts, costs) = Settings(), engine_parts
+    engine = WhisperEngine(parts, settings.live_step_seconds, settings.live_window_seconds, costs)
     yield engine
     engine.close()
 

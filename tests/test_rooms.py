@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "openmic"
+COMMON = {"errors", "log", "memory", "progress", "pyav", "settings", "terminal", "threads"}
+"""Modules that belong to no room: every room may import them, and they import none."""
+
 MAY_IMPORT = {
     "audio": set[str](),
     "speech": {"audio"},
@@ -15,30 +18,84 @@ MAY_IMPORT = {
     "server": {"sessions"},
     "tunnels": set[str](),
     "client": set[str](),
-    "notebook": {"server", "tunnels", "client"},  # the client: a sample is streamed as an external one would
+    "notebook": {"tunnels", "client"},  # the client: a sample is streamed as an external one would
+    "service": {"notebook", "server", "sessions", "speech", "tunnels"},
+    "cli": {"client", "service", "sessions"},
 }
+INSIDE = {
+    "speech": {
+        "model": set[str](),
+        "weights": set[str](),
+        "gpu": {"model"},
+        "live": {"model"},
+        "final": {"model"},
+        "engine": {"model", "live", "final"},
+    },
+    "sessions": {"text": set[str](), "storage": set[str]()},
+    "server": {
+        "access": set[str](),
+        "uvicorn_protocols": set[str](),
+        "dialects": {"access", "uvicorn_protocols"},
+        "api": {"access", "dialects"},
+    },
+}
+"""Of each room, which of its inner rooms imports which; all may import the room's own modules."""
+
 MODEL_LIBRARIES = {"torch", "whisper", "numba"}
 WEB = {"fastapi", "starlette", "uvicorn"}
 
 
 def imports(folder: Path) -> set[tuple[str, str]]:
-    """(module, what it imports) of all files of a room."""
+    """(module, what it imports) of all files of a room; of ``from a import b`` the module ``a.b`` where it is one."""
     found = set()
     for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module:
-                found.add((path.name, node.module))
+                place = PACKAGE.parent / node.module.replace(".", "/")
+                inner = [alias.name for alias in node.names if (place / alias.name).with_suffix(".py").is_file()]
+                found |= {(path.name, f"{node.module}.{name}") for name in inner} or {(path.name, node.module)}
             elif isinstance(node, ast.Import):
                 found |= {(path.name, alias.name) for alias in node.names}
     return found
+
+
+def test_every_room_has_a_rule() -> None:
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert rooms == set(MAY_IMPORT)
+    for room, inner in INSIDE.items():
+        assert {path.parent.name for path in (PACKAGE / room).glob("*/__init__.py")} == set(inner)
+    assert {path.stem for path in PACKAGE.glob("*.py")} == COMMON | {"__init__", "__main__"}
 
 
 @pytest.mark.parametrize("room", MAY_IMPORT)
 def test_a_room_imports_its_neighbours_alone(room: str) -> None:
     found = imports(PACKAGE / room)
     assert found
-    rooms = {name.split(".")[1] for _, name in found if name.startswith("openmic.")} & set(MAY_IMPORT)
-    assert rooms - {room} <= MAY_IMPORT[room]
+    rooms = {name.split(".")[1] for _, name in found if name.startswith("openmic.")}
+    assert rooms - {room} - COMMON <= MAY_IMPORT[room]
+
+
+@pytest.mark.parametrize("module", sorted(COMMON))
+def test_a_module_of_no_room_imports_none(module: str) -> None:
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+    names = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.split(".")[1] for name in names if name.startswith("openmic.")} <= COMMON
+
+
+@pytest.mark.parametrize(("room", "inner"), [(room, inner) for room, all_ in INSIDE.items() for inner in all_])
+def test_an_inner_room_imports_its_sisters_alone(room: str, inner: str) -> None:
+    names = {name for _, name in imports(PACKAGE / room / inner) if name.startswith(f"openmic.{room}.")}
+    sisters = {name.split(".")[2] for name in names} & set(INSIDE[room])
+    assert sisters - {inner} <= INSIDE[room][inner]
+
+
+def test_only_loading_sees_the_gpu_and_the_weights() -> None:
+    seeing = {
+        path.name
+        for path in (PACKAGE / "speech").glob("*.py")
+        if "speech.gpu" in path.read_text(encoding="utf-8") or "speech.weights" in path.read_text(encoding="utf-8")
+    }
+    assert seeing == {"load.py"}
 
 
 @pytest.mark.parametrize("room", sorted(set(MAY_IMPORT) - {"speech"}))
@@ -54,9 +111,3 @@ def test_no_web_framework_behind_the_server(room: str) -> None:
 def test_speech_takes_only_types_from_audio() -> None:
     taken = {name for _, name in imports(PACKAGE / "speech") if name.startswith("openmic.audio")}
     assert taken == {"openmic.audio.types"}
-
-
-def test_the_command_line_goes_through_launch_and_client() -> None:
-    tree = ast.parse((PACKAGE / "cli.py").read_text(encoding="utf-8"))
-    names = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert not {name for name in names if name.startswith(("openmic.speech", "openmic.server", "openmic.sessions"))}

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from benchmarks.recordings import shared_folder
-from openmic.launch_settings import make_settings
+from benchmarks.corpus.recordings import shared_folder
+from openmic.service.arguments import make_settings
 from openmic.settings import Settings
 from openmic_setup import environment, place
 

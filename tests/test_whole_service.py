@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import media
 import openai
 import pytest
 from websockets.sync.client import connect
 
 import openmic
-from openmic.launch import OpenMic
+from openmic.service.service import OpenMic
+from tests.support import media
 
 pytestmark = [pytest.mark.weights, pytest.mark.slow]
 

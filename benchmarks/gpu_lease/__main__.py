@@ -66,7 +66,7 @@ def run(wanted: str, minutes: float, output: Path, texts: Path, stages: str = ""
     """Run the stages one after another; see this file's beginning."""
     from benchmarks.gpu_lease.picture import draw
     from benchmarks.gpu_lease.stages import STAGES
-    from openmic.speech.choice import choose_device
+    from openmic.speech.device import choose_device
 
     device = choose_device(wanted)
     names = [name for name in STAGES if not stages or name in stages.split(",")]

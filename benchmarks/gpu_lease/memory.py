@@ -34,7 +34,7 @@ def started_again(device: torch.device, keep: Callable[[dict[str, Any]], None]) 
     engines = []  # as a notebook's variables hold them
     for name in ("first", "second"):
         began = time.perf_counter()
-        engine = load_engine(Settings(model="base", device=str(device)), measured_again=False)
+        engine = load_engine(Settings(model="base", device=str(device)))
         engines.append(engine)
         entry = memory(device) | {"load_seconds": time.perf_counter() - began, "capacity": engine.capacity}
         found[f"{name} started"] = entry

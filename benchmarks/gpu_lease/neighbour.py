@@ -13,9 +13,9 @@ import torch
 
 from benchmarks.gpu import Parts
 from benchmarks.gpu_lease.steps import live_steps, wait
-from openmic.speech.device_decoder import decoder_for, warm_up
-from openmic.speech.graphs import StepGraphs, cuda_capture
-from openmic.speech.window import decode
+from openmic.speech.final.decode import decode
+from openmic.speech.gpu.cuda_graphs import StepGraphs, cuda_capture
+from openmic.speech.gpu.select import decoder_for, warm_up
 
 PRODUCT = 8192  # rows and columns of the neighbour's matrices
 WARM_TEMPERATURE = 0.4
@@ -110,7 +110,7 @@ def _sampled(parts: Parts) -> str:
     decoder, final = parts.decoder, parts.final
     states = torch.randn(1500, decoder.heads * decoder.head_width, device=decoder.device).to(decoder.dtype)
     tokenizer = final.vocabulary.tokenizer("en", "transcribe")
-    steps = decode(decoder, final.vocabulary, decoder.cross_keys(states), tokenizer, [], WARM_TEMPERATURE)
+    steps = decode(decoder, final.vocabulary, decoder.cross_attention_kv(states), tokenizer, [], WARM_TEMPERATURE)
     while True:
         try:
             next(steps)

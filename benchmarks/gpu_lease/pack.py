@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.accuracy import all_clips, progressive
+from benchmarks.corpus.reading import load_reading
+from benchmarks.corpus.recordings import ROOT, shared_folder
 from benchmarks.gpu_lease.parts import split
-from benchmarks.reading import load_reading
-from benchmarks.recordings import ROOT, shared_folder
 from openmic.settings import Settings
-from openmic.speech.load import load_engine
-from openmic.speech.weights import locate
+from openmic.speech.load import load_parts
+from openmic.speech.weights.locate import locate
 
 PYTHON = "3.12"  # of the machine, which is x86-64
 PLATFORMS = ("2_28", "2_27", "2_17")  # glibc that its wheels may ask for
@@ -104,11 +104,8 @@ def pinned_core(folder: Path) -> str:
 
 def processor_texts() -> dict[str, str]:
     """The final text of every recording as this machine's processor gives it."""
-    engine = load_engine(Settings(model="base", device="cpu"), measured_again=False)
-    try:
-        return {clip.name: progressive(engine._final, clip).text for clip in all_clips()}
-    finally:
-        engine.close()
+    parts, _ = load_parts(Settings(model="base", device="cpu"))
+    return {clip.name: progressive(parts.final, clip).text for clip in all_clips()}
 
 
 def copy_project(target: Path) -> None:

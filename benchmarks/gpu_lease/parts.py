@@ -100,6 +100,16 @@ def install(target: Path) -> None:
     subprocess.run([*command, "--upgrade", "--target", str(target / "site"), *wheels], check=True)
 
 
+def next_steps(target: Path) -> str:
+    """What to type next, for a shell."""
+    return "\n".join(
+        (
+            f"export PYTHONPATH={target}/site OPENMIC_CACHE_DIR={target}/cache OPENMIC_SHARED_AUDIO={target}/audio",
+            f"cd {target}/project && python -m benchmarks.gpu_lease run --minutes 20 --output results",
+        )
+    )
+
+
 def _found(folder: Path, name: str) -> Path:
     found = next(folder.rglob(name), None)
     if found is None:
@@ -118,3 +128,4 @@ def _sum_of(file: Path) -> str:
 if __name__ == "__main__":
     join(Path(sys.argv[1]), Path(sys.argv[2]))
     install(Path(sys.argv[2]))
+    print(next_steps(Path(sys.argv[2]).resolve()))

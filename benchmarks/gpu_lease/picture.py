@@ -10,7 +10,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from benchmarks.gpu_lease.steps import SECTIONS
+from openmic.speech.live.decode import STAGES
 
 GOOD_SECONDS = 1.5  # of stable delay, at the 90th percentile
 
@@ -29,7 +29,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     left.legend()
     steps = stages.get("parts", {}).get("steps", [])
     bottom = [0.0] * len(steps)
-    for section in SECTIONS:
+    for section in STAGES:
         heights = [1000 * step.get(section, 0.0) for step in steps]
         middle.bar([str(step["rows"]) for step in steps], heights, bottom=bottom, label=section)
         bottom = [a + b for a, b in zip(bottom, heights, strict=True)]

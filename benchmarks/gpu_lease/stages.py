@@ -16,27 +16,33 @@ from typing import Any
 import numba
 import numpy as np
 import torch
-import whisper
 
-from benchmarks import crowd
 from benchmarks.accuracy import all_clips, progressive
-from benchmarks.crowd import Crowd, LiveStep
+from benchmarks.corpus.reading import load_reading
+from benchmarks.corpus.recordings import ROOT
 from benchmarks.gpu import Parts
 from benchmarks.gpu_lease.memory import memory, started_again
 from benchmarks.gpu_lease.neighbour import beside, failed_recording
 from benchmarks.gpu_lease.steps import choices, measured_steps, profiled
-from benchmarks.measures import word_error_rate
-from benchmarks.pieces import measure_pieces, random_model
-from benchmarks.reading import load_reading
-from benchmarks.recordings import ROOT
+from benchmarks.metrics.display import word_error_rate
+from benchmarks.simulated import crowd
+from benchmarks.simulated.crowd import Crowd, LiveStep
+from benchmarks.simulated.pieces import measure_pieces, random_model
 from openmic.settings import Settings
-from openmic.speech.capacity import measure
-from openmic.speech.load import load_engine
-from openmic.speech.weights import locate
+from openmic.speech.engine.calibration import measure
+from openmic.speech.load import load_parts, load_whisper
+from openmic.speech.weights.locate import locate
 
 GOOD_SECONDS = 1.5  # of stable delay at the 90th percentile: up to there a number of sessions is carried
-TESTED = ("test_graphs.py", "test_batched.py", "test_batched_encoder.py", "test_device_decoder.py", "test_choice.py")
-TESTED += ("test_attention.py", "test_heard.py")
+TESTED = (
+    "speech/gpu/test_cuda_graphs.py",
+    "speech/gpu/test_decoder.py",
+    "speech/gpu/test_window_encoder.py",
+    "speech/gpu/test_select.py",
+    "speech/weights/test_selection.py",
+    "speech/test_device.py",
+)
+TESTED += ("speech/gpu/test_attention.py", "speech/gpu/test_token_attention.py")
 SESSIONS = (1, 16, 64, 128, 256, 384, 512, 640, 768, 1024)
 CROWD_SECONDS = 20.0  # of the reading that each of many sessions speaks
 
@@ -73,7 +79,7 @@ class Stage:
     @cached_property
     def base(self) -> Parts:
         """The live parts of ``base``."""
-        model = whisper.load_model(str(locate("base", Settings().cache_dir)), device=self.device)
+        model = load_whisper("base", locate("base", Settings().cache_dir), self.device)
         return Parts("base", model.requires_grad_(False), max(self.numbers))
 
 
@@ -101,7 +107,7 @@ def machine(stage: Stage) -> dict[str, Any]:
 def tests(stage: Stage) -> dict[str, Any]:
     """The tests of what runs on a GPU; warnings are errors, as everywhere."""
     report = Path(Settings().cache_dir) / "gpu_tests.xml"
-    files = [str(ROOT / "tests" / name) for name in (*TESTED, "test_benchmarks_gpu.py")]
+    files = [str(ROOT / "tests" / name) for name in (*TESTED, "benchmarks/test_gpu.py")]
     only = ["-k", "recorded or on_a_gpu"] if stage.small else []
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *only, *files]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=stage.left)
@@ -118,14 +124,14 @@ def tests(stage: Stage) -> dict[str, Any]:
 
 def same_text(stage: Stage) -> dict[str, Any]:
     """Every recording's final text, beside the processor's."""
-    engine = load_engine(Settings(model="base", device=str(stage.device)), measured_again=False)
+    parts, _ = load_parts(Settings(model="base", device=str(stage.device)))
     rows: list[dict[str, Any]] = []
     found = {"recordings": rows}
     for clip in all_clips()[: 1 if stage.small else None]:
         if stage.left < 0:
             break
         began = time.perf_counter()
-        text = progressive(engine._final, clip).text
+        text = progressive(parts.final, clip).text
         known = (stage.texts or {}).get(clip.name)
         rows.append(
             {
@@ -139,7 +145,6 @@ def same_text(stage: Stage) -> dict[str, Any]:
             }
         )
         stage.keep(found)
-    engine.close()
     return found
 
 

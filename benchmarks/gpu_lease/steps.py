@@ -13,10 +13,13 @@ import torch
 
 from benchmarks.gpu import Parts
 from openmic.audio.types import SAMPLE_RATE
-from openmic.speech.batched import BatchedDecoder
-from openmic.speech.capacity import STEP_EVERY_SECONDS, Clip, _stream, speech_clip
-from openmic.speech.decoder import CrossKeys, Decoder
-from openmic.speech.graphs import StepGraphs
+from openmic.speech.engine.calibration import Clip, calibration_stream, speech_clip
+from openmic.speech.engine.costs import STEP_EVERY_SECONDS
+from openmic.speech.engine.stream import run_step
+from openmic.speech.gpu.cuda_graphs import StepGraphs
+from openmic.speech.gpu.decoder import BatchedDecoder
+from openmic.speech.live.decode import LiveStepDecoder
+from openmic.speech.model.decoder import CrossAttentionKV, Decoder
 
 STATES = 555  # encoder states of a live window of 7 s, its silence and its tail
 TOKENS = 100  # fed before
@@ -24,14 +27,6 @@ CALLS = 8
 STEPS = 5  # of which the first does not count
 STEP_SECONDS = STEP_EVERY_SECONDS
 FIRST_SECONDS = 4.0
-# Part of a step: which of the live parts' methods it is.
-SECTIONS = {
-    "encode": ("live", "_windows"),
-    "slots": ("decoder", "rows"),
-    "check": ("live", "_check_drafts"),
-    "choose": ("decoder", "choose"),
-    "times": ("live", "_hypotheses"),
-}
 
 
 def choices(decoder: Decoder, numbers: list[int]) -> list[dict[str, Any]]:
@@ -42,7 +37,7 @@ def choices(decoder: Decoder, numbers: list[int]) -> list[dict[str, Any]]:
     matrices = layers * 14 * (heads * width) ** 2 + decoder.embedding.numel()  # cross keys and values left out
     found = []
     for number in numbers:
-        rows = [decoder.row(CrossKeys(side, side)) for _ in range(number)]
+        rows = [decoder.row(CrossAttentionKV(side, side)) for _ in range(number)]
         for row in rows:
             decoder.forward([row], [list(range(TOKENS))])
 
@@ -70,15 +65,24 @@ def measured_steps(parts: Parts, number: int) -> dict[str, Any]:
     calls: dict[str, int] = defaultdict(int)
     for step in live_steps(parts, number):  # loads what is loaded at its first use
         step()
-    with sections(parts, took, calls):
-        for place, step in enumerate(live_steps(parts, number)):
-            if place == 1:
-                took.clear()
-                calls.clear()
-            began = time.perf_counter()
-            step()
-            wait(parts.decoder.device)
-            took["whole"] += time.perf_counter() - began
+
+    @contextmanager
+    def observe(stage: str, rows: int) -> Iterator[None]:
+        wait(parts.decoder.device)
+        began = time.perf_counter()
+        yield
+        wait(parts.decoder.device)
+        took[stage] += time.perf_counter() - began
+        calls[stage] += 1
+
+    for place, step in enumerate(live_steps(parts, number, parts.live.observed(observe))):
+        if place == 1:
+            took.clear()
+            calls.clear()
+        began = time.perf_counter()
+        step()
+        wait(parts.decoder.device)
+        took["whole"] += time.perf_counter() - began
     counted = STEPS - 1
     return {
         "rows": number,
@@ -87,49 +91,20 @@ def measured_steps(parts: Parts, number: int) -> dict[str, Any]:
     }
 
 
-def live_steps(parts: Parts, number: int) -> Iterator[Callable[[], None]]:
+def live_steps(parts: Parts, number: int, live: LiveStepDecoder | None = None) -> Iterator[Callable[[], None]]:
     """Steps of so many streams that have been speaking for a while, at the slowest cadence."""
     speech = np.resize(speech_clip(), round((FIRST_SECONDS + STEPS * STEP_SECONDS) * SAMPLE_RATE))
     clips = [Clip(speech, 0) for _ in range(number)]
-    streams = [_stream(clip, parts.final) for clip in clips]
+    streams = [calibration_stream(clip, parts.final) for clip in clips]
     for place in range(STEPS):
         for clip in clips:
             clip.length = round((FIRST_SECONDS + place * STEP_SECONDS) * SAMPLE_RATE)
-        planned = [(stream, plan) for stream in streams if (plan := stream.plan()) is not None]
+        due = [(stream, plan) for stream in streams if (plan := stream.due_step()) is not None]
 
-        def step(planned: list[Any] = planned) -> None:
-            requests = [stream.request(plan) for stream, plan in planned]
-            hypotheses = parts.live.step(requests)
-            for (stream, plan), hypothesis in zip(planned, hypotheses, strict=True):
-                stream.take(plan, hypothesis)
+        def step(due: list[Any] = due) -> None:
+            run_step(live or parts.live, due)
 
         yield step
-
-
-@contextmanager
-def sections(parts: Parts, took: dict[str, float], calls: dict[str, int]) -> Iterator[None]:
-    """Add up what each part of a step takes."""
-    changed = []
-    for name, (owner_name, method) in SECTIONS.items():
-        owner = getattr(parts, owner_name)
-        own = getattr(owner, method)
-
-        def counted(*given: Any, _name: str = name, _own: Callable[..., Any] = own) -> Any:
-            wait(parts.decoder.device)
-            began = time.perf_counter()
-            result = _own(*given)
-            wait(parts.decoder.device)
-            took[_name] += time.perf_counter() - began
-            calls[_name] += 1
-            return result
-
-        setattr(owner, method, counted)
-        changed.append((owner, method))
-    try:
-        yield
-    finally:
-        for owner, method in changed:
-            delattr(owner, method)
 
 
 def profiled(parts: Parts, number: int) -> dict[str, Any]:

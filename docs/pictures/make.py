@@ -14,8 +14,8 @@ import numpy as np
 from playwright.sync_api import Browser, ViewportSize, expect, sync_playwright
 
 import openmic
-from openmic.sample import sample_path
-from tests.browser import browser
+from openmic.client.sample import sample_path
+from tests.support.browser import browser
 
 HERE = Path(__file__).resolve().parent
 PHONE: ViewportSize = {"width": 360, "height": 640}

@@ -1,7 +1,7 @@
 """Bytes to samples, samples to moments of speech, samples to files."""
 
 from openmic.audio.decoder import decode
-from openmic.audio.encoder import flac_stream, write_wav
+from openmic.audio.export import flac_stream, write_wav
 from openmic.audio.formats import AudioFormat
 from openmic.audio.problems import PROBLEMS
 from openmic.audio.types import SAMPLE_RATE, ByteSource, Samples, SpeechBoundary

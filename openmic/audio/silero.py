@@ -64,7 +64,7 @@ class Silero:
         self._hidden = np.zeros(HIDDEN, np.float32)
         self._cell = np.zeros(HIDDEN, np.float32)
 
-    def hear(self, hops: Floats) -> list[float]:
+    def speech_probabilities(self, hops: Floats) -> list[float]:
         """The probability of speech, 0..1, in each of the next hops, shape (n, HOP), float32 in -1..1."""
         weights = self._weights
         gates_in = self._vectors(hops) @ weights.lstm_in + weights.lstm_bias

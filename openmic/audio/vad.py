@@ -45,7 +45,7 @@ class VoiceActivity:
         hops = len(waiting) // HOP
         boundaries: list[SpeechBoundary] = []
         if hops:
-            for probability in self._model.hear(waiting[: hops * HOP].reshape(hops, HOP)):
+            for probability in self._model.speech_probabilities(waiting[: hops * HOP].reshape(hops, HOP)):
                 boundaries += self._hear(probability)
         self._rest = waiting[hops * HOP :].copy()
         return boundaries

@@ -27,10 +27,10 @@ async def microphone_pieces(finish: threading.Event) -> AsyncIterator[bytes]:
     except (ImportError, OSError) as error:  # OSError: the PortAudio library is missing
         raise PROBLEMS.error("no_microphone_library", detail=error) from error
     loop = asyncio.get_running_loop()
-    heard: asyncio.Queue[bytes] = asyncio.Queue()
+    recorded: asyncio.Queue[bytes] = asyncio.Queue()
 
     def on_audio(data: Any, frames: int, time: Any, status: Any) -> None:
-        loop.call_soon_threadsafe(heard.put_nowait, bytes(data))
+        loop.call_soon_threadsafe(recorded.put_nowait, bytes(data))
 
     try:
         microphone = sounddevice.RawInputStream(
@@ -39,7 +39,7 @@ async def microphone_pieces(finish: threading.Event) -> AsyncIterator[bytes]:
         with microphone:
             while not finish.is_set():
                 async with asyncio.timeout(SILENT_SECONDS):
-                    piece = await heard.get()
+                    piece = await recorded.get()
                 yield piece
     except TimeoutError as error:
         raise PROBLEMS.error("no_microphone", detail=f"nothing came for {SILENT_SECONDS:g} s") from error

@@ -98,6 +98,11 @@ PROBLEMS = ProblemTable(
             "None is connected, another program holds it, or this program may not use it.",
             "Check the system's sound settings, or open the link in a browser.",
         ),
+        "no_sample": Problem(
+            "The sample recording {name} is not here.",
+            "openmic was installed without its sample_audio folder.",
+            "Give a recording of your own, or work from a checkout of the project.",
+        ),
     }
 )
 

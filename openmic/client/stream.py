@@ -77,7 +77,7 @@ class Stream:
         self._stopping = False
         self._after_seq = 0
         self._pings = 0
-        self._heard = asyncio.Event()
+        self._received_something = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -183,9 +183,9 @@ class Stream:
                 broken = await self._talk(socket)
                 if broken is None:
                     break
-                await self._tell_connection("lost", broken.what)
+                await self._report_connection("lost", broken.what)
                 socket = await self._reconnect(broken)
-                await self._tell_connection("resumed", "")
+                await self._report_connection("resumed", "")
             self._inbox.close(None if self.result else self._no_final())
         except asyncio.CancelledError:
             self._inbox.close()
@@ -215,7 +215,7 @@ class Stream:
         try:
             while True:
                 message = read_message(await socket.recv(), self._address)
-                self._heard.set()
+                self._received_something.set()
                 kind = message["type"]
                 if kind == "error" and message.get("fatal"):
                     told = message
@@ -272,9 +272,9 @@ class Stream:
         """Return never; raise once the service has said nothing for ``final_seconds``."""
         try:
             while True:
-                self._heard.clear()
+                self._received_something.clear()
                 async with asyncio.timeout(self._waits["final_seconds"]):
-                    await self._heard.wait()
+                    await self._received_something.wait()
         except TimeoutError as late:
             raise self._no_final() from late
 
@@ -312,5 +312,5 @@ class Stream:
         elif self._moved_to is not None:
             self._address, self._moved_to = self._moved_to, self._address
 
-    async def _tell_connection(self, state: str, detail: str) -> None:
+    async def _report_connection(self, state: str, detail: str) -> None:
         await self._inbox.put({"type": "connection", "state": state, "detail": detail})

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from openmic.notebook.output import Area
 from openmic.notebook.picture import status_html, status_text
-from openmic.notebook.place import Area
 from openmic.notebook.status import Status
 
 DELETE = "Delete ended"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from html import escape
 
-from openmic.notebook.place import Area
+from openmic.notebook.output import Area
 
 _INTERVAL_SECONDS = 0.2  # a download reports far more often than an eye can follow
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from openmic.client import Result, stream_file
 from openmic.client.caption import Caption
+from openmic.client.live_lines import LiveLines
 from openmic.client.result import Message
+from openmic.client.sample import recorder_slices, sample_path
 from openmic.notebook.card import QUIET, STYLE
-from openmic.notebook.place import Area, in_notebook
-from openmic.sample import recorder_slices, sample_path
-from openmic.terminal import LiveLines
+from openmic.notebook.output import Area, in_notebook
 
 
 class LiveView:

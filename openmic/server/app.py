@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 from typing import cast
 
 from fastapi import FastAPI, Request, WebSocket
@@ -11,29 +12,42 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from openmic.errors import OpenmicError
-from openmic.log import tell
-from openmic.server import http, page_files, uploads
-from openmic.server.connections import Connections
-from openmic.server.entry import Entry
-from openmic.server.keys import Keys
+from openmic.log import log_event
+from openmic.server.access.connections import Connections
+from openmic.server.access.gate import Gate
+from openmic.server.access.tokens import TokenStore
+from openmic.server.api import page as page_files
+from openmic.server.api import sessions as http
+from openmic.server.dialects.connection import StreamConnection
+from openmic.server.dialects.dialect import Dialect
+from openmic.server.dialects.native.dialect import NativeDialect
+from openmic.server.dialects.openai import routes as uploads
 from openmic.server.metrics import Metrics
-from openmic.server.native import NativeConnection
-from openmic.server.problems import PROBLEMS
+from openmic.server.problems import PROBLEMS, error_response
 from openmic.sessions.registry import Sessions
 from openmic.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+DIALECTS: Mapping[str, Callable[[], Dialect]] = {"/v1/stream": NativeDialect}
+"""What is spoken on which WebSocket path."""
+
 LEAVE_SECONDS = 5.0  # how long connections have to send their last messages once all sessions have ended
 
 
-def create_app(settings: Settings, sessions: Sessions, keys: Keys | str) -> FastAPI:
+def create_app(
+    settings: Settings,
+    sessions: Sessions,
+    keys: TokenStore | str,
+    dialects: Mapping[str, Callable[[], Dialect]] = DIALECTS,
+) -> FastAPI:
     """Build the app over running sessions.
 
     Args:
         settings: the limits that clients are told and held to.
         sessions: where streams live; ``drain`` closes them.
         keys: the tokens that open; a text is the owner's only one.
+        dialects: by WebSocket path, what makes one for each connection.
 
     Returns:
         The app. Each function in its ``state.watched`` gives what is wrong with a part of the service.
@@ -42,29 +56,26 @@ def create_app(settings: Settings, sessions: Sessions, keys: Keys | str) -> Fast
     app.state.settings = settings
     app.state.sessions = sessions
     if isinstance(keys, str):
-        token, keys = keys, Keys()
+        token, keys = keys, TokenStore()
         keys.make("owner", secret=token)
-    entry = app.state.entry = Entry(settings, keys)
+    entry = app.state.entry = Gate(settings, keys)
     connections = app.state.connections = Connections(settings.max_connections)
     app.state.receiving_uploads = 0
     app.state.watched = [lambda: sessions.problems]
     app.state.metrics = Metrics(sessions, entry, connections)
 
-    @app.websocket("/v1/stream")
-    async def stream(websocket: WebSocket) -> None:
-        error_code = await NativeConnection(websocket, settings, sessions, entry, connections).serve()
-        if error_code is not None:
-            app.state.metrics.count_error(error_code)
+    for path, dialect in dialects.items():
+        _add_dialect(app, path, dialect)
 
     @app.exception_handler(OpenmicError)
     async def answer(request: Request, error: Exception) -> Response:
         problem = cast(OpenmicError, error)
         app.state.metrics.count_error(problem.code)
-        tell(logger, "request_refused", code=problem.code, address=entry.address(request))
-        return http.error_response(problem)
+        log_event(logger, "request_refused", code=problem.code, address=entry.address(request))
+        return error_response(problem)
 
     @app.exception_handler(StarletteHTTPException)
-    async def tell_http(request: Request, error: Exception) -> Response:
+    async def handle_http_exception(request: Request, error: Exception) -> Response:
         status = cast(StarletteHTTPException, error).status_code
         return await answer(
             request,
@@ -80,6 +91,20 @@ def create_app(settings: Settings, sessions: Sessions, keys: Keys | str) -> Fast
     app.include_router(http.router)
     app.include_router(page_files.router)
     return app
+
+
+def _add_dialect(app: FastAPI, path: str, dialect: Callable[[], Dialect]) -> None:
+    state = app.state
+
+    async def stream(websocket: WebSocket) -> None:
+        connection = StreamConnection(
+            websocket, dialect(), state.settings, state.sessions, state.entry, state.connections
+        )
+        error_code = await connection.serve()
+        if error_code is not None:
+            state.metrics.count_error(error_code)
+
+    app.add_api_websocket_route(path, stream)
 
 
 async def drain(app: FastAPI) -> None:

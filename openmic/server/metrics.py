@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from openmic.server.connections import Connections
-from openmic.server.entry import Entry
+from openmic.server.access.connections import Connections
+from openmic.server.access.gate import Gate
 from openmic.sessions.registry import Sessions
 from openmic.sessions.state import State
 
@@ -23,7 +23,7 @@ from openmic.sessions.state import State
 class Metrics(Collector):
     """Reads sessions, engine and door at each scrape, and counts errors by their code."""
 
-    def __init__(self, sessions: Sessions, entry: Entry, connections: Connections) -> None:
+    def __init__(self, sessions: Sessions, entry: Gate, connections: Connections) -> None:
         self._sessions = sessions
         self._entry = entry
         self._connections = connections
@@ -69,7 +69,7 @@ class Metrics(Collector):
     def _of_connections(self) -> Iterator[Metric]:
         entry = self._entry
         yield GaugeMetricFamily("openmic_connections", "WebSocket connections open.", len(self._connections))
-        strangers = len(entry.strangers)
+        strangers = len(entry.unauthenticated)
         yield GaugeMetricFamily("openmic_unauthenticated_connections", "Those without a token so far.", strangers)
         waiting = self._connections.waiting_messages()
         yield GaugeMetricFamily("openmic_outbox_messages", "Messages waiting for their clients.", waiting)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from fastapi.responses import JSONResponse
+
 from openmic.errors import OpenmicError, Problem, ProblemTable
+from openmic.sessions.problems import ServerFull
 
 PROBLEMS = ProblemTable(
     {
@@ -87,6 +92,7 @@ PROBLEMS = ProblemTable(
             "A text message was not a JSON object.",
             "Text messages carry control messages; audio does not belong in them.",
             "Send control messages as JSON text, and audio as binary messages.",
+            ends="connection",
         ),
         "unknown_type": Problem(
             "The message type {type} is not known.",
@@ -97,11 +103,13 @@ PROBLEMS = ProblemTable(
             "The message {type} has a field that cannot be used.",
             "{detail}.",
             "Correct the field; docs/protocol.schema.json has all of them.",
+            ends="connection",
         ),
         "message_too_large": Problem(
             "A message of {size} bytes is too large.",
             "This server takes at most {max_message_bytes} bytes in one message.",
             "Send the audio in smaller slices; any size that fits will do.",
+            ends="connection",
         ),
         "replaced": Problem(
             "This session was resumed on another connection.",
@@ -158,34 +166,96 @@ class TooManyWrongTokens(OpenmicError):
         self.retry_after = retry_after
 
 
-BAD_MESSAGE = 4400
-CLOSE_CODES = {
-    "server_stopping": 1001,
-    "engine_closed": 1001,
-    "message_too_large": 1009,
-    "server_full": 1013,
-    "disk_full": 1013,
-    "too_many_unauthenticated": 1013,
-    "token_missing": 4401,
-    "token_wrong": 4401,
-    "token_expired": 4401,
-    "token_revoked": 4401,
-    "origin_not_allowed": 4403,
-    "too_many_wrong_tokens": 1013,
-    "too_many_connections": 1013,
-    "unknown_session": 4404,
-    "replaced": 4404,
-    "first_message_late": 4408,
-    "idle_too_long": 4408,
-    "audio_empty": 4415,
-    "audio_not_decodable": 4415,
-    "audio_track_missing": 4415,
-    "engine_failed": 1011,
-    "session_failed": 1011,
+class Sent(NamedTuple):
+    """How a problem reaches a client: by which close code its WebSocket ends, and as which HTTP status."""
+
+    close_code: int
+    status: int
+
+
+SENT = {
+    # server
+    "token_missing": Sent(4401, 401),
+    "token_wrong": Sent(4401, 401),
+    "token_expired": Sent(4401, 401),
+    "token_revoked": Sent(4401, 401),
+    "owner_only": Sent(4400, 403),
+    "too_many_wrong_tokens": Sent(1013, 429),
+    "origin_not_allowed": Sent(4403, 403),
+    "too_many_connections": Sent(1013, 503),
+    "public_url_changed": Sent(4400, 400),
+    "bad_token_request": Sent(4400, 400),
+    "no_such_token": Sent(4400, 400),
+    "first_message_late": Sent(4408, 408),
+    "too_many_unauthenticated": Sent(1013, 503),
+    "not_started": Sent(4400, 400),
+    "already_started": Sent(4400, 400),
+    "bad_json": Sent(4400, 400),
+    "unknown_type": Sent(4400, 400),
+    "bad_message": Sent(4400, 400),
+    "message_too_large": Sent(1009, 413),
+    "replaced": Sent(4404, 400),
+    "port_in_use": Sent(4400, 400),
+    "address_unusable": Sent(4400, 400),
+    "server_not_started": Sent(4400, 400),
+    "not_found": Sent(4400, 404),
+    "wrong_method": Sent(4400, 405),
+    "bad_request": Sent(4400, 400),
+    "upload_too_large": Sent(4400, 413),
+    # sessions
+    "server_full": Sent(1013, 503),
+    "server_stopping": Sent(1001, 503),
+    "unknown_session": Sent(4404, 404),
+    "session_not_over": Sent(4400, 400),
+    "session_deleted": Sent(4400, 404),
+    "already_stopped": Sent(4400, 400),
+    "session_too_long": Sent(4400, 400),
+    "too_many_bytes": Sent(4400, 413),
+    "idle_too_long": Sent(4408, 408),
+    "client_gone": Sent(4400, 400),
+    "disk_full": Sent(1013, 507),
+    "journal_damaged": Sent(4400, 400),
+    "journal_unreadable": Sent(4400, 500),
+    "no_such_recording": Sent(4400, 400),
+    "recording_not_clear": Sent(4400, 400),
+    "recording_in_use": Sent(4400, 400),
+    "nothing_to_finish": Sent(4400, 400),
+    "export_failed": Sent(4400, 400),
+    "session_failed": Sent(1011, 500),
+    # audio
+    "audio_empty": Sent(4415, 400),
+    "audio_not_decodable": Sent(4415, 400),
+    "audio_track_missing": Sent(4415, 400),
+    "audio_encoding_unknown": Sent(4400, 400),
+    "audio_rate_missing": Sent(4400, 400),
+    "audio_rate_invalid": Sent(4400, 400),
+    "audio_channels_invalid": Sent(4400, 400),
+    # speech
+    "unknown_language": Sent(4400, 400),
+    "engine_closed": Sent(1001, 503),
+    "engine_failed": Sent(1011, 500),
 }
-"""Fatal problems by the code their connection is closed with; every other one is a bad message."""
+"""Every problem that can reach a client."""
 
 
 def close_code(code: str) -> int:
     """The WebSocket close code for a fatal problem."""
-    return CLOSE_CODES.get(code, BAD_MESSAGE)
+    return SENT[code].close_code
+
+
+def error_response(error: OpenmicError) -> JSONResponse:
+    """A problem as JSON; the first four fields are those of OpenAI's errors."""
+    status = SENT[error.code].status
+    headers = {"Cache-Control": "no-store"}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, ServerFull | TooManyWrongTokens):
+        headers["Retry-After"] = str(round(error.retry_after))
+    body = {
+        "message": f"{error.message} {error.hint}",
+        "type": "invalid_request_error" if status < 500 else "server_error",
+        "param": None,
+        "code": error.code,
+        "hint": error.hint,
+    }
+    return JSONResponse({"error": body}, status, headers)

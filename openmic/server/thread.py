@@ -20,12 +20,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from openmic.errors import OpenmicError
-from openmic.log import tell
+from openmic.log import log_event
+from openmic.server.access.descriptors import Listener, for_connections, is_told, raise_limit
 from openmic.server.app import LEAVE_SECONDS, drain
-from openmic.server.descriptors import Listener, for_connections, is_told, raise_limit
-from openmic.server.http_protocol import HttpProtocol
 from openmic.server.problems import PROBLEMS
-from openmic.server.socket_protocol import SocketProtocol
+from openmic.server.uvicorn_protocols.http import HttpProtocol
+from openmic.server.uvicorn_protocols.websocket import SocketProtocol
 from openmic.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class ServerThread:
         """Whether it serves."""
         return self._thread.is_alive() and self._server.started
 
-    def tell_public_url(self, url: str) -> None:
+    def announce_public_url(self, url: str) -> None:
         """Say where a tunnel of ours leads here from; its word about its visitors' addresses is taken from now on."""
         self._app.state.entry.public_url = url
 
@@ -153,7 +153,7 @@ class ServerThread:
                 runner.run(self._server.serve(sockets=[self._socket] if self._socket else []))
         except BaseException as failure:  # SystemExit too: uvicorn ends its process so, and this is only a thread
             self._failure = failure
-            tell(logger, "service_fault", logging.ERROR, part="web server")
+            log_event(logger, "service_fault", logging.ERROR, part="web server")
 
     def _bind(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET

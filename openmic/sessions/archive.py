@@ -13,25 +13,25 @@ from typing import Literal
 
 from openmic.audio.decoder import decode
 from openmic.errors import OpenmicError
-from openmic.sessions.files import JOURNAL, RECORDING, SessionFiles, holding, is_in_use
-from openmic.sessions.journal import InUse, Journal
-from openmic.sessions.kept import KeptSession
+from openmic.sessions.ended import EndedSession
 from openmic.sessions.problems import PROBLEMS
-from openmic.sessions.recording import DiskRecording
-from openmic.sessions.records import Ending
 from openmic.sessions.recovery import is_over, session_folders
 from openmic.sessions.snapshot import SessionSnapshot
 from openmic.sessions.state import State
-from openmic.sessions.story import Story, read_story_at
+from openmic.sessions.storage.folder import JOURNAL, RECORDING, SessionFiles, holding, is_in_use
+from openmic.sessions.storage.journal import InUse, Journal
+from openmic.sessions.storage.record_file import Ending
+from openmic.sessions.storage.recording import DiskRecording
+from openmic.sessions.storage.replay import JournalReplay, read_story_at
 from openmic.sessions.transcript import Transcript
 from openmic.speech.types import CommittedText
 
-Standing = Literal["running", "unfinished", "ended", "failed", "unreadable"]
+Status = Literal["running", "unfinished", "ended", "failed", "unreadable"]
 SHORT_NAME = 8  # digits of a name that a person is shown
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StoredSession:
     """One recording.
 
     Attributes:
@@ -43,8 +43,8 @@ class Entry:
     """
 
     folder: Path
-    standing: Standing
-    story: Story | None
+    standing: Status
+    story: JournalReplay | None
     disk_bytes: int
 
     @property
@@ -62,7 +62,7 @@ class Entry:
         """Whether a part of its journal cannot be read."""
         return self.story is None or self.story.ending is Ending.DAMAGED
 
-    def readable(self) -> Story:
+    def readable(self) -> JournalReplay:
         """Its story.
 
         Raises:
@@ -78,7 +78,7 @@ class Entry:
         """
         story = self.readable()
         if is_over(story):
-            return KeptSession(self.folder, story).snapshot()
+            return EndedSession(self.folder, story).snapshot()
         transcript = Transcript()
         transcript.remember(story.counted)
         return SessionSnapshot(
@@ -132,7 +132,7 @@ class Entry:
                 recording.complete()
             yield recording
 
-    def take(self) -> tuple[SessionFiles, Story]:
+    def take(self) -> tuple[SessionFiles, JournalReplay]:
         """Take it up, to work on it.
 
         Raises:
@@ -162,12 +162,12 @@ class Archive:
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[StoredSession]:
         """All of them, the oldest first; those that cannot be read last."""
         entries = [_entry(folder) for folder in session_folders(self.data_dir)]
         return sorted(entries, key=lambda one: (one.story is None, one.story.opened.created if one.story else 0.0))
 
-    def find(self, name: str) -> Entry:
+    def find(self, name: str) -> StoredSession:
         """The one whose name begins with ``name``.
 
         Raises:
@@ -181,18 +181,18 @@ class Archive:
         return _entry(found[0])
 
 
-def _entry(folder: Path) -> Entry:
+def _entry(folder: Path) -> StoredSession:
     in_use = is_in_use(folder)
     try:
         story = read_story_at(folder / JOURNAL)
     except OpenmicError:
-        return Entry(folder, "unreadable", None, _disk_bytes(folder))
-    standing: Standing
+        return StoredSession(folder, "unreadable", None, _disk_bytes(folder))
+    standing: Status
     if is_over(story):
         standing = "ended" if story.over is not None and story.over.error is None else "failed"
     else:
         standing = "running" if in_use else "unfinished"
-    return Entry(folder, standing, story, _disk_bytes(folder))
+    return StoredSession(folder, standing, story, _disk_bytes(folder))
 
 
 def _disk_bytes(folder: Path) -> int:

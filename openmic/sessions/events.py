@@ -11,14 +11,14 @@ from typing import Literal
 
 from openmic.audio.types import SpeechBoundary
 from openmic.errors import OpenmicError
-from openmic.sessions.revised import Revision
+from openmic.sessions.text.revisions import Revision
 from openmic.speech.types import CommittedText, FinalProgress, FinalText, LiveText
 
 Reason = Literal["stopped", "timeout", "shutdown"]
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class SpeechChanged:
     """Speech began or ended."""
 
     boundary: SpeechBoundary
@@ -87,6 +87,6 @@ class Replaced:
 
 
 CountedEvent = Committed | Finalised | Ended
-SessionEvent = Heard | Live | Committed | Progressed | Finalised | Warned | Ended | Failed | Replaced
+SessionEvent = SpeechChanged | Live | Committed | Progressed | Finalised | Warned | Ended | Failed | Replaced
 Subscriber = Callable[[SessionEvent], None]
 """Called from the session's threads with its lock held; must return at once, raise nothing and not call back."""

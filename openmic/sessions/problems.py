@@ -15,6 +15,7 @@ PROBLEMS = ProblemTable(
             "The server is stopping.",
             "Its owner stopped it, or the notebook it runs in has ended.",
             "Ask its owner for a new link and begin again.",
+            ends="server",
         ),
         "unknown_session": Problem(
             "There is no such session here.",

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from openmic.errors import OpenmicError
-from openmic.log import tell
-from openmic.sessions.files import JOURNAL, MAKING, SessionFiles, is_in_use
-from openmic.sessions.journal import InUse
-from openmic.sessions.kept import KeptSession
+from openmic.log import log_event
+from openmic.sessions.ended import EndedSession
 from openmic.sessions.session import Session
-from openmic.sessions.story import Story, read_story_at
+from openmic.sessions.storage.folder import JOURNAL, MAKING, SessionFiles, is_in_use
+from openmic.sessions.storage.journal import InUse
+from openmic.sessions.storage.replay import JournalReplay, read_story_at
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ SESSION_NAME = re.compile(f"[0-9a-f]{{{ID_DIGITS}}}")
 MOST_RECOVERIES = 3  # of a session that nobody added to, without its client: it may be what the servers died of
 STALE_SECONDS = 600.0  # after which a folder that was never finished making has no maker any more
 
-TakeUp = Callable[[Path, SessionFiles, Story], Session]
+TakeUp = Callable[[Path, SessionFiles, JournalReplay], Session]
 """Makes a running session of an unfinished one."""
 
 
@@ -35,7 +35,7 @@ def session_folders(data_dir: Path) -> Iterator[Path]:
         yield from sorted(path for path in data_dir.iterdir() if SESSION_NAME.fullmatch(path.name))
 
 
-def is_over(story: Story) -> bool:
+def is_over(story: JournalReplay) -> bool:
     """Whether a session has ended; one whose audio was dropped has, whatever else its journal says."""
     return story.over is not None or story.compact
 
@@ -73,7 +73,7 @@ class Recovery:
                 if folder.name not in self._left_alone:
                     self._left_alone.add(folder.name)
                     code = error.code if isinstance(error, OpenmicError) else type(error).__name__
-                    tell(logger, "session_left_alone", logging.WARNING, session=folder.name, code=code)
+                    log_event(logger, "session_left_alone", logging.WARNING, session=folder.name, code=code)
                 continue
             if session is not None:
                 found.append(session)
@@ -105,15 +105,17 @@ class Recovery:
                 return None
             raise
         if is_over(story):
-            session = KeptSession(folder, story)
+            session = EndedSession(folder, story)
             if session.ended_at is not None and time.monotonic() - session.ended_at >= self._keep_seconds:
                 session.delete()
-                tell(logger, "session_deleted", session=session.id)
+                log_event(logger, "session_deleted", session=session.id)
                 return None
             return session
         if story.recovered >= MOST_RECOVERIES:
             times = story.recovered
-            tell(logger, "session_left_alone", logging.WARNING, session=folder.name, code="taken_up_often", times=times)
+            log_event(
+                logger, "session_left_alone", logging.WARNING, session=folder.name, code="taken_up_often", times=times
+            )
             self._awaited.add(folder.name)
             return None
         files, story = SessionFiles.reopen(folder)

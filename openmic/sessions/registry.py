@@ -20,21 +20,21 @@ from pathlib import Path
 
 from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
-from openmic.heap import give_back
-from openmic.lasting import LastingThread
-from openmic.log import tell
+from openmic.log import log_event
+from openmic.memory import release_freed_memory
 from openmic.sessions.admission import make_room, places
 from openmic.sessions.events import Reason
-from openmic.sessions.files import SessionFiles
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.recovery import ID_DIGITS, Recovery
 from openmic.sessions.session import Session
 from openmic.sessions.snapshot import SessionSnapshot
 from openmic.sessions.state import Identity, Limits, State
-from openmic.sessions.story import Story, hash_token
-from openmic.sessions.syncing import Syncer
+from openmic.sessions.storage.folder import SessionFiles
+from openmic.sessions.storage.fsync import FsyncThread
+from openmic.sessions.storage.replay import JournalReplay, hash_token
 from openmic.settings import Settings
 from openmic.speech.types import Engine, SpeechOptions
+from openmic.threads import SupervisedThread
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ class Sessions:
         self._closing = threading.Event()
         unreadable_seconds = settings.keep_seconds + settings.idle_seconds + settings.resume_seconds
         self._recovery = Recovery(settings.data_dir, settings.keep_seconds, unreadable_seconds, self._take_up)
-        self._syncer = Syncer(settings.journal_sync_seconds, self._all)
-        self._keeper = LastingThread("openmic-keeper", self._keep)
+        self._syncer = FsyncThread(settings.journal_sync_seconds, self._all)
+        self._keeper = SupervisedThread("openmic-keeper", self._keep)
         with self._keeper.turn("looking for sessions"):
             self._look()
         self._keeper.start()
@@ -232,7 +232,7 @@ class Sessions:
             if now >= trim_at:
                 trim_at = math.inf
                 with self._keeper.turn("giving memory back"):
-                    give_back()
+                    release_freed_memory()
 
     def _keep_time(self, sessions: Sequence[Session], now: float) -> None:
         """Forget what has been kept long enough, and end those whose client has been away too long.
@@ -271,7 +271,7 @@ class Sessions:
                 self._gone_bytes -= session.received_bytes
                 self._gone_seconds -= session.recording.seconds
             raise
-        tell(logger, "session_deleted", session=session.id)
+        log_event(logger, "session_deleted", session=session.id)
 
     def _stop(self, session: Session, reason: Reason) -> None:
         if session.state is State.RECEIVING:
@@ -302,7 +302,7 @@ class Sessions:
             self._gone_bytes -= session.received_bytes  # another server received them
             self._gone_seconds -= session.recording.seconds
 
-    def _take_up(self, folder: Path, files: SessionFiles, story: Story) -> Session:
+    def _take_up(self, folder: Path, files: SessionFiles, story: JournalReplay) -> Session:
         opened = story.opened
         return Session(
             Identity(opened.id, "", folder),
@@ -311,6 +311,6 @@ class Sessions:
             opened.audio_format,
             opened.options,
             words=opened.words,
-            taken_up=(files, story),
+            recovered=(files, story),
             on_record=self._syncer.soon,
         )

@@ -6,7 +6,7 @@ A dropped connection only detaches; the session goes on. One decode thread per s
 journal, so a fast sender grows a file and never memory. What was decoded before an error is transcribed all the same.
 
 What a client sent, and what it is told for good, is in the journal before anybody hears of it; so a session whose
-server died goes on from its journal (``taken_up``): its bytes are decoded again, its promises repeated as they were.
+server died goes on from its journal (``recovered``): its bytes are decoded again, its promises repeated as they were.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from functools import partial
 from openmic.audio.decoder import AudioFormat
 from openmic.audio.types import SpeechBoundary
 from openmic.errors import OpenmicError
-from openmic.log import tell
-from openmic.sessions.diary import Diary, OnRecord
-from openmic.sessions.events import Failed, Heard, Progressed, Reason, Warned
-from openmic.sessions.files import SessionFiles, disk_full
-from openmic.sessions.hearing import Hearing
-from openmic.sessions.listened import Listened
+from openmic.log import log_event
+from openmic.sessions.decoding import DecodeThread
+from openmic.sessions.events import Failed, Progressed, Reason, SpeechChanged, Warned
 from openmic.sessions.problems import PROBLEMS
-from openmic.sessions.records import Ending
 from openmic.sessions.state import Identity, Limits, State
-from openmic.sessions.story import Opened, Story, hash_token, to_error
+from openmic.sessions.storage.folder import SessionFiles, disk_full
+from openmic.sessions.storage.journal_writer import JournalWriter, OnRecord
+from openmic.sessions.storage.record_file import Ending
+from openmic.sessions.storage.replay import JournalReplay, OpenedEntry, hash_token, to_error
+from openmic.sessions.subscription import Subscription
 from openmic.speech.types import (
     CommittedText,
     Engine,
@@ -42,10 +42,8 @@ from openmic.speech.types import (
 
 logger = logging.getLogger(__name__)
 
-SERVER_ENDS = ("server_stopping", "engine_closed")  # errors that end a server's work on a session, not the session
 
-
-class Session(Listened):
+class Session(Subscription):
     """One stream; all methods may be called from any thread.
 
     Args:
@@ -70,36 +68,38 @@ class Session(Listened):
         options: SpeechOptions,
         *,
         words: bool,
-        taken_up: tuple[SessionFiles, Story] | None = None,
+        recovered: tuple[SessionFiles, JournalReplay] | None = None,
         on_record: OnRecord = lambda: None,
     ) -> None:
-        if taken_up is not None:
-            self._files, story = taken_up
+        if recovered is not None:
+            self._files, story = recovered
         else:
             token_hash = hash_token(identity.resume_token)
-            opened = Opened(identity.id, token_hash, time.time(), words, options, audio_format)
-            self._files, story = SessionFiles.create(identity.folder, opened), Story(opened)
+            opened = OpenedEntry(identity.id, token_hash, time.time(), words, options, audio_format)
+            self._files, story = SessionFiles.create(identity.folder, opened), JournalReplay(opened)
         super().__init__(story, self._files.recording)
         self.resume_token = identity.resume_token
         self._limits = limits
         self._engine = engine
         self._abandoned = False
         self._journal = self._files.journal
-        self._diary = Diary(self._files, on_record)
+        self._writer = JournalWriter(self._files, on_record)
         try:
             self._stream = engine.open(self.recording, options, self._on_speech, self._transcript.commits)
         except BaseException:
-            self._files.release() if taken_up is not None else self._files.delete()
+            self._files.release() if recovered is not None else self._files.delete()
             raise
-        if taken_up is not None:
+        if recovered is not None:
             self._go_on(story)
-        self._hearing = Hearing(self, self._journal, self.recording, audio_format, limits, story.received_bytes)
+        self._decode_thread = DecodeThread(
+            self, self._journal, self.recording, audio_format, limits, story.received_bytes
+        )
         if story.flush_at is not None:
-            self._hearing.flush_at(story.flush_at)
-        if taken_up is not None:
-            tell(logger, "session_taken_up", session=self.id, received_bytes=story.received_bytes)
+            self._decode_thread.flush_at(story.flush_at)
+        if recovered is not None:
+            log_event(logger, "session_taken_up", session=self.id, received_bytes=story.received_bytes)
         else:
-            tell(logger, "session_opened", session=self.id, encoding=audio_format.encoding)
+            log_event(logger, "session_opened", session=self.id, encoding=audio_format.encoding)
 
     # --- what a client does
 
@@ -111,7 +111,7 @@ class Session(Listened):
     @property
     def backlog_bytes(self) -> int:
         """How many of them wait to be decoded."""
-        return self._hearing.backlog_bytes
+        return self._decode_thread.backlog_bytes
 
     def write(self, data: bytes) -> int:
         """Journal a client's next bytes; returns how many are there in all, safe on disk.
@@ -142,8 +142,8 @@ class Session(Listened):
         with self._lock:
             self._expect_receiving()
             received_bytes = len(self._journal)
-            self._try_to_write(self._diary.flush)
-        self._hearing.flush_at(received_bytes)
+            self._try_to_write(self._writer.flush)
+        self._decode_thread.flush_at(received_bytes)
 
     def stop(self, reason: Reason = "stopped", error: OpenmicError | None = None) -> None:
         """Take no more audio and send the final; ``error``, if given, is told after it, instead of an ordinary end.
@@ -168,7 +168,7 @@ class Session(Listened):
 
     def join(self, seconds: float) -> None:
         """Wait up to ``seconds`` for the decode thread to end."""
-        self._hearing.join(seconds)
+        self._decode_thread.join(seconds)
 
     def sync(self) -> None:
         """Force what is in the journal to the disk; cheap where nothing is new."""
@@ -184,33 +184,35 @@ class Session(Listened):
 
     # --- sound, from the decode thread
 
-    def heard(self, boundaries: Sequence[SpeechBoundary], *, anew: bool) -> None:
-        """The recording has grown; speech started or ended there, or neither. ``anew``: it was heard before."""
+    def on_samples(self, boundaries: Sequence[SpeechBoundary], *, replayed: bool) -> None:
+        """The recording has grown; speech started or ended there, or neither. ``replayed``: told before a restart."""
         with self._lock:
-            for boundary in () if anew else boundaries:
-                self._emit(Heard(boundary))
-        self._stream.heard(boundaries)
+            for boundary in () if replayed else boundaries:
+                self._emit(SpeechChanged(boundary))
+        self._stream.add_boundaries(boundaries)
 
-    def heard_up_to_flush(self) -> None:
+    def on_flush_reached(self) -> None:
         """All that had arrived before the last ``flush`` is in the recording."""
         self._stream.flush()
 
-    def heard_too_much(self) -> None:
+    def on_too_long(self) -> None:
         """The recording is as long as it may be."""
         self._reach_limit(PROBLEMS.error("session_too_long", max_seconds=self._limits.max_seconds))
 
-    def heard_all(self, error: OpenmicError | None) -> None:
+    def on_decoded_all(self, error: OpenmicError | None) -> None:
         """All bytes are decoded, or as many as could be: have the rest transcribed, wait for that, and tidy up."""
         try:
             self._ask_for_final(error)
         except Exception as fault:  # it would keep its place for ever
-            tell(logger, "session_fault", logging.ERROR, session=self.id, code="session_failed")
+            log_event(logger, "session_fault", logging.ERROR, session=self.id, code="session_failed")
             self.abandon(PROBLEMS.error("session_failed", detail=type(fault).__name__))
         self.ended.wait()
         try:
-            self._diary.settle(compact=self._error is None)
+            self._writer.settle(compact=self._error is None)
         except OSError as disk_error:
-            tell(logger, "session_fault", logging.WARNING, session=self.id, code="not_compact", why=disk_error.strerror)
+            log_event(
+                logger, "session_fault", logging.WARNING, session=self.id, code="not_compact", why=disk_error.strerror
+            )
 
     def _ask_for_final(self, error: OpenmicError | None) -> None:
         with self._lock:
@@ -246,13 +248,13 @@ class Session(Listened):
                     self._emit(self._transcript.show(event))
                 case CommittedText():
                     committed = self._transcript.commit(event)
-                    self._try_to_write(partial(self._diary.tell, committed))
+                    self._try_to_write(partial(self._writer.write_event, committed))
                     self._emit(committed)
                 case FinalProgress():
                     self._emit(Progressed(event, self._state is State.FINISHING))
                 case FinalText():
                     finalised = self._transcript.finalise(event)
-                    self._try_to_write(partial(self._diary.tell, finalised))
+                    self._try_to_write(partial(self._writer.write_event, finalised))
                     self._emit(finalised)
                     self._end()
                 case SpeechFailed():
@@ -280,9 +282,9 @@ class Session(Listened):
             self._reason = reason
             self._error = error
             self._journal.end()
-            self._try_to_write(partial(self._diary.stop, reason, error))
+            self._try_to_write(partial(self._writer.stop, reason, error))
         code = error.code if error else reason
-        tell(logger, "session_finishing", session=self.id, code=code, received_bytes=len(self._journal))
+        log_event(logger, "session_finishing", session=self.id, code=code, received_bytes=len(self._journal))
 
     def _end(self) -> None:
         """FINISHING to ENDED, with the final told."""
@@ -291,7 +293,7 @@ class Session(Listened):
             self._fail(self._error)
             return
         ended = self._transcript.end(self._reason or "stopped", self.recording.seconds)
-        self._close_down(partial(self._diary.end, ended))
+        self._close_down(partial(self._writer.end, ended))
         self._emit(ended)
 
     def _fail(self, error: OpenmicError) -> None:
@@ -301,8 +303,8 @@ class Session(Listened):
                 return
             self._complete_recording()
             self._error = error
-            going_on = error.code in SERVER_ENDS  # the next server finds the session unfinished
-            self._close_down(None if going_on else partial(self._diary.fail, error, self.recording.seconds))
+            going_on = error.ends == "server"  # the next server finds the session unfinished
+            self._close_down(None if going_on else partial(self._writer.fail, error, self.recording.seconds))
             self._emit(Failed(error))
 
     def _complete_recording(self) -> None:
@@ -319,7 +321,7 @@ class Session(Listened):
         ending = self._error.code if self._error else "final"
         final, seconds = self._transcript.final, round(self.recording.seconds, 3)
         words = final.text if final is not None else None
-        tell(logger, "session_ended", session=self.id, code=ending, audio_seconds=seconds, words=words)
+        log_event(logger, "session_ended", session=self.id, code=ending, audio_seconds=seconds, words=words)
         self.ended_at = time.monotonic()
         self.ended.set()
 
@@ -328,14 +330,14 @@ class Session(Listened):
         try:
             write()
         except OSError as error:
-            tell(logger, "session_fault", logging.WARNING, session=self.id, code="disk_full", why=error.strerror)
+            log_event(logger, "session_fault", logging.WARNING, session=self.id, code="disk_full", why=error.strerror)
             self._finish("stopped", disk_full(error))
             self._error = self._error or disk_full(error)
 
-    def _go_on(self, story: Story) -> None:
+    def _go_on(self, story: JournalReplay) -> None:
         """Stand where the session stood when its server died."""
         self.resume_token = ""  # until its client shows it: a journal has no secrets
-        self._try_to_write(self._diary.taken_up)
+        self._try_to_write(self._writer.recovered)
         if story.stopped is not None:
             self._state, self._reason = State.FINISHING, story.stopped.reason
             self._error = to_error(story.stopped.error)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from openmic.errors import OpenmicError
 from openmic.sessions.events import Reason
-from openmic.sessions.revised import Revision
 from openmic.sessions.state import State
+from openmic.sessions.text.revisions import Revision
 from openmic.speech.types import FinalText
 
 

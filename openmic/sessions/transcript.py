@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from openmic.sessions.events import Committed, CountedEvent, Ended, Finalised, Live, Reason
-from openmic.sessions.revised import Revision, revise
+from openmic.sessions.text.revisions import Revision, revise
 from openmic.speech.types import CommittedText, FinalText, LiveText
 
 

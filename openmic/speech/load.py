@@ -14,44 +14,67 @@ from torch.nn import ModuleList
 from whisper.model import Whisper
 from whisper.timing import dtw_cpu
 
-from openmic.heap import give_back
+from openmic.memory import release_freed_memory
 from openmic.progress import ProgressCallback, silent
 from openmic.settings import Settings
-from openmic.speech.apart import apart
-from openmic.speech.batched_encoder import encoder_for
-from openmic.speech.capacity import (
+from openmic.speech.device import choose_device, free_memory, use
+from openmic.speech.engine.calibration import (
     CPU_BATCHES,
     CPU_CLOCKS,
     GPU_BATCHES,
     GPU_CLOCKS,
-    Costs,
-    SomebodyCame,
-    in_words,
+    CalibrationInterrupted,
     measure,
 )
-from openmic.speech.choice import choose_device, choose_weights
-from openmic.speech.device import free_memory, use
-from openmic.speech.device_decoder import decoder_for, warm_up
-from openmic.speech.engine import WhisperEngine
-from openmic.speech.final import FinalModel
-from openmic.speech.full_encoder import FullEncoder
-from openmic.speech.hypothesis import HypothesisDecoder
-from openmic.speech.precision import decoder_precision, encoder_precision, exact_precision
+from openmic.speech.engine.costs import Costs, describe_capacity
+from openmic.speech.engine.thread import EngineParts, WhisperEngine
+from openmic.speech.final.walk import FinalModel
+from openmic.speech.gpu.select import decoder_for, warm_up
+from openmic.speech.gpu.window_encoder import encoder_for
+from openmic.speech.live.decode import LiveStepDecoder
+from openmic.speech.model.full_encoder import FullEncoder
+from openmic.speech.model.linear import decoder_precision, encoder_precision, exact_precision
+from openmic.speech.model.tokens import Vocabulary
+from openmic.speech.threads import run_in_own_thread
 from openmic.speech.types import ModelInfo
-from openmic.speech.vocabulary import Vocabulary
+from openmic.speech.weights.selection import choose_weights
 
 
-def load_engine(settings: Settings, progress: ProgressCallback = silent, measured_again: bool = True) -> WhisperEngine:
-    """Load the model that ``settings`` ask for and start its engine, warmed up.
+def load_engine(settings: Settings, progress: ProgressCallback = silent) -> WhisperEngine:
+    """Load the model that ``settings`` ask for and start its engine, warmed up; it measures again while it is idle.
 
     Args:
         settings: model, device, cache and live settings are read.
         progress: told what takes long.
-        measured_again: the engine measures again while nobody speaks (``measured.py``), on its own thread; False for
-            who uses its parts on another one.
 
     Raises:
-        OpenmicError: the weights or the device cannot be had (``weight_problems.py``).
+        OpenmicError: the weights or the device cannot be had (``weights/problems.py``, ``DEVICE_PROBLEMS``).
+    """
+    parts, costs = load_parts(settings, progress)
+
+    def recalibrate(still_idle: Callable[[], bool]) -> Costs | None:
+        try:
+            return _measured(parts, still_idle=still_idle)
+        except CalibrationInterrupted:
+            return None
+
+    speakers = describe_capacity(costs.capacity())
+    progress(f"About {speakers} on this {parts.info.device_name} ({parts.info.name})", 1.0)
+    return WhisperEngine(parts, settings.live_step_seconds, settings.live_window_seconds, costs, recalibrate)
+
+
+def load_parts(settings: Settings, progress: ProgressCallback = silent) -> tuple[EngineParts, Costs]:
+    """Load the model that ``settings`` ask for, and warm it up.
+
+    Args:
+        settings: model, device and cache are read.
+        progress: told what takes long.
+
+    Returns:
+        What an engine, or a benchmark without one, works with, and what it costs here.
+
+    Raises:
+        OpenmicError: as ``load_engine``.
     """
     free_memory()  # of an engine that was stopped: what fits is decided by what is free
     device = torch.device(choose_device(settings.device))
@@ -60,46 +83,23 @@ def load_engine(settings: Settings, progress: ProgressCallback = silent, measure
     chosen = choose_weights(settings.model, str(device), settings.cache_dir, progress)
     progress(f"Model {chosen.choice.reason}", 1.0)
     name = chosen.choice.name
-    hypotheses, final, costs = apart(lambda tell: _load(name, chosen.path, device, settings, tell), progress)
-    give_back()  # the weights file, openai-whisper's layers and what warming up needed leave holes
-
-    def measure_again(nobody: Callable[[], bool]) -> Costs | None:
-        try:
-            return _measured(hypotheses, final, nobody=nobody)
-        except SomebodyCame:
-            return None
-
-    called = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    dtype = str(final.decoder.dtype).removeprefix("torch.")
-    info = ModelInfo(name, str(device), dtype, final.vocabulary.multilingual, called)
-    progress(f"About {in_words(costs.capacity())} on this {called} ({name})", 1.0)
-    return WhisperEngine(
-        info,
-        hypotheses,
-        final,
-        settings.live_step_seconds,
-        settings.live_window_seconds,
-        costs,
-        measure_again if measured_again else None,
-    )
+    loaded = run_in_own_thread(lambda tell: _load(name, chosen.path, device, settings, tell), progress)
+    release_freed_memory()  # the weights file, openai-whisper's layers and what warming up needed leave holes
+    return loaded
 
 
 def _load(
     name: str, path: Path, device: torch.device, settings: Settings, progress: ProgressCallback
-) -> tuple[HypothesisDecoder, FinalModel, Costs]:
-    """What the live pass and the final pass work with, warmed up, and what they cost."""
+) -> tuple[EngineParts, Costs]:
     use(device)
     loading = f"Loading {name} onto {device}"
     progress(loading, None)
-    model = whisper.load_model(str(path), device=device).requires_grad_(False)
-    heads = whisper._ALIGNMENT_HEADS.get(name)
-    if heads is not None:
-        model.set_alignment_heads(heads)
+    model = load_whisper(name, path, device)
     vocabulary = Vocabulary(model)
     exact = decoder_for(model, exact_precision(device))
     same = decoder_precision(device) == exact_precision(device)
     quick = exact if same else decoder_for(model, decoder_precision(device))
-    hypotheses = HypothesisDecoder(encoder_for(model, quick, encoder_precision(device)), quick, vocabulary)
+    live = LiveStepDecoder(encoder_for(model, quick, encoder_precision(device)), quick, vocabulary)
     sketcher = None if quick is exact else quick
     encoder = FullEncoder(model, exact_precision(device))
     final = FinalModel(name, model, encoder, exact, vocabulary, sketcher, settings.final_beam_size)
@@ -108,10 +108,22 @@ def _load(
     if device.type == "cpu":
         dtw_cpu(np.zeros((2, 2)))  # at its first work numba sets the number of threads, torch's too
         torch.set_num_threads(settings.cpu_threads or os.cpu_count() or 1)
-    costs = _warm_up(hypotheses, final, progress)
+    title = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    dtype = str(exact.dtype).removeprefix("torch.")
+    parts = EngineParts(ModelInfo(name, str(device), dtype, vocabulary.multilingual, title), live, final)
+    costs = _warm_up(parts, progress)
     if device.type == "cuda":
         torch.cuda.synchronize(device)  # the engine's thread works on a stream of its own
-    return hypotheses, final, costs
+    return parts, costs
+
+
+def load_whisper(name: str, path: Path, device: torch.device | str) -> Whisper:
+    """openai-whisper's model with its alignment heads, which a checkpoint that is loaded by its path comes without."""
+    model = whisper.load_model(str(path), device=device).requires_grad_(False)
+    heads = whisper._ALIGNMENT_HEADS.get(name)
+    if heads is not None:
+        model.set_alignment_heads(heads)
+    return model
 
 
 def _let_go(model: Whisper, beam_size: int) -> None:
@@ -121,23 +133,22 @@ def _let_go(model: Whisper, beam_size: int) -> None:
         model.decoder.blocks = ModuleList()
 
 
-def _warm_up(hypotheses: HypothesisDecoder, final: FinalModel, progress: ProgressCallback) -> Costs:
+def _warm_up(parts: EngineParts, progress: ProgressCallback) -> Costs:
     """Run both passes: compiles what compiles, shows a broken device before a speaker does, and measures."""
     warming = "Warming up and measuring how many can speak at once"
     progress(warming, None)
     began = time.monotonic()
-    warm_up(final.decoder)
-    costs = _measured(hypotheses, final, lambda done: progress(warming, done))
+    warm_up(parts.final.decoder)
+    costs = _measured(parts, lambda done: progress(warming, done))
     progress(f"Warmed up in {time.monotonic() - began:.1f} s", 1.0)
     return costs
 
 
 def _measured(
-    hypotheses: HypothesisDecoder,
-    final: FinalModel,
+    parts: EngineParts,
     progress: Callable[[float], None] = lambda done: None,
-    nobody: Callable[[], bool] = lambda: True,
+    still_idle: Callable[[], bool] = lambda: True,
 ) -> Costs:
-    on_cpu = final.model.device.type == "cpu"
+    on_cpu = parts.final.model.device.type == "cpu"
     batches, clocks = (CPU_BATCHES, CPU_CLOCKS) if on_cpu else (GPU_BATCHES, GPU_CLOCKS)
-    return measure(hypotheses, final, batches, progress, clocks, nobody, drafted=not on_cpu)
+    return measure(parts.live, parts.final, batches, progress, clocks, still_idle, drafted=not on_cpu)

@@ -15,11 +15,22 @@ PROBLEMS = ProblemTable(
             "The speech engine has stopped.",
             "The service is shutting down or was stopped from the notebook.",
             "Start the service again, then reconnect.",
+            ends="server",
         ),
         "engine_failed": Problem(
             "The model failed while it worked on this stream ({detail}).",
             "This is a fault of the service, not of your audio; the recording is kept.",
             "Send the recording again; if it repeats, tell the owner of the service.",
+        ),
+    }
+)
+
+DEVICE_PROBLEMS = ProblemTable(
+    {
+        "unknown_device": Problem(
+            "The device {device!r} cannot be used here.",
+            "{detail}.",
+            "Set the device to auto, cpu, or one of the GPUs that this machine has (cuda, cuda:1).",
         ),
     }
 )

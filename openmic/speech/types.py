@@ -182,7 +182,7 @@ class Recording(Protocol):
 class SpeechStream(Protocol):
     """One stream as the engine sees it. Every method returns at once."""
 
-    def heard(self, boundaries: Sequence[SpeechBoundary]) -> None:
+    def add_boundaries(self, boundaries: Sequence[SpeechBoundary]) -> None:
         """The recording has grown; ``boundaries`` are the speech starts and ends found in the new part."""
 
     def flush(self) -> None:
@@ -211,9 +211,9 @@ class Engine(Protocol):
         recording: Recording,
         options: SpeechOptions,
         on_event: OnEvent,
-        said: Sequence[CommittedText] = (),
+        committed: Sequence[CommittedText] = (),
     ) -> SpeechStream:
-        """Begin a stream; ``said``: what was committed of this recording before, so that live text goes on behind it.
+        """Begin a stream; ``committed``: of this recording before, so that live text goes on behind it.
 
         Raises:
             OpenmicError: ``unknown_language``, ``engine_closed``.

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from openmic.tunnels.authtoken import AuthtokenFound, AuthtokenMissing, find_authtoken
-from openmic.tunnels.kept import KeptTunnel
 from openmic.tunnels.opening import how_to_get_public_url, open_tunnel
 from openmic.tunnels.problems import PROBLEMS
 from openmic.tunnels.reachability import problem_from_outside
+from openmic.tunnels.reopening import ReopeningTunnel
 from openmic.tunnels.types import Tunnel
 
 __all__ = [
     "PROBLEMS",
     "AuthtokenFound",
     "AuthtokenMissing",
-    "KeptTunnel",
+    "ReopeningTunnel",
     "Tunnel",
     "find_authtoken",
     "how_to_get_public_url",

@@ -20,19 +20,19 @@ IMPORTS = Path(__file__).resolve().parent / "imports"
 
 # By name: arguments for pytest.
 TESTS = {
-    "containers": ("tests/test_audio_decoder.py",),
+    "containers": ("tests/audio/test_decoder.py",),
     "service": ("tests/test_whole_service.py",),
-    "OpenAI SDK": ("tests/test_openai_sdk.py",),
-    "page": ("tests/test_page.py::test_real_speech_through_the_microphone",),
-    "notebook": ("tests/test_notebook.py::test_papermill_executes_it_without_an_edit",),
+    "OpenAI SDK": ("tests/server/dialects/test_openai_sdk.py",),
+    "page": ("tests/server/page/test_page.py::test_real_speech_through_the_microphone",),
+    "notebook": ("tests/notebook/test_notebook.py::test_papermill_executes_it_without_an_edit",),
     "suite's tools": (
         "-n2",
-        "tests/test_audio_samples.py",
-        "tests/test_audio_silero.py",
-        "tests/test_messages_any.py::test_any_text",
-        "tests/test_server_schema.py",
-        "tests/test_benchmarks.py::test_pictures_are_drawn_of_rows_with_and_without_figures",
-        "tests/test_requirements.py::test_everything_resolves_on_each_python",
+        "tests/audio/test_samples.py",
+        "tests/audio/test_silero.py",
+        "tests/server/dialects/test_native_any.py::test_any_text",
+        "tests/server/dialects/test_native_schema.py",
+        "tests/benchmarks/test_benchmarks.py::test_pictures_are_drawn_of_rows_with_and_without_figures",
+        "tests/setup/test_requirements.py::test_everything_resolves_on_each_python",
     ),
 }
 # By name: modules with their arguments.

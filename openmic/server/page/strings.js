@@ -1,4 +1,4 @@
-// The page's languages. A key is in each of them, and is used somewhere (tests/test_page.py).
+// The page's languages. A key is in each of them, and is used somewhere (tests/server/page/test_page.py).
 
 import english from "./english.js";
 import turkish from "./turkish.js";

@@ -1,0 +1,1 @@
+"""What is spoken: recordings, readings, cuts, sounds."""

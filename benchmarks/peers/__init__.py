@@ -1,0 +1,1 @@
+"""Other programs that do this job, for comparison."""

@@ -1,0 +1,245 @@
+"""The command line: ``openmic demo | serve | stream | sessions | check``.
+
+Exit status: 0 done; 1 a fault of the program; 2 something a person can do about, told on stderr (a final that came
+before it is printed all the same); 130 or 143 ended at once by a second Ctrl-C or SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from openmic import __version__
+from openmic.cli.sessions import add_parser as add_sessions_parser
+from openmic.client import MICROPHONE, Collect, Result, StreamFailed, StreamOptions, iter_stream
+from openmic.client.files import audio_seconds
+from openmic.client.link import link_token
+from openmic.client.live_lines import LiveLines
+from openmic.client.result import Message
+from openmic.client.sample import recorder_slices, sample_path
+from openmic.client.transcribe import Source
+from openmic.errors import OpenmicError
+from openmic.terminal import complain
+
+if TYPE_CHECKING:
+    from openmic.service.service import OpenMic
+
+TOKEN_VARIABLE = "OPENMIC_CLIENT_TOKEN"  # OPENMIC_TOKEN is this machine's own server's, and nobody else's
+
+
+class Interrupted(BaseException):
+    """A second Ctrl-C or SIGTERM: end at once."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.exit_status = 128 + signal_number
+
+
+class EndSignals:
+    """Ctrl-C and SIGTERM while this is entered: the first sets ``asked``, the second raises ``Interrupted``."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> EndSignals:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.asked.is_set():
+            raise Interrupted(number)
+        self.asked.set()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        run: Callable[[argparse.Namespace], int] = arguments.run
+        return run(arguments)
+    except OpenmicError as error:
+        complain(error)
+        return 2
+    except Interrupted as interrupted:
+        return interrupted.exit_status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="openmic", description="Live transcription with Whisper, over a WebSocket.")
+    parser.add_argument("--version", action="version", version=f"openmic {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    stream = commands.add_parser("stream", help="stream a recording or the microphone to a service")
+    stream.add_argument("url", help="the service's link; may hold the token (https://host/#token=...)")
+    stream.add_argument("source", metavar="FILE|mic", help="a recording in any container, or the microphone")
+    stream.add_argument("--token", help=f"the token, where the link has none (or the variable {TOKEN_VARIABLE})")
+    stream.add_argument("--language", help="ISO 639-1 code of what is spoken; left out: detect it")
+    stream.add_argument("--translate", action="store_true", help="into English")
+    stream.add_argument("--words", action="store_true", help="with the times of words")
+    stream.add_argument("--fast", action="store_true", help="as fast as the service takes it, not at speech's speed")
+    stream.add_argument("--json", action="store_true", help="print every message as one line of JSON, nothing else")
+    stream.add_argument("--output", type=Path, metavar="FILE", help="write the final JSON there, not to stdout")
+    stream.set_defaults(run=_stream)
+
+    serve = commands.add_parser("serve", help="start a service here and run until Ctrl-C")
+    _service_options(serve, tunnel="auto")
+    serve.set_defaults(run=_serve)
+
+    demo = commands.add_parser("demo", help="start a service and stream a recording to it")
+    demo.add_argument("--file", type=Path, help="another recording than the project's own")
+    _service_options(demo, tunnel="none")
+    demo.set_defaults(run=_demo)
+
+    add_sessions_parser(commands)
+
+    check = commands.add_parser("check", help="say what this machine has and lacks")
+    check.set_defaults(run=_check)
+    return parser
+
+
+def _service_options(parser: argparse.ArgumentParser, tunnel: str) -> None:
+    parser.add_argument("--model", default="auto", help="tiny ... turbo, a path to a .pt file, or auto")
+    parser.add_argument("--language", help="ISO 639-1 code of what is spoken; left out: detect it")
+    parser.add_argument("--tunnel", default=tunnel, choices=("auto", "ngrok", "cloudflare", "none"))
+    parser.add_argument("--port", type=int, default=0, help="0: any free one")
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(arguments, name) for name in ("model", "language", "tunnel", "port")}
+
+
+def _stream(arguments: argparse.Namespace) -> int:
+    lines = LiveLines(sys.stderr)
+    show = _print_message if arguments.json else lines
+    options = StreamOptions(language=arguments.language)
+    if arguments.translate:
+        options["task"] = "translate"
+    if arguments.words:
+        options["words"] = True
+    if arguments.source == MICROPHONE and not arguments.json:
+        print("Speak now; Ctrl-C ends the recording and brings the final text.", file=sys.stderr)
+    token = arguments.token or link_token(arguments.url) or os.environ.get(TOKEN_VARIABLE)
+
+    def give(result: Result) -> None:
+        if arguments.output is not None:
+            arguments.output.write_text(result.json() + "\n", encoding="utf-8")
+        elif not arguments.json:
+            print(result.json(), flush=True)
+
+    _follow(arguments.url, arguments.source, show, give, not arguments.fast, token, options)
+    return 0
+
+
+def _follow(
+    link: str,
+    source: Source,
+    show: Callable[[Message], None],
+    give: Callable[[Result], None],
+    realtime: bool,
+    token: str | None = None,
+    options: StreamOptions | None = None,
+) -> None:
+    """Stream and show, then give the result, also one that an error follows.
+
+    The first Ctrl-C ends the audio and waits for the final, the second gives up.
+    """
+    collect = Collect()
+    try:
+        with EndSignals() as signals, collect.kept():
+            messages = iter_stream(
+                link, source, token=token, realtime=realtime, finish=signals.asked, **(options or StreamOptions())
+            )
+            for message in messages:
+                collect(message)
+                show(message)
+    except StreamFailed as failed:
+        if failed.result is not None:
+            give(failed.result)
+        raise
+    give(collect.result())
+
+
+def _print_message(message: Message) -> None:
+    print(json.dumps(message, ensure_ascii=False), flush=True)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from openmic.service.service import launch
+
+    mic = launch(**_settings(arguments))
+    try:
+        with EndSignals() as signals:
+            shown = _show_card(mic)
+            print("Ctrl-C finishes running sessions and stops; Ctrl-C again stops at once.", flush=True)
+            while not signals.asked.is_set():
+                time.sleep(0.2)
+                if mic.link != shown:  # the tunnel broke and came back elsewhere
+                    shown = _show_card(mic)
+            print("Stopping.", flush=True)
+            mic.stop()
+    except Interrupted as interrupted:
+        mic.close_tunnel()
+        os._exit(interrupted.exit_status)  # not held up by sessions that are still being finished
+    return 0
+
+
+def _show_card(mic: OpenMic) -> str:
+    """Print the card; returns its link."""
+    card = mic.card()
+    card.print(sys.stdout)
+    if mic.log_path is not None:
+        print(f"The log is in {mic.log_path}.", flush=True)
+    return card.link
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from openmic.service.service import launch
+
+    source = arguments.file or sample_path()
+    audio_seconds(source)  # what cannot be streamed is told before minutes go into weights
+    as_a_browser = arguments.file is None  # by the way that a tester's voice takes, container and decoder and all
+    with launch(**_settings(arguments)) as mic:
+        called = f"{source.name} (as a browser records it)" if as_a_browser else source.name
+        print(f"{mic!r}; streaming {called} to it at the speed of speech.", flush=True)
+        lines = LiveLines(sys.stdout)
+        sound = recorder_slices(source) if as_a_browser else source
+        _follow(mic.local_url, sound, lines, lambda result: print(result.json(), flush=True), True, mic.token)
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from openmic.service.problems import PROBLEMS
+
+    root = Path(__file__).resolve().parents[2]
+    if importlib.util.find_spec("colab_bootstrap") is None and (root / "colab_bootstrap.py").is_file():
+        sys.path.append(str(root))
+    if importlib.util.find_spec("colab_bootstrap") is None:
+        raise PROBLEMS.error("no_bootstrap")
+    bootstrap = importlib.import_module("colab_bootstrap")
+    return int(bootstrap.main(["check"]) or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

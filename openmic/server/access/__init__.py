@@ -1,0 +1,1 @@
+"""Who may come in: origins, addresses, tokens, and how many at once."""

@@ -1,0 +1,59 @@
+"""What a route asks for: a token, the owner's, a session's reader; for FastAPI's ``Depends``."""
+
+from __future__ import annotations
+
+from fastapi import Request
+
+from openmic.errors import OpenmicError
+from openmic.server.access.credentials import bearer_token
+from openmic.server.access.gate import Gate
+from openmic.server.access.tokens import AccessToken
+from openmic.server.problems import PROBLEMS
+from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
+from openmic.sessions.registry import Sessions
+
+
+def require_token(request: Request) -> AccessToken:
+    """Let pass only requests with a token of this server, from a page that may use it.
+
+    Raises:
+        OpenmicError: see ``Gate.check`` and ``Gate.check_origin``; ``token_expired``.
+    """
+    entry: Gate = request.app.state.entry
+    entry.check_origin(request)
+    key = entry.check(bearer_token(request), request)
+    key.check_alive()
+    return key
+
+
+def require_owner(request: Request) -> None:
+    """Let pass only the owner.
+
+    Raises:
+        OpenmicError: ``owner_only``, or as ``require_token``.
+    """
+    if require_token(request).use != "owner":
+        raise PROBLEMS.error("owner_only")
+
+
+def require_reader(request: Request, name: str) -> None:
+    """Let pass the owner, and whoever shows the resume token of the session ``name`` in place of a server's token.
+
+    Raises:
+        OpenmicError: ``session_deleted``, or as ``require_owner``.
+    """
+    request.app.state.entry.check_origin(request)
+    sessions: Sessions = request.app.state.sessions
+    session_id = name.partition(".")[0]
+    try:
+        sessions.resume(session_id, bearer_token(request) or "")
+    except OpenmicError:
+        if sessions.was_deleted(session_id):  # whatever is shown: nobody can tell tokens apart by it
+            raise SESSION_PROBLEMS.error("session_deleted") from None
+        require_owner(request)
+
+
+def sessions_of(request: Request) -> Sessions:
+    """The app's sessions."""
+    sessions: Sessions = request.app.state.sessions
+    return sessions

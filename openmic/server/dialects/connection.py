@@ -1,0 +1,351 @@
+"""One client's WebSocket, whatever its dialect: its token, its limits, its pace, both directions, its end.
+
+Two tasks share a connection: one reads what the client sends, one writes what the session says. The first to end ends
+the connection; the session outlives it unless it has ended itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable
+from typing import NoReturn
+
+from starlette.websockets import WebSocket
+
+from openmic.errors import OpenmicError
+from openmic.log import log_event
+from openmic.server.access.connections import Connections
+from openmic.server.access.gate import Gate
+from openmic.server.access.tokens import AccessToken
+from openmic.server.dialects.dialect import (
+    Acknowledged,
+    Audio,
+    Dialect,
+    Flush,
+    Frame,
+    Notice,
+    Outgoing,
+    Rejected,
+    Reply,
+    Stop,
+)
+from openmic.server.dialects.outbox import Outbox
+from openmic.server.dialects.rate_limit import RateLimit
+from openmic.server.problems import PROBLEMS
+from openmic.server.uvicorn_protocols.websocket import abort, abort_soon
+from openmic.sessions.events import Ended, Failed, Finalised, Live, Progressed, Replaced, SessionEvent
+from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
+from openmic.sessions.registry import Sessions
+from openmic.sessions.session import Session
+from openmic.sessions.state import State
+from openmic.sessions.types import AudioFormat, SpeechOptions
+from openmic.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+SEND_SECONDS = 20.0  # how long one message may take to leave before a client counts as not reading
+REFUSED_SECONDS = 1.0  # how long a refused client has to read why and to close; uvicorn would wait for 10 s
+BACKLOG_LOOK_SECONDS = 0.05  # how often a full backlog is looked at
+NEWEST_ONLY = {Live: "live", Progressed: "progress"}  # of these only the newest waits for a slow reader
+
+
+class Gone(Exception):
+    """The client has gone, or reads nothing: nobody is left to tell."""
+
+
+class Refused(Exception):
+    """The connection ends with an error."""
+
+    def __init__(self, error: OpenmicError) -> None:
+        super().__init__(error.code)
+        self.error = error
+
+
+class Closing(Exception):
+    """The session's last message is out; the connection ends with this code."""
+
+    def __init__(self, code: int, error_code: str | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.error_code = error_code
+
+
+class StreamConnection:
+    """One client that streams.
+
+    Args:
+        websocket: not accepted yet.
+        dialect: what it speaks.
+        settings: limits.
+        sessions: where its session is opened.
+        gate: what lets it in.
+        connections: all that are open.
+
+    Attributes:
+        websocket, settings, sessions: as the arguments, for the dialect to read.
+    """
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        dialect: Dialect,
+        settings: Settings,
+        sessions: Sessions,
+        gate: Gate,
+        connections: Connections,
+    ) -> None:
+        self.websocket = websocket
+        self.settings = settings
+        self.sessions = sessions
+        self._dialect = dialect
+        self._gate = gate
+        self._connections = connections
+        self._rate_limit = RateLimit(settings.max_message_rate)
+        self._token: AccessToken | None = None
+        self._session: Session | None = None
+        self._resumed = False
+        self._outbox: Outbox[Outgoing | Reply] = Outbox()
+
+    async def serve(self) -> str | None:
+        """Run the connection to its end; returns the code of the error that ended it, if one did."""
+        offered = self.websocket.scope.get("subprotocols", [])
+        try:
+            await self.websocket.accept(subprotocol=self._dialect.subprotocol(offered))
+            try:
+                session = await self._begin()
+                await self._run(session)
+            except Refused as refused:
+                frames, code = self._dialect.refuse(refused.error)
+                await self._send(frames)
+                await self._close(code, refused.error.code)
+                address = self._gate.address(self.websocket)
+                log_event(logger, "connection_refused", code=refused.error.code, address=address)
+                return refused.error.code
+            except Closing as closing:
+                await self._close(closing.code, closing.error_code or "")
+                return closing.error_code
+        except Gone:  # nobody is left to tell
+            pass
+        finally:
+            self._gate.unauthenticated.leave(self)
+            self._gate.tokens.unwatch(self)
+            self._connections.leave(self)
+            self._outbox.close()
+            if self._session is None:
+                abort_soon(self.websocket, REFUSED_SECONDS)
+        return None
+
+    # --- for the dialect, until its session is open
+
+    async def first_frame(self) -> Frame:
+        """The first message.
+
+        Raises:
+            OpenmicError: ``token_missing`` or ``first_message_late``: it does not come in time.
+        """
+        seconds = self.settings.first_message_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._receive()
+        except TimeoutError:
+            late = "token_missing" if self._token is None else "first_message_late"
+            raise PROBLEMS.error(late, seconds=seconds) from None
+
+    def authenticate(self, shown: str | None, *, begins: bool) -> None:
+        """Let the client in by the token of its first message, unless its handshake had one.
+
+        Args:
+            shown: in the first message, if any.
+            begins: it wants a new session. A token whose life is over may still resume.
+
+        Raises:
+            OpenmicError: see ``Gate.check``; ``token_expired``.
+        """
+        if self._token is None:
+            self._token = self._gate.check(shown, self.websocket)
+        if begins:
+            self._token.check_alive()
+        self._gate.tokens.watch(self, self._token, self._revoked)
+
+    async def open(self, audio_format: AudioFormat, options: SpeechOptions, *, words: bool = False) -> Session:
+        """A new session; see ``Sessions.create``."""
+        return await asyncio.to_thread(self.sessions.create, audio_format, options, words=words)
+
+    async def resume(self, session_id: str, resume_token: str) -> Session:
+        """A session that was begun before; see ``Sessions.resume``."""
+        self._resumed = True
+        return await asyncio.to_thread(self.sessions.resume, session_id, resume_token)
+
+    async def attach(self, session: Session, hello: Iterable[Frame] = (), after_seq: int = 0) -> None:
+        """From now on the client is told what the session says.
+
+        Args:
+            session: that was opened or resumed.
+            hello: told before all of it.
+            after_seq: the last counted event that the client knows.
+        """
+        self._outbox.put(Reply(tuple(hello)))
+        await asyncio.to_thread(session.attach, self._hear, after_seq)
+        self._session = session
+        token_id = self._token.id if self._token is not None else ""
+        log_event(logger, "stream_attached", session=session.id, resumed=self._resumed, token_id=token_id)
+
+    # --- said to this connection from elsewhere, from any thread
+
+    def warn(self, warning: OpenmicError, url: str | None = None) -> None:
+        """Tell the client something to know about, once its stream has begun."""
+        if self._session is not None:
+            self._outbox.put(Notice(warning, url), kind=("warning", warning.code))
+
+    def waiting_messages(self) -> int:
+        """How many messages are on their way to the client."""
+        return len(self._outbox)
+
+    def _hear(self, event: SessionEvent) -> None:
+        self._outbox.put(event, kind=NEWEST_ONLY.get(type(event)))
+
+    def _revoked(self) -> None:
+        """Its token was revoked: the client is told so and closed (4401); what was said is finished."""
+        self._outbox.put(Failed(PROBLEMS.error("token_revoked")))
+        if self._session is not None:
+            with contextlib.suppress(OpenmicError):  # it was stopped before
+                self._session.stop()
+
+    # --- both directions
+
+    async def _begin(self) -> Session:
+        """Let the client in, and let its dialect open or find the session."""
+        try:
+            self._gate.check_origin(self.websocket)
+            self._connections.enter(self)
+            shown = self._dialect.shown_token(self.websocket)
+            self._token = self._gate.check(shown, self.websocket) if shown is not None else None
+            if self._token is None or self._token.expired:  # an expired one may only resume: not let in until then
+                self._gate.unauthenticated.admit(self)
+            session = await self._dialect.begin(self)
+            self._gate.unauthenticated.leave(self)
+        except OpenmicError as error:
+            raise Refused(error) from error
+        return session
+
+    async def _run(self, session: Session) -> None:
+        try:
+            tasks = {asyncio.create_task(self._read(session)), asyncio.create_task(self._write())}
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            for outcome in outcomes:
+                if isinstance(outcome, Exception):
+                    raise outcome
+        finally:
+            session.detach(self._hear)
+            log_event(logger, "stream_detached", session=session.id, state=session.state.value)
+
+    async def _read(self, session: Session) -> NoReturn:
+        while True:
+            try:
+                async with asyncio.timeout(self.settings.idle_seconds if session.state is State.RECEIVING else None):
+                    frame = await self._receive()
+            except TimeoutError:
+                await self._finish_idle(session)
+                continue
+            try:
+                await self._do(session, frame)
+            except OpenmicError as error:
+                if error.ends == "connection":
+                    raise Refused(error) from error
+                if error.code != "already_stopped" or session.reason == "stopped":
+                    self._outbox.put(Rejected(error), kind=("error", error.code))
+            await self._rate_limit.keep()
+
+    async def _do(self, session: Session, frame: Frame) -> None:
+        """Carry out what a frame asks for."""
+        match self._dialect.read(frame):
+            case Audio(data):
+                received_bytes = await asyncio.to_thread(session.write, data)
+                self._outbox.put(Acknowledged(received_bytes), kind="ack")
+                await self._wait_for_decoding(session)
+            case Flush():
+                await asyncio.to_thread(session.flush)
+            case Stop():
+                await asyncio.to_thread(session.stop)
+            case Reply(_, kind) as reply:
+                self._outbox.put(reply, kind=kind)
+
+    async def _wait_for_decoding(self, session: Session) -> None:
+        """Read no further while too much waits to be decoded: the socket then slows the client down.
+
+        Not for longer than pings can wait for their answer, which comes in through the same socket.
+        """
+        for _ in range(round(self.settings.ping_seconds / 2 / BACKLOG_LOOK_SECONDS)):
+            if session.backlog_bytes <= self.settings.max_backlog_bytes or session.state is not State.RECEIVING:
+                return
+            await asyncio.sleep(BACKLOG_LOOK_SECONDS)
+
+    async def _finish_idle(self, session: Session) -> None:
+        idle = SESSION_PROBLEMS.error("idle_too_long", idle_seconds=self.settings.idle_seconds)
+        with contextlib.suppress(OpenmicError):  # it was stopped at the same moment
+            await asyncio.to_thread(session.stop, "timeout", idle)
+
+    async def _write(self) -> NoReturn:
+        while True:
+            outgoing = await self._outbox.get()
+            if isinstance(outgoing, Reply):
+                await self._send(outgoing.frames)
+                continue
+            if isinstance(outgoing, Finalised):  # a long one takes a while to write down
+                frames = await asyncio.to_thread(self._frames, outgoing)
+            else:
+                frames = self._frames(outgoing)
+            await self._send(frames)
+            match outgoing:
+                case Ended():
+                    raise Closing(self._dialect.close_code(outgoing))
+                case Failed(error):
+                    raise Closing(self._dialect.close_code(outgoing), error.code)
+                case Replaced():
+                    raise Closing(self._dialect.close_code(outgoing), "replaced")
+
+    def _frames(self, outgoing: Outgoing) -> list[Frame]:
+        return list(self._dialect.write(outgoing))
+
+    # --- the socket
+
+    async def _receive(self) -> Frame:
+        event = await self.websocket.receive()
+        if event["type"] == "websocket.disconnect":
+            raise Gone
+        received: Frame | None = event.get("bytes")
+        if received is None:
+            received = event.get("text") or ""
+        size = len(received if isinstance(received, bytes) else received.encode(errors="replace"))
+        if size > self.settings.max_message_bytes:
+            limit = self.settings.max_message_bytes
+            raise Refused(PROBLEMS.error("message_too_large", size=size, max_message_bytes=limit))
+        return received
+
+    async def _send(self, frames: Iterable[Frame]) -> None:
+        try:
+            for frame in frames:
+                async with asyncio.timeout(SEND_SECONDS):
+                    if isinstance(frame, bytes):
+                        await self.websocket.send_bytes(frame)
+                    else:
+                        await self.websocket.send_text(frame)
+        except TimeoutError as error:
+            abort(self.websocket)
+            raise Gone from error
+        except Exception as error:
+            raise Gone from error
+
+    async def _close(self, code: int, reason: str = "") -> None:
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await self.websocket.close(code, reason)
+        except Exception as error:
+            raise Gone from error

@@ -1,0 +1,116 @@
+"""What one wire protocol knows. Sockets, limits, pace and threads are the connection's (``connection.py``).
+
+To add one: a class with these methods, and one line in ``app.py`` (docs/dialects.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from starlette.websockets import WebSocket
+
+from openmic.errors import OpenmicError
+from openmic.sessions.events import Ended, Failed, Replaced, SessionEvent
+from openmic.sessions.session import Session
+
+if TYPE_CHECKING:
+    from openmic.server.dialects.connection import StreamConnection
+
+Frame = str | bytes
+"""A WebSocket message: text or binary."""
+
+# --- what a client's frame asks for
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Bytes of the recording, as they came."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """What was said so far is an ended utterance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """No more audio comes; the final is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Only an answer; of answers of one ``kind`` that wait for a slow reader only the newest is sent."""
+
+    frames: tuple[Frame, ...]
+    kind: Hashable | None = None
+
+
+Asked = Audio | Flush | Stop | Reply | None
+"""None: nothing is to be done."""
+
+# --- what a client is told beside its session's events
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """So many bytes are safe on disk: a client that comes back need not send them again."""
+
+    received_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to know about; ``url``: where to go on, if that is what it is about."""
+
+    error: OpenmicError
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """What was just asked for is not done; the stream goes on."""
+
+    error: OpenmicError
+
+
+Outgoing = SessionEvent | Acknowledged | Notice | Rejected
+
+
+class Dialect(Protocol):
+    """One client's conversation; a new object for each connection, used on the event loop, one call at a time."""
+
+    def subprotocol(self, offered: list[str]) -> str | None:
+        """Which of the WebSocket subprotocols that the client offers is spoken; None: none is named."""
+
+    def shown_token(self, websocket: WebSocket) -> str | None:
+        """The token that came with the handshake, if any; else ``begin`` looks for it in the first message."""
+
+    async def begin(self, connection: StreamConnection) -> Session:
+        """Find out what the client wants, and open or resume its session through ``connection``.
+
+        Raises:
+            OpenmicError: told by ``refuse``, and the connection is closed.
+        """
+
+    def read(self, frame: Frame) -> Asked:
+        """What a frame asks for, once the session is open.
+
+        Raises:
+            OpenmicError: not understood. It is told as ``Rejected``, or by ``refuse`` where it ``ends`` the connection.
+        """
+
+    def write(self, outgoing: Outgoing) -> Iterable[Frame]:
+        """What the client is outgoing, as its frames; none where this dialect has no word for it.
+
+        Called in a worker thread for a ``Finalised``, which takes a while to write down where it is long.
+        """
+
+    def refuse(self, error: OpenmicError) -> tuple[Iterable[Frame], int]:
+        """The last frames and the close code of a connection that ends with ``error``."""
+
+    def close_code(self, last: Ended | Failed | Replaced) -> int:
+        """The close code behind a session's last event."""

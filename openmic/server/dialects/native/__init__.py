@@ -1,0 +1,1 @@
+"""openmic's own WebSocket protocol (docs/protocol.md)."""

@@ -1,0 +1,66 @@
+"""A session that is fed with an uploaded file, while its request waits for what comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+
+from openmic.errors import OpenmicError
+from openmic.sessions.events import Ended, Failed, Finalised, Progressed, SessionEvent
+from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
+from openmic.sessions.session import Session
+
+CHUNK_BYTES = 65_536
+VANISHED_SECONDS = 1.0  # how often a waiting request looks whether its client is still there
+
+FileEvent = Progressed | Finalised | Ended | Failed
+"""What whoever uploads a file wants to know."""
+
+
+class FileSession:
+    """``await begin``, then iterate over ``events``, then ``await leave``, whatever happens in between."""
+
+    def __init__(self, request: Request, session: Session) -> None:
+        self._request = request
+        self._session = session
+        self._loop = asyncio.get_running_loop()
+        self._events: asyncio.Queue[FileEvent] = asyncio.Queue()  # bounded by what a session says: about one a second
+        self._over = False
+
+    async def begin(self, upload: UploadFile) -> None:
+        """Give the session the whole file, and stop it."""
+        await asyncio.to_thread(self._session.attach, self._hear)
+        with contextlib.suppress(OpenmicError):  # it took no more: too long, or no audio; its last event says so
+            while chunk := await upload.read(CHUNK_BYTES):
+                await asyncio.to_thread(self._session.write, chunk)
+            await asyncio.to_thread(self._session.stop)
+
+    async def events(self) -> AsyncIterator[FileEvent]:
+        """What the session says, to its end, or until the client has gone."""
+        while not self._over:
+            try:
+                async with asyncio.timeout(VANISHED_SECONDS):
+                    event = await self._events.get()
+            except TimeoutError:
+                if await self._request.is_disconnected():
+                    return
+                continue
+            self._over = isinstance(event, Ended | Failed)
+            yield event
+
+    async def leave(self) -> None:
+        """Let go of the session; one that is not over ends, as nobody waits for it. Safe to call again."""
+        self._session.detach(self._hear)
+        if not self._over:
+            self._over = True
+            gone = SESSION_PROBLEMS.error("client_gone")
+            await asyncio.shield(asyncio.to_thread(self._session.abandon, gone))  # also where the request is cancelled
+
+    def _hear(self, event: SessionEvent) -> None:
+        if isinstance(event, FileEvent):
+            with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
+                self._loop.call_soon_threadsafe(self._events.put_nowait, event)

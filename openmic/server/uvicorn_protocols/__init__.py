@@ -1,0 +1,1 @@
+"""uvicorn's protocols, with the deadlines and limits that it has not."""

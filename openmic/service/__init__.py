@@ -1,0 +1,1 @@
+"""``openmic.launch``: engine, server and tunnel as one service."""

@@ -1,0 +1,25 @@
+"""What can go wrong on the way to a running service, beside what its rooms tell of themselves."""
+
+from __future__ import annotations
+
+from openmic.errors import Problem, ProblemTable
+
+PROBLEMS = ProblemTable(
+    {
+        "bad_setting": Problem(
+            "The setting {name} cannot be used.",
+            "{detail}.",
+            "See docs/settings.md for what it takes; it comes from the argument {name} or the variable {variable}.",
+        ),
+        "unknown_setting": Problem(
+            "There is no setting {name}.",
+            "The name is misspelt, or belongs to another version.",
+            "These exist: {known}.",
+        ),
+        "no_bootstrap": Problem(
+            "The check needs colab_bootstrap.py, which is not here.",
+            "openmic was installed without the file that stands beside it in the project.",
+            "Run `python colab_bootstrap.py check` in a checkout of the project.",
+        ),
+    }
+)

@@ -1,0 +1,121 @@
+"""From a session's bytes to its recording: one thread, one stretch at a time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Protocol
+
+from openmic.audio.decoder import AudioFormat, decode
+from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
+from openmic.audio.vad import VoiceActivity
+from openmic.errors import OpenmicError
+from openmic.log import log_event
+from openmic.sessions.problems import PROBLEMS
+from openmic.sessions.state import Limits
+from openmic.sessions.storage.folder import disk_full
+from openmic.sessions.storage.journal import Journal
+from openmic.sessions.storage.recording import DiskRecording
+
+logger = logging.getLogger(__name__)
+
+
+class DecodeSink(Protocol):
+    """Who is told, from the decode thread (``on_flush_reached`` also from that of ``flush_at``): the session."""
+
+    id: str
+
+    def on_samples(self, boundaries: Sequence[SpeechBoundary], *, replayed: bool) -> None:
+        """A stretch is decoded; ``boundaries``: of speech in it, often none; ``replayed``: told before a restart."""
+
+    def on_flush_reached(self) -> None:
+        """All audio before a flush is decoded."""
+
+    def on_too_long(self) -> None:
+        """There is more audio than a session may have."""
+
+    def on_decoded_all(self, error: OpenmicError | None) -> None:
+        """All audio is decoded, up to the error that ended it early."""
+
+
+class DecodeThread:
+    """Decodes what is in ``journal`` into ``recording``, from now until the journal ends.
+
+    ``sink`` is told after each stretch which speech starts and ends are in it (often none); once, if there was more
+    than ``limits.max_seconds``, which is not heard; and last that all is heard, with the error that ended it early.
+    The first ``old_bytes`` of the journal were heard by a server that died.
+    """
+
+    def __init__(
+        self,
+        sink: DecodeSink,
+        journal: Journal,
+        recording: DiskRecording,
+        audio_format: AudioFormat,
+        limits: Limits,
+        old_bytes: int = 0,
+    ) -> None:
+        self._sink = sink
+        self._journal = journal
+        self._recording = recording
+        self._old_bytes = old_bytes
+        self._audio_format = audio_format
+        self._max_samples = int(limits.max_seconds * SAMPLE_RATE)
+        self._endpoint_silence_seconds = limits.endpoint_silence_seconds
+        self._lock = threading.Lock()
+        self._flush_at: int | None = None  # byte of the journal
+        self._reader = journal.reader(self._caught_up)
+        self._thread = threading.Thread(target=self._run, name=f"openmic-decode-{sink.id[:8]}", daemon=True)
+        self._thread.start()
+
+    @property
+    def backlog_bytes(self) -> int:
+        """How much of the journal waits to be decoded."""
+        return max(0, len(self._journal) - self._reader.tell())
+
+    def flush_at(self, offset: int) -> None:
+        """Tell the sink when the first ``offset`` bytes are heard, in place of an earlier such wish."""
+        with self._lock:
+            self._flush_at = offset
+        if self._reader.waiting:  # else it will catch up by itself
+            self._caught_up()
+
+    def join(self, seconds: float) -> None:
+        """Wait up to ``seconds`` for the thread to end."""
+        self._thread.join(seconds)
+
+    def _caught_up(self) -> None:
+        with self._lock:
+            due = self._flush_at is not None and self._reader.tell() >= self._flush_at
+            if due:
+                self._flush_at = None
+        if due:
+            self._sink.on_flush_reached()
+
+    def _run(self) -> None:
+        error: OpenmicError | None = None
+        try:
+            self._decode()
+        except OpenmicError as audio_error:
+            error = audio_error
+        except OSError as disk_error:
+            error = disk_full(disk_error)
+        except Exception as fault:
+            log_event(logger, "session_fault", logging.ERROR, session=self._sink.id, code="session_failed")
+            error = PROBLEMS.error("session_failed", detail=type(fault).__name__)
+        self._sink.on_decoded_all(error)
+
+    def _decode(self) -> None:
+        voice = VoiceActivity(self._endpoint_silence_seconds)
+        try:
+            for samples in decode(self._reader, self._audio_format):
+                room = self._max_samples - len(self._recording)
+                taken = samples[:room]
+                self._recording.append(taken)
+                self._sink.on_samples(voice.push(taken), replayed=self._reader.tell() <= self._old_bytes)
+                if len(samples) > room:
+                    self._sink.on_too_long()
+                    break
+        finally:
+            self._sink.on_samples(voice.flush(), replayed=False)  # ends that only the end of the stream shows

@@ -1,0 +1,63 @@
+"""The final text of a session that no server will finish any more."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+from openmic.errors import OpenmicError
+from openmic.sessions.archive import StoredSession
+from openmic.sessions.events import SessionEvent
+from openmic.sessions.problems import PROBLEMS
+from openmic.sessions.session import Session
+from openmic.sessions.state import Identity, Limits, State
+from openmic.settings import Settings
+from openmic.speech.types import Engine, FinalText
+
+
+def needs_finishing(entry: StoredSession) -> bool:
+    """Whether nobody works on it, its client's bytes are there, and its final text is not."""
+    if entry.story is None or entry.story.compact or entry.standing not in ("unfinished", "failed"):
+        return False
+    return entry.standing == "unfinished" or entry.snapshot().final is None
+
+
+def finish(entry: StoredSession, engine: Engine, settings: Settings, show: Callable[[SessionEvent], None]) -> FinalText:
+    """Transcribe what is there, and keep it as the server would.
+
+    Args:
+        entry: a session that ``needs_finishing``.
+        engine: what turns audio into words.
+        settings: what a session may use.
+        show: told what the session says on the way, from its threads.
+
+    Raises:
+        OpenmicError: ``recording_in_use``, ``disk_full``, or what the session ended with instead of a final.
+    """
+    files, story = entry.take()
+    opened = story.opened
+    session = Session(
+        Identity(entry.id, "", entry.folder),
+        Limits.of(settings),
+        engine,
+        opened.audio_format,
+        opened.options,
+        words=opened.words,
+        recovered=(files, story),
+    )
+    try:
+        session.attach(show, story.seq)
+        with contextlib.suppress(OpenmicError):  # its client had stopped it
+            session.stop("timeout")
+        session.ended.wait()
+    except BaseException:
+        session.abandon(PROBLEMS.error("server_stopping"))
+        raise
+    finally:
+        session.join(settings.stop_seconds)
+        session.release()
+    snapshot = session.snapshot()
+    assert snapshot.state is State.ENDED
+    if snapshot.final is None:
+        raise snapshot.error or PROBLEMS.error("session_failed", detail="no final")
+    return snapshot.final

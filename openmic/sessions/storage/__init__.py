@@ -1,0 +1,1 @@
+"""What is on disk of a session: journal, recording, folder."""

@@ -1,0 +1,197 @@
+"""What a journal tells: how a session began, what its client sent and was told, and whether it is over."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from openmic.audio.decoder import AudioFormat
+from openmic.errors import OpenmicError
+from openmic.sessions.events import Committed, CountedEvent, Ended, Finalised, Reason
+from openmic.sessions.problems import PROBLEMS
+from openmic.sessions.storage.packing import unpacked_length
+from openmic.sessions.storage.record_file import Ending, Kind, NotRecords, Scan
+from openmic.speech.types import SpeechOptions
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedEntry:
+    """How a session began.
+
+    Attributes:
+        id: its public name.
+        token_hash: SHA-256 of its resume token, in hex; the token itself is never written down.
+        created: seconds since 1970.
+        words: whether its client asked for word times.
+        options, audio_format: what its client said.
+    """
+
+    id: str
+    token_hash: str
+    created: float
+    words: bool
+    options: SpeechOptions
+    audio_format: AudioFormat
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedEntry:
+    """Why no more audio is taken; ``error`` is told after the final."""
+
+    reason: Reason
+    error: dict[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class EndedEntry:
+    """The end of a session that went well (``ended``) or not (``error``).
+
+    Attributes:
+        at: seconds since 1970.
+        received_bytes: how many bytes its client sent.
+        audio_seconds: the length of its recording.
+    """
+
+    at: float
+    received_bytes: int
+    audio_seconds: float
+    error: dict[str, str] | None = None
+    ended: Ended | None = None
+
+
+COUNTED: dict[Kind, TypeAdapter[Any]] = {
+    Kind.COMMITTED: TypeAdapter(Committed),
+    Kind.FINALISED: TypeAdapter(Finalised),
+}
+_OPENED = TypeAdapter(OpenedEntry)
+_STOPPED = TypeAdapter(StoppedEntry)
+_OVER = TypeAdapter(EndedEntry)
+
+
+@dataclass(slots=True)
+class JournalReplay:
+    """A session as its journal has it.
+
+    Attributes:
+        opened: how it began.
+        received_bytes: audio bytes of its client, in the journal or (once ended) before it was made compact.
+        counted: what its client was told, in order; without the end.
+        flush_at: a wish to flush after so many bytes, if nothing was committed since.
+        stopped: why it takes no more audio; None while it does.
+        over: how it ended; None while it has not.
+        ended_at: when, in seconds since 1970.
+        recovered: how often a server has taken it up since its client or the engine last added to it.
+        compact: its audio bytes were dropped once it had ended: the recording is what is kept.
+        good_bytes: how much of the file is good, and what follows that.
+        ending: see there.
+    """
+
+    opened: OpenedEntry
+    received_bytes: int = 0
+    counted: list[Committed | Finalised] = field(default_factory=list)
+    flush_at: int | None = None
+    stopped: StoppedEntry | None = None
+    over: EndedEntry | None = None
+    recovered: int = 0
+    compact: bool = False
+    good_bytes: int = 0
+    ending: Ending = Ending.CLEAN
+
+    @property
+    def seq(self) -> int:
+        """The number of the last counted event."""
+        return len(self.counted)
+
+
+def hash_token(resume_token: str) -> str:
+    """What a journal keeps of a resume token: 24 random bytes, so one round is enough."""
+    return hashlib.sha256(resume_token.encode(errors="replace")).hexdigest()
+
+
+def to_payload(value: OpenedEntry | StoppedEntry | EndedEntry | CountedEvent) -> bytes:
+    """A record's payload: JSON, with NaN and infinities as Python writes them."""
+    return json.dumps(dataclasses.asdict(value), separators=(",", ":")).encode()
+
+
+def error_fields(error: OpenmicError | None) -> dict[str, str] | None:
+    """An error as a journal keeps it."""
+    if error is None:
+        return None
+    return {"code": error.code, "what": error.what, "why": error.why, "hint": error.hint}
+
+
+def to_error(fields: dict[str, str] | None) -> OpenmicError | None:
+    """The error that ``error_fields`` was given."""
+    if fields is None:
+        return None
+    return OpenmicError(fields["code"], fields["what"], fields["why"], fields["hint"])
+
+
+def read_story(file: int) -> JournalReplay:
+    """Read an open journal, as far as it is good.
+
+    Raises:
+        OpenmicError: ``journal_unreadable``: not even its first record can be read.
+    """
+    try:
+        scan = Scan(file)
+        story: JournalReplay | None = None
+        for record in scan:
+            if story is None:
+                if record.kind != Kind.OPENED:
+                    break
+                story = JournalReplay(_OPENED.validate_python(json.loads(record.payload)))
+            else:
+                _take(story, record.kind, record.payload)
+    except (NotRecords, ValidationError, ValueError) as error:
+        raise PROBLEMS.error("journal_unreadable", detail=type(error).__name__) from error
+    if story is None:
+        raise PROBLEMS.error("journal_unreadable", detail="it says nothing")
+    story.good_bytes, story.ending = scan.good_bytes, scan.ending
+    return story
+
+
+def read_story_at(path: str | os.PathLike[str]) -> JournalReplay:
+    """Read the journal at ``path``, as ``read_story`` does; it may be in use.
+
+    Raises:
+        OpenmicError: ``journal_unreadable``.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise PROBLEMS.error("journal_unreadable", detail=error.strerror or "it cannot be opened") from error
+    try:
+        return read_story(file)
+    finally:
+        os.close(file)
+
+
+def _take(story: JournalReplay, kind: int, payload: bytes) -> None:
+    match kind:
+        case Kind.AUDIO:
+            story.received_bytes += unpacked_length(payload)
+            story.recovered = 0
+        case Kind.FLUSHED:
+            story.flush_at = story.received_bytes
+        case Kind.STOPPED:
+            story.stopped = _STOPPED.validate_python(json.loads(payload))
+        case Kind.COMMITTED | Kind.FINALISED:
+            event = COUNTED[Kind(kind)].validate_python(json.loads(payload))
+            if event.seq == story.seq + 1:
+                story.counted.append(event)
+            story.flush_at = None
+            story.recovered = 0
+        case Kind.ENDED | Kind.FAILED:
+            story.over = _OVER.validate_python(json.loads(payload))
+            story.received_bytes = story.over.received_bytes
+        case Kind.RECOVERED:
+            story.recovered += 1
+        case Kind.COMPACTED:
+            story.compact = True

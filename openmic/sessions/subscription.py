@@ -1,0 +1,120 @@
+"""What a session has told, and tells to whoever is attached to it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+
+from openmic.errors import OpenmicError
+from openmic.sessions.events import Failed, Reason, Replaced, SessionEvent, Subscriber
+from openmic.sessions.snapshot import SessionSnapshot
+from openmic.sessions.state import State
+from openmic.sessions.storage.recording import DiskRecording
+from openmic.sessions.storage.replay import JournalReplay
+from openmic.sessions.transcript import Transcript
+from openmic.speech.types import CommittedText
+
+
+class Subscription(ABC):
+    """The side of a session that faces its listeners; all methods may be called from any thread.
+
+    Args:
+        story: what was told so far.
+        recording: what was heard.
+
+    Attributes:
+        resume_token: for whoever comes back; "" where only its hash is known.
+        words: whether its client asked for word times.
+        created: seconds since 1970.
+        ended: set once it has ended.
+        ended_at, detached_at: since when it has, and since when nobody is attached; monotonic seconds, None: not so.
+    """
+
+    def __init__(self, story: JournalReplay, recording: DiskRecording) -> None:
+        opened = story.opened
+        self.id = opened.id
+        self.resume_token = ""
+        self.token_hash = opened.token_hash
+        self.options = opened.options
+        self.words = opened.words
+        self.created = opened.created
+        self.recording = recording
+        self.ended = threading.Event()
+        self.ended_at: float | None = None
+        self.detached_at: float | None = time.monotonic()
+        self._lock = threading.RLock()
+        self._state = State.RECEIVING
+        self._reason: Reason | None = None
+        self._error: OpenmicError | None = None
+        self._transcript = Transcript()
+        self._transcript.remember(story.counted)
+        self._subscriber: Subscriber | None = None
+
+    @property
+    def state(self) -> State:
+        """Where this session stands."""
+        return self._state
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why it takes no more audio; None while it does."""
+        return self._reason
+
+    @property
+    @abstractmethod
+    def received_bytes(self) -> int:
+        """How many bytes its client sent."""
+
+    def attach(self, subscriber: Subscriber, after_seq: int = 0) -> None:
+        """Tell ``subscriber`` all counted events after ``after_seq``, the present live text, then what comes.
+
+        An earlier subscriber is told ``Replaced`` and nothing more.
+        """
+        with self._lock:
+            if self._subscriber is not None:
+                self._subscriber(Replaced())
+            self._subscriber = subscriber
+            self.detached_at = None
+            for event in self._transcript.after(after_seq):
+                subscriber(event)
+            if self._transcript.live is not None:
+                subscriber(self._transcript.show(self._transcript.live))
+            if self._state is State.ENDED and self._error is not None:
+                subscriber(Failed(self._error))
+
+    def detach(self, subscriber: Subscriber) -> None:
+        """Stop telling ``subscriber``; nothing happens if it was replaced before."""
+        with self._lock:
+            if self._subscriber == subscriber:  # not `is`: a bound method is a new object each time
+                self._subscriber = None
+                self.detached_at = time.monotonic()
+
+    def snapshot(self) -> SessionSnapshot:
+        """This session now."""
+        with self._lock:
+            live = self._transcript.live
+            return SessionSnapshot(
+                id=self.id,
+                state=self._state,
+                attached=self._subscriber is not None,
+                created=self.created,
+                received_bytes=self.received_bytes,
+                audio_seconds=self.recording.seconds,
+                lag=live.lag if live is not None else 0.0,
+                committed_text=self._transcript.committed_text,
+                live_text=live.text.strip() if live is not None else "",
+                final=self._transcript.final,
+                revised=self._transcript.revised,
+                reason=self._reason,
+                error=self._error if self._state is State.ENDED else None,
+            )
+
+    def commits(self) -> list[CommittedText]:
+        """What has been promised so far, in order."""
+        with self._lock:
+            return self._transcript.commits
+
+    def _emit(self, event: SessionEvent) -> None:
+        if self._subscriber is not None:
+            self._subscriber(event)

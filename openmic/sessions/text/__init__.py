@@ -1,0 +1,1 @@
+"""Text without a session: captions, subtitles, revisions, words."""

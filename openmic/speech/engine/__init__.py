@@ -1,0 +1,1 @@
+"""One thread that serves every stream: scheduling, admission by measured costs."""

@@ -1,0 +1,366 @@
+"""One stream inside the engine: what its session told it, and what it wants done next."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from whisper.audio import HOP_LENGTH
+
+from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
+from openmic.errors import OpenmicError
+from openmic.speech.final.walk import FinalModel, FinalPass, Walk
+from openmic.speech.live.decode import LANGUAGE_SECONDS, Hypothesis, StepCache, StepInput, TimedWord
+from openmic.speech.live.policy import CommitPolicy, PolicyUpdate
+from openmic.speech.types import (
+    CommittedText,
+    FinalProgress,
+    LiveText,
+    OnEvent,
+    Recording,
+    SpeechEvent,
+    SpeechFailed,
+    SpeechOptions,
+    Word,
+)
+
+SKIP_BACKLOG_SECONDS = 30.0  # live text this far behind is given up once the client has stopped: the final is next
+PROGRESS_SECONDS = 1.0  # between two words about how far the final pass is
+FAR_BEHIND_SECONDS = 60.0  # a final pass this far behind says so while audio still comes
+
+
+class LiveDecoder(Protocol):
+    """What decodes live windows: ``LiveStepDecoder``."""
+
+    def step(self, requests: Sequence[StepInput]) -> list[Hypothesis]:
+        """Decode all windows together; the answers are in the order of ``requests``."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """A live step that a stream wants.
+
+    Attributes:
+        start_sample, end_sample: its window, on the stream's clock.
+        endpoint: the window ends where speech ended.
+        behind: more audio waits than one window holds.
+    """
+
+    start_sample: int
+    end_sample: int
+    endpoint: bool
+    behind: bool
+
+
+@dataclass(slots=True, eq=False)
+class EngineStream:
+    """Implements ``openmic.speech.types.SpeechStream``. Everything but its four methods belongs to the engine's thread.
+
+    Attributes:
+        recording: the samples so far.
+        options: what the client asked for.
+        final: the final pass, and ``walk`` its generator.
+        on_event: where events go.
+        finished: the client has stopped; ``live_over``: and all live steps are done.
+        abandoned: the session has gone; ``over``: the last event was sent.
+        speaking: inside an utterance.
+        wake: called after every change that may mean work.
+        step_samples: new audio after which a live step is due.
+        window_samples: longest window of a live step.
+    """
+
+    recording: Recording
+    options: SpeechOptions
+    final: FinalPass
+    walk: Walk
+    on_event: OnEvent
+    wake: Callable[[], None]
+    step_samples: int
+    window_samples: int
+    policy: CommitPolicy = field(default_factory=CommitPolicy)
+    memory: StepCache = field(default_factory=StepCache)
+    _memory_from: int = 0
+    finished: bool = False
+    abandoned: bool = False
+    over: bool = False
+    live_over: bool = False
+    speaking: bool = False
+    _inbox: deque[SpeechBoundary] = field(default_factory=deque)
+    _boundaries: deque[SpeechBoundary] = field(default_factory=deque)
+    _flush_at: int | None = None
+    _committed_until_seconds: float = 0.0
+    _stepped_to: int = 0
+    _showing: bool = False
+    _progress_sent_at: float | None = None
+
+    @classmethod
+    def of(
+        cls,
+        model: FinalModel,
+        recording: Recording,
+        options: SpeechOptions,
+        on_event: OnEvent,
+        live_step_every_seconds: float,
+        max_live_window_seconds: float,
+        wake: Callable[[], None] = lambda: None,
+        policy: CommitPolicy | None = None,
+    ) -> EngineStream:
+        """A stream of which nothing has been decoded yet.
+
+        Args:
+            model: what its final pass works with.
+            recording: its samples so far.
+            options: what the client asked for.
+            on_event: where events go.
+            live_step_every_seconds: new audio after which a live step is due.
+            max_live_window_seconds: longest window of a live step.
+            wake: called after every change that may mean work.
+            policy: which words are committed when.
+        """
+        final = FinalPass(model, recording, options)
+        return cls(
+            recording=recording,
+            options=options,
+            final=final,
+            walk=final.walk(),
+            on_event=on_event,
+            wake=wake,
+            step_samples=round(live_step_every_seconds * SAMPLE_RATE),
+            window_samples=round(max_live_window_seconds * SAMPLE_RATE),
+            policy=policy or CommitPolicy(),
+        )
+
+    def add_boundaries(self, boundaries: Sequence[SpeechBoundary]) -> None:
+        """See ``SpeechStream.add_boundaries``."""
+        self._inbox.extend(boundaries)
+        self.final.timeline.add_boundaries(boundaries, len(self.recording) / SAMPLE_RATE)
+        self.wake()
+
+    def flush(self) -> None:
+        """See ``SpeechStream.flush``."""
+        self._flush_at = len(self.recording)
+        self.wake()
+
+    def finish(self) -> None:
+        """See ``SpeechStream.finish``."""
+        self.finished = True
+        self.wake()
+
+    def abandon(self) -> None:
+        """See ``SpeechStream.abandon``."""
+        self.abandoned = True
+        self.wake()
+
+    def go_on(self, words: Sequence[TimedWord]) -> None:
+        """Begin behind ``words``, which were committed before this stream was opened; call it first."""
+        self.final.live_tokens.extend((word.start, word.tokens) for word in words)
+        self.policy.go_on(words)
+        self._committed_until_seconds = words[-1].end
+
+    def due_step(self) -> StepPlan | None:
+        """The live step this stream wants now, if any; endpoints that need no decoding are carried out on the way."""
+        while plan := self.plan():
+            if self.needs_decoding(plan):
+                return plan
+            self.close_utterance(plan)
+        return None
+
+    def plan(self) -> StepPlan | None:
+        """The live step or the endpoint that comes next, if any; takes in what its session has told it."""
+        finished = self.finished  # read first: after it, the recording does not grow
+        length = len(self.recording)
+        while self._inbox:
+            self._take_in(self._inbox.popleft())
+        if finished and length - self.policy.window_start > SKIP_BACKLOG_SECONDS * SAMPLE_RATE and self.speaking:
+            self._give_up_live(length)
+        if not self.speaking and not self._begin_utterance():
+            self._flush_at = None
+            self.live_over = finished
+            return None
+        endpoint = self._endpoint(length, finished)
+        start = self.policy.window_start
+        known = length if endpoint is None else endpoint
+        end = min(known, start + self.window_samples)
+        behind = end < known
+        if endpoint is not None and not behind:
+            return StepPlan(start, end, True, False)
+        if behind or end - self._stepped_to >= self.step_samples:
+            return StepPlan(start, end, False, behind)
+        return None
+
+    def step_input(self, plan: StepPlan) -> StepInput:
+        """What the decoder needs for ``plan``."""
+        policy = self.policy
+        if plan.start_sample != self._memory_from:
+            self._memory_from = plan.start_sample
+            self.memory.clear()
+        return StepInput(
+            samples=self.recording.read(plan.start_sample, plan.end_sample),
+            start=plan.start_sample / SAMPLE_RATE,
+            language=self.options.language or policy.language,
+            task=self.options.task,
+            context=tuple(policy.context),
+            prefix=policy.prefix_tokens(),
+            draft=policy.draft_tokens(),
+            memory=self.memory,
+            may_change=self.options.language is None and policy.language is not None,
+        )
+
+    def needs_decoding(self, plan: StepPlan) -> bool:
+        """False where the last step has seen all of the utterance already, so that its words can be committed."""
+        return not (plan.endpoint and self._stepped_to >= plan.end_sample) and plan.end_sample > plan.start_sample
+
+    def close_utterance(self, plan: StepPlan) -> None:
+        """Carry out an endpoint that needs no decoding."""
+        self._after(plan, self.policy.commit_all(plan.end_sample))
+
+    def apply_step(self, plan: StepPlan, hypothesis: Hypothesis) -> None:
+        """Carry out a step with what was decoded."""
+        if plan.end_sample - plan.start_sample >= LANGUAGE_SECONDS * SAMPLE_RATE and self.policy.language is None:
+            self.policy.language = hypothesis.language
+        elif self.policy.language not in (None, hypothesis.language):
+            self.policy.change_language(hypothesis.language)
+        self._after(plan, self.policy.update(hypothesis, plan.end_sample, plan.endpoint, plan.behind))
+
+    def fail(self, error: OpenmicError) -> None:
+        """End the stream with an error."""
+        self.over = True
+        self.send(SpeechFailed(error))
+
+    def release(self) -> None:
+        """Let go of all that is large: a session keeps its stream for as long as it can be downloaded."""
+        self.memory.clear()
+        self.walk.close()
+        self.final.release()
+
+    def send(self, event: SpeechEvent) -> None:
+        """Pass an event on, unless the session has gone."""
+        if not self.abandoned:
+            self.on_event(event)
+
+    def send_progress(self, now: float) -> None:
+        """Say how far the final pass is, once it is waited for or far behind; ``now`` is monotonic, in seconds."""
+        total = len(self.recording) / SAMPLE_RATE
+        walked = min(total, self.final.seek * HOP_LENGTH / SAMPLE_RATE)
+        wanted = self.finished or total - walked > FAR_BEHIND_SECONDS
+        if not wanted or self._progress_sent_at is None:  # what is over within a second needs no word
+            self._progress_sent_at = now
+        elif now - self._progress_sent_at >= PROGRESS_SECONDS:
+            self._progress_sent_at = now
+            self.send(FinalProgress(walked, total))
+
+    def waiting_seconds(self) -> float:
+        """Speech that no live step has seen yet."""
+        return max(0, len(self.recording) - self._stepped_to) / SAMPLE_RATE if self.speaking else 0.0
+
+    @property
+    def _language(self) -> str | None:
+        return self.options.language or self.policy.language
+
+    def _take_in(self, boundary: SpeechBoundary) -> None:
+        if boundary.state == "ended" and boundary.at <= self._committed_until_seconds:  # all of it was committed before
+            self._boundaries.clear()
+            self.speaking = False
+            return
+        if (
+            self._committed_until_seconds
+            and boundary.at > self._committed_until_seconds
+            and not self.speaking
+            and not self._boundaries
+        ):
+            self.policy.commit_all(round(boundary.at * SAMPLE_RATE))  # they are no part of what is said now
+            self._committed_until_seconds = 0.0
+        self._boundaries.append(boundary)
+
+    def _begin_utterance(self) -> bool:
+        while self._boundaries:
+            boundary = self._boundaries.popleft()
+            if boundary.state == "started":
+                self.policy.skip_to(round(boundary.at * SAMPLE_RATE))
+                self._stepped_to = self.policy.window_start
+                self.speaking = True
+                return True
+        return False
+
+    def _endpoint(self, length: int, finished: bool) -> int | None:
+        ended = next((round(b.at * SAMPLE_RATE) for b in self._boundaries if b.state == "ended"), None)
+        if ended is None and finished:
+            ended = length
+        marks = [mark for mark in (ended, self._flush_at) if mark is not None]
+        return max(min(*marks, length) if marks else length, self.policy.window_start) if marks else None
+
+    def _after(self, plan: StepPlan, update: PolicyUpdate) -> None:
+        self._stepped_to = max(self._stepped_to, plan.end_sample)
+        if update.committed:
+            self.final.live_tokens.extend((word.start, word.tokens) for word in update.committed)
+            words = tuple(Word(w.text, w.start, w.end, w.probability) for w in update.committed)
+            text = "".join(word.word for word in words)
+            self.send(CommittedText(text, words[0].start, words[-1].end, words, self._language))
+        self._show(update.live, plan.end_sample)
+        if plan.endpoint:
+            self._end_utterance(plan.end_sample)
+
+    def _end_utterance(self, end: int) -> None:
+        if self._flush_at is not None and self._flush_at <= end:
+            self._flush_at = None
+            if self._boundaries and round(self._boundaries[0].at * SAMPLE_RATE) > end:
+                return  # flushed in the middle of speech: it goes on
+            if not self._boundaries and not self.finished:
+                return
+        self.speaking = False
+        self.memory.clear()  # it is large, and the next utterance begins elsewhere
+        if self._boundaries and self._boundaries[0].state == "ended":
+            self._boundaries.popleft()
+
+    def _show(self, words: Sequence[TimedWord], end: int) -> None:
+        if not words and not self._showing:
+            return
+        self._showing = bool(words)
+        seconds = end / SAMPLE_RATE
+        self.send(
+            LiveText(
+                text="".join(word.text for word in words),
+                start=words[0].start if words else seconds,
+                end=words[-1].end if words else seconds,
+                audio_seconds=seconds,
+                lag=max(0.0, len(self.recording) / SAMPLE_RATE - seconds),
+                language=self._language,
+            )
+        )
+
+    def _give_up_live(self, length: int) -> None:
+        self._boundaries.clear()
+        self.speaking = False
+        self.memory.clear()
+        self._show((), length)
+
+
+def run_step(
+    live: LiveDecoder,
+    due: Sequence[tuple[EngineStream, StepPlan]],
+    on_failure: Callable[[EngineStream, Exception], None] | None = None,
+) -> list[Hypothesis]:
+    """One live step of all streams that are due, in one batch.
+
+    Args:
+        live: decodes the windows.
+        due: streams, each with its plan.
+        on_failure: called for a stream that cannot apply its step, while the others go on; None: that raises.
+
+    Returns:
+        What was decoded, in the order of ``due``.
+
+    Raises:
+        Exception: whatever decoding raises; no stream has been changed then.
+    """
+    hypotheses = live.step([stream.step_input(plan) for stream, plan in due])
+    for (stream, plan), hypothesis in zip(due, hypotheses, strict=True):
+        try:
+            stream.apply_step(plan, hypothesis)
+        except Exception as error:
+            if on_failure is None:
+                raise
+            on_failure(stream, error)
+    return hypotheses

@@ -1,0 +1,93 @@
+"""A window's tokens cut into segments, as openai-whisper cuts them, and what becomes of a segment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from whisper.audio import FRAMES_PER_SECOND
+from whisper.timing import WordTiming
+from whisper.tokenizer import Tokenizer
+
+from openmic.speech.final.decode import WindowResult
+from openmic.speech.types import Segment, Word
+
+TIMESTAMP_SECONDS = 0.02
+FRAMES_PER_TIMESTAMP = 2  # mel frames
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A window in segments.
+
+    Attributes:
+        segments: with the fields of openai-whisper's, words not yet among them; their tokens, one after another, are
+            the window's first ones.
+        single_ending: one timestamp alone ends the window: no speech follows in it.
+        advance: mel frames that the walk may move on.
+    """
+
+    segments: list[dict[str, Any]]
+    single_ending: bool
+    advance: int
+
+
+def cut(result: WindowResult, tokenizer: Tokenizer, seek: int, size: int) -> Cut:
+    """Cut a window at its timestamps.
+
+    Args:
+        result: what was said in it.
+        tokenizer: of its language and task.
+        seek: mel frame at which it begins.
+        size: mel frames of audio in it.
+    """
+    tokens, begin = result.tokens, tokenizer.timestamp_begin
+    stamps = [token >= begin for token in tokens]
+    single_ending = stamps[-2:] == [False, True]
+    cuts = [i for i in range(1, len(tokens)) if stamps[i] and stamps[i - 1]]
+    offset = seek / FRAMES_PER_SECOND
+
+    def segment(start: float, end: float, part: Sequence[int]) -> dict[str, Any]:
+        return {
+            "seek": seek,
+            "start": offset + start,
+            "end": offset + end,
+            "text": tokenizer.decode([token for token in part if token < tokenizer.eot]),
+            "tokens": list(part),
+            "temperature": result.temperature,
+            "avg_logprob": result.avg_logprob,
+            "compression_ratio": result.compression_ratio,
+            "no_speech_prob": result.no_speech_prob,
+        }
+
+    if not cuts:
+        last = next((token for token in reversed(tokens) if token >= begin), begin)
+        seconds = (last - begin) * TIMESTAMP_SECONDS if last > begin else size / FRAMES_PER_SECOND
+        return Cut([segment(0.0, seconds, tokens)], single_ending, size)
+    if single_ending:
+        cuts.append(len(tokens))
+    segments, start = [], 0
+    for place in cuts:
+        part = tokens[start:place]
+        first, last = (part[0] - begin) * TIMESTAMP_SECONDS, (part[-1] - begin) * TIMESTAMP_SECONDS
+        segments.append(segment(first, last, part))
+        start = place
+    return Cut(segments, single_ending, size if single_ending else (tokens[start - 1] - begin) * FRAMES_PER_TIMESTAMP)
+
+
+def to_segment(number: int, fields: dict[str, Any], words: Sequence[WordTiming]) -> Segment:
+    """A segment as it is given out; it begins and ends with its words, whose times are seconds of the recording."""
+    return Segment(
+        id=number,
+        seek=fields["seek"],
+        start=words[0].start if words else float(fields["start"]),
+        end=words[-1].end if words else float(fields["end"]),
+        text=fields["text"],
+        tokens=tuple(fields["tokens"]),
+        temperature=fields["temperature"],
+        avg_logprob=float(fields["avg_logprob"]),
+        compression_ratio=float(fields["compression_ratio"]),
+        no_speech_prob=float(fields["no_speech_prob"]),
+        words=tuple(Word(word.word, word.start, word.end, word.probability) for word in words),
+    )

@@ -1,0 +1,324 @@
+"""The final pass: the whole recording as one piece, walked while it grows.
+
+Each of Whisper's windows depends only on what came before it, so a window can be transcribed as soon as its 30 s have
+been heard; when the speaker stops, only the last one is left. The walk (prompt, seek, temperature fallback, silence)
+follows section 4.5 of the Whisper paper (A. Radford et al., "Robust Speech Recognition via Large-Scale Weak
+Supervision", 2022) and gives what ``whisper.transcribe(word_timestamps=True)`` gives for the whole file, up to the
+loudness maximum, which a progressive pass knows only so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeVar
+
+import torch.nn.functional as F
+from torch import Tensor
+from whisper.audio import FRAMES_PER_SECOND, HOP_LENGTH, N_FRAMES
+from whisper.timing import WordTiming
+from whisper.tokenizer import Tokenizer
+from whisper.utils import get_end
+
+from openmic.audio.types import SAMPLE_RATE
+from openmic.speech.final.decode import WindowResult
+from openmic.speech.final.segments import Cut, cut, to_segment
+from openmic.speech.final.speculation import Speculation
+from openmic.speech.final.speech_timeline import PAUSE_SECONDS, SpeechRegion, SpeechTimeline
+from openmic.speech.final.temperature import (
+    LOGPROB_THRESHOLD,
+    NO_SPEECH_THRESHOLD,
+    FinalModel,
+    detect_language,
+    transcribe_window,
+)
+from openmic.speech.final.word_times import reference_word_times, words_of_all
+from openmic.speech.model.decoder import CrossAttentionKV
+from openmic.speech.model.mel import log_mel_power, normalized
+from openmic.speech.model.tokens import encode_text
+from openmic.speech.types import FinalText, Recording, Segment, SpeechOptions
+
+__all__ = ["FinalModel", "FinalPass", "Walk"]
+
+RESET_TEMPERATURE = 0.5  # text sampled above this is not fed on as a prompt
+PROMPT_TOKENS = 223  # of the text before a window, the newest
+
+SURE_OF_LANGUAGE = 0.8  # that a window's language is another one: it is tried, and taken if the text is likelier
+
+LEAD_SECONDS = 1.0  # of a long pause that are looked at before speech,
+TRAIL_SECONDS = 1.0  # and of any pause after it, if nothing follows
+LATE_SECONDS = 1.0  # voice activity tells of speech well within this after it began
+QUIET_SECONDS = 1.5  # who has been silent for so long may have finished: longer than TRAIL_SECONDS
+EDGE_FRAMES = 2  # behind a window's last frame, which its samples reach into
+LEFT_SECONDS = 0.35  # speech behind the last word that is shorter than this is the word's own end
+
+HEARD_MARGIN_SECONDS = 0.3  # live times may be early by this
+THIN = 1.0  # fewer tokens from the live pass for a second of a window than this are no draft
+
+TimedTokens = tuple[float, tuple[int, ...]]
+"""Start in seconds and tokens of a word that the live pass has committed."""
+
+Pause = Literal["working", "waiting"]
+Walk = Generator[Pause, None, None]
+
+
+@dataclass(slots=True)
+class FinalPass:
+    """One recording's walk.
+
+    Attributes:
+        parts: model, decoder and vocabulary.
+        recording: the samples, still growing until ``ended``.
+        options: language, task and prompt.
+        ended: set once no more samples will come.
+        seek: mel frames walked so far.
+        language: once it is known.
+        live_tokens: committed words of the live pass, appended by the engine; they save time and change nothing.
+        timeline: where voice activity hears speech, if it is told.
+    """
+
+    parts: FinalModel
+    recording: Recording
+    options: SpeechOptions
+    ended: bool = False
+    seek: int = 0
+    language: str | None = None
+    live_tokens: list[TimedTokens] = field(default_factory=list)
+    timeline: SpeechTimeline = field(default_factory=SpeechTimeline)
+    _tokens: list[int] = field(default_factory=list)
+    _prompt: list[int] = field(default_factory=list)
+    _segments: list[Segment] = field(default_factory=list)
+    _loudest: float = -10.0
+    _last_speech: float | None = None
+    _last_word: float = 0.0
+    _silent: bool = False
+    _code: str = ""
+    _ahead: Speculation | None = None
+
+    def ready(self) -> bool:
+        """Whether there is something to do now: a whole window, the rest of an island, or of an ended recording."""
+        if not self._speculation_valid():
+            self._ahead = None  # the pause is over
+        return self.ended or self._window() > 0
+
+    def walk(self) -> Walk:
+        """The pass, a small step at a time; yields "waiting" where it needs more audio. Run it in inference mode."""
+        while True:
+            size = self._window()
+            if size == 0 and self.ended:
+                return
+            if size == 0:
+                yield "waiting"
+                continue
+            if self._speculation_valid():
+                while self._ahead and not self._ahead.done:
+                    self._ahead.step()
+                    yield "working"
+                self._adopt()
+                continue
+            states = yield from _working(self.parts.encoder.encode(self._mel(size)))
+            cross = self.parts.decoder.cross_attention_kv(states)
+            language, probability = detect_language(self.parts, self.options.language, cross)
+            if not self._code:
+                self.language = self._code = language
+                self._set_prompt()
+            result = yield from self._read(states, cross, self._code, size)
+            if language != self._code and probability > SURE_OF_LANGUAGE:
+                before, self._prompt = self._prompt, []
+                anew = yield from self._read(states, cross, language, size)
+                if anew.avg_logprob > result.avg_logprob:
+                    result, self._code = anew, language
+                else:
+                    self._prompt = before
+            yield "working"
+            if result.no_speech_prob > NO_SPEECH_THRESHOLD and result.avg_logprob <= LOGPROB_THRESHOLD:
+                self.seek += size
+                continue
+            tokenizer = self._tokenizer(self._code)
+            self._keep(cut(result, tokenizer, self.seek, size), result, cross, tokenizer, size)
+
+    def speculate(self) -> bool:
+        """Do a small step as if the speaker stopped here, if that is likely: silent for a moment, and not ``ready``.
+
+        Returns:
+            Whether there was one to do. Where it comes to that, ``walk`` uses what was found.
+        """
+        end = self._paused_at()
+        if end is None:
+            return False
+        if self._ahead is None:
+            self._ahead = Speculation(self._fork(), end)
+        if self._ahead.done:
+            return False
+        self._ahead.step()
+        return True
+
+    def speculation_complete(self) -> bool:
+        """Whether nothing is left to do but to take what was found in a pause."""
+        return self._ahead is not None and self._ahead.done and self._speculation_valid()
+
+    def release(self) -> None:
+        """Let go of what is large."""
+        self._ahead = None
+
+    def result(self) -> FinalText:
+        """The transcript, once the walk is over."""
+        return FinalText(
+            text=self.parts.vocabulary.any.decode(self._tokens),
+            language=self.language or self.options.language or "en",
+            duration=len(self.recording) / SAMPLE_RATE,
+            segments=tuple(self._segments),
+            model=self.parts.name,
+        )
+
+    def _window(self) -> int:
+        """How many mel frames the next window has, 0 where there is none yet; moves ``seek`` over long silence."""
+        available_mel_frames: int = len(self.recording) // HOP_LENGTH
+        if self.ended and available_mel_frames <= self.seek:
+            return 0
+        seek_seconds = self.seek / FRAMES_PER_SECOND
+        island = self._speech_ahead()
+        if island is None:
+            known = self.timeline.known_until_seconds or 0.0
+            if known > seek_seconds + PAUSE_SECONDS + LATE_SECONDS + LEAD_SECONDS:
+                self.seek = int((known - LATE_SECONDS - LEAD_SECONDS) * FRAMES_PER_SECOND)
+                self._silent = True
+            return 0
+        if self._silent or island.start > seek_seconds + PAUSE_SECONDS:
+            self.seek = max(self.seek, int((island.start - LEAD_SECONDS) * FRAMES_PER_SECOND))
+            self._silent = False
+        if island.over or self.ended:
+            content = int(min(available_mel_frames, (island.end + TRAIL_SECONDS) * FRAMES_PER_SECOND))
+            return max(0, min(int(N_FRAMES), content - self.seek))
+        return int(N_FRAMES) if available_mel_frames >= self.seek + N_FRAMES + EDGE_FRAMES else 0
+
+    def _speech_ahead(self) -> SpeechRegion | None:
+        """The next speech that is more than the end of the last word, if there was one."""
+        after = self.seek / FRAMES_PER_SECOND
+        if self._last_speech is not None:
+            after = max(after, self._last_speech + LEFT_SECONDS)
+        return self.timeline.island(after, self.ended)
+
+    def _paused_at(self) -> float | None:
+        """When speech ended, if somebody has spoken since the last window and has been silent for a moment."""
+        island = self._speech_ahead()
+        known = min(len(self.recording) / SAMPLE_RATE, self.timeline.known_until_seconds or 0.0)
+        return island.end if island is not None and known >= island.end + QUIET_SECONDS else None
+
+    def _speculation_valid(self) -> bool:
+        """Whether the speaker has stopped where ``speculate`` took it that he would."""
+        return self._ahead is not None and (self._ahead.begin, self._ahead.end) == (self.seek, self._paused_at())
+
+    def _fork(self) -> FinalPass:
+        """A copy for which the recording is over."""
+        return replace(
+            self,
+            ended=True,
+            timeline=self.timeline.copy(),
+            live_tokens=list(self.live_tokens),
+            _tokens=list(self._tokens),
+            _prompt=list(self._prompt),
+            _segments=list(self._segments),
+            _ahead=None,
+        )
+
+    def _adopt(self) -> None:
+        """Go on from where the copy has come to."""
+        if self._ahead is not None:
+            fork, self._ahead = self._ahead.fork, None
+            self.seek, self.language, self._code, self._silent = fork.seek, fork.language, fork._code, fork._silent
+            self._tokens, self._prompt, self._segments = fork._tokens, fork._prompt, fork._segments
+            self._loudest, self._last_speech, self._last_word = fork._loudest, fork._last_speech, fork._last_word
+
+    def _mel(self, size: int) -> Tensor:
+        model = self.parts.model
+        power = log_mel_power(self.recording, self.seek, size, int(model.dims.n_mels), model.device)
+        self._loudest = max(self._loudest, float(power.max()))
+        mel = F.pad(normalized(power, self._loudest), (0, N_FRAMES - size))
+        return mel.to(self.parts.decoder.dtype)
+
+    def _tokenizer(self, language: str | None) -> Tokenizer:
+        return self.parts.vocabulary.tokenizer(language, self.options.task)
+
+    def _set_prompt(self) -> None:
+        if self.options.prompt and self.options.prompt.strip():
+            text = " " + self.options.prompt.strip()
+            self._prompt = encode_text(self.parts.vocabulary.any, text)[-PROMPT_TOKENS:]
+
+    def _read(
+        self, states: Tensor, cross: CrossAttentionKV, language: str, size: int
+    ) -> Generator[Pause, None, WindowResult]:
+        """What is said in the window in a language; the live text is its draft if there is enough of it."""
+        tokenizer, expected = self._tokenizer(language), self._expected(size)
+        sketched = len(expected) < THIN * size / FRAMES_PER_SECOND
+        result = yield from _working(
+            transcribe_window(self.parts, self.options.task, states, cross, tokenizer, self._prompt, expected, sketched)
+        )
+        return result
+
+    def _expected(self, size: int) -> list[int]:
+        """What the live pass has heard in the window; older words are forgotten."""
+        begin = self.seek / FRAMES_PER_SECOND - HEARD_MARGIN_SECONDS
+        end = (self.seek + size) / FRAMES_PER_SECOND
+        self.live_tokens = [item for item in self.live_tokens if item[0] >= begin]
+        return [token for start, tokens in self.live_tokens if start < end for token in tokens]
+
+    def _keep(
+        self, window: Cut, result: WindowResult, cross: CrossAttentionKV, tokenizer: Tokenizer, size: int
+    ) -> None:
+        """Give the window's segments their words, move on, and keep what was spoken."""
+        begin = self.seek / FRAMES_PER_SECOND
+        words = words_of_all(window.segments, self.parts.decoder, result.trace, tokenizer, size, begin)
+        told = window.segments
+        last = next((segment[-1].end for segment in reversed(words) if segment), None)
+        self.seek += window.advance or size  # a window that says to begin at itself again would do so for ever
+        if last is not None and self._over(last):
+            self.seek = self.seek if window.single_ending else round(last * FRAMES_PER_SECOND)
+            self._last_speech = last
+        else:  # whisper.transcribe goes on behind the last word, as its own alignment has it
+            before = self._last_speech or 0.0
+            told = reference_word_times(told, self.parts.model, self.parts.decoder, cross, tokenizer, size, before)
+            last = get_end(told)
+            if last is not None:
+                if not window.single_ending and last > told[0]["seek"] / FRAMES_PER_SECOND:
+                    self.seek = round(last * FRAMES_PER_SECOND)
+                self._last_speech = last
+        for segment, spoken in zip(told, words, strict=True):
+            if not spoken or segment["start"] == segment["end"] or not segment["text"].strip():
+                segment, spoken = segment | {"text": "", "tokens": []}, []
+            elif not self.timeline.has_speech(spoken[0].start, spoken[-1].end):
+                continue
+            self._tokens.extend(segment["tokens"])
+            self._segments.append(to_segment(len(self._segments), segment, self._placed(spoken)))
+            self._prompt.extend(segment["tokens"])
+        del self._prompt[: -PROMPT_TOKENS if result.temperature <= RESET_TEMPERATURE else None]
+        self.timeline.forget(self.seek / FRAMES_PER_SECOND)
+
+    def _over(self, last: float) -> bool:
+        """Whether a word that ended at ``last`` is its island's last: how the walk goes on does not matter then."""
+        island = self.timeline.island(last + LEFT_SECONDS, self.ended)
+        if island is not None:
+            return island.start > last + PAUSE_SECONDS
+        return self.ended or (self.timeline.known_until_seconds or 0.0) > last + PAUSE_SECONDS
+
+    def _placed(self, words: list[WordTiming]) -> list[WordTiming]:
+        """The words where somebody speaks, one after another, inside the audio."""
+        duration = len(self.recording) / SAMPLE_RATE
+        for word in words:
+            start, end = self.timeline.within(word.start, word.end)
+            word.start = round(min(max(start, self._last_word), duration), 2)
+            word.end = self._last_word = round(min(max(end, word.start), duration), 2)
+        return words
+
+
+T = TypeVar("T")
+
+
+def _working(steps: Generator[None, None, T]) -> Generator[Pause, None, T]:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        yield "working"

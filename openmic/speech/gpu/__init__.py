@@ -1,0 +1,1 @@
+"""The same model for many rows at once on a GPU: KV slots, CUDA graphs."""

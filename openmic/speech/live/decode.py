@@ -1,0 +1,345 @@
+"""One live step: what was said in each stream's window, as words with times.
+
+Greedy decoding, for many streams in one batch. A stream's committed words are fed as a prefix, and its previous
+hypothesis as a draft: one parallel pass checks them all, and only from the first token at which the model has changed
+its mind are tokens generated one by one. The result is what plain greedy decoding gives, at the cost of the new words
+(the check is that of speculative decoding, Leviathan et al. 2023, with the previous hypothesis as the draft model).
+Word times come from the cross-attention of the alignment heads, kept during the same pass (no second one), by dynamic
+time warping as in openai-whisper's ``timing.py``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from openmic.audio.types import SAMPLE_RATE, Samples
+from openmic.speech.live.repetition import trim_repetition
+from openmic.speech.model.alignment import first_states
+from openmic.speech.model.decoder import Decoder, Row, TokenSpan
+from openmic.speech.model.encoder import EncoderCache
+from openmic.speech.model.tokens import Vocabulary
+from openmic.speech.model.window_encoder import FRAME_SECONDS, Window, WindowEncoder
+from openmic.speech.types import Task
+
+MAX_SPOKEN_TOKENS_PER_SECOND = 10  # nobody speaks faster; a longer hypothesis is a loop
+LANGUAGE_SECONDS = 3.0  # a detected language is kept once it was heard for this long
+CHANGE_SECONDS = 1.0  # of a window after which another language can be told from the one before,
+SURE_LANGUAGE = 0.9  # if its probability is above this
+
+
+STAGES = ("encode", "rows", "draft", "choose", "times")
+"""Of a step: windows encoded, rows made of them, drafts checked, the next token of each row, words and their times."""
+
+Observe = Callable[[str, int], AbstractContextManager[None]]
+"""Entered around a piece of work with its name and its number of rows; a benchmark's clock."""
+
+
+def _unobserved(stage: str, rows: int) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+@dataclass(frozen=True, slots=True)
+class TimedWord:
+    """A word of a hypothesis with the punctuation behind it.
+
+    Attributes:
+        text: as it is shown, with its leading space and its ``mark``.
+        tokens: of ``text``; the last ``mark_tokens`` of them are the mark's.
+        start, end: seconds on the stream's clock.
+        probability: 0..1.
+        mark: punctuation behind the word, often none.
+        mark_tokens: how many tokens it has.
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+    start: float
+    end: float
+    probability: float
+    mark: str = ""
+    mark_tokens: int = 0
+
+    def parted(self) -> tuple[TimedWord, TimedWord]:
+        """The word alone, and its mark as a word of its own at its end."""
+        stem = self.text[: len(self.text) - len(self.mark)]
+        place = len(self.tokens) - self.mark_tokens
+        return (
+            TimedWord(stem, self.tokens[:place], self.start, self.end, self.probability),
+            TimedWord(self.mark, self.tokens[place:], self.end, self.end, self.probability),
+        )
+
+
+@dataclass(slots=True)
+class StepCache:
+    """What a step leaves for the next one of the same window, so that it pays for what is new.
+
+    Attributes:
+        settled: frames that are not encoded again.
+        language_known: nobody needs to look again in which language this window is.
+    """
+
+    settled: EncoderCache = field(default_factory=EncoderCache)
+    language_known: bool = False
+
+    def clear(self) -> None:
+        """The window begins elsewhere now."""
+        self.settled.clear()
+        self.language_known = False
+
+
+@dataclass(frozen=True, slots=True)
+class StepInput:
+    """What one stream wants decoded.
+
+    Attributes:
+        samples: its window, shape (n,), float32.
+        start: seconds on the stream's clock at which the window begins.
+        language: ISO 639-1, or None to detect it.
+        task: transcribe or translate.
+        may_change: the language was detected, too: another one takes its place if the window is surely in that.
+        context: tokens said before the window, as a text prompt.
+        prefix: tokens committed inside the window.
+        draft: tokens that the previous hypothesis had after them.
+        memory: of this window, from step to step; None: work everything out.
+    """
+
+    samples: Samples
+    start: float
+    language: str | None
+    task: Task
+    context: tuple[int, ...] = ()
+    prefix: tuple[int, ...] = ()
+    draft: tuple[int, ...] = ()
+    memory: StepCache | None = None
+    may_change: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What the model hears after the prefix.
+
+    Attributes:
+        words: the new words.
+        language: given or detected.
+        no_speech_prob: of the window, 0..1.
+        avg_logprob: mean log-probability of the new tokens and the end token.
+        looped: the decoder repeated itself and was cut short.
+    """
+
+    words: tuple[TimedWord, ...]
+    language: str
+    no_speech_prob: float
+    avg_logprob: float
+    looped: bool
+
+
+@dataclass(slots=True)
+class _RowState:
+    """One row on its way: control tokens, sampled tokens, and their log-probabilities."""
+
+    row: Row
+    control: list[int]
+    start_token: int
+    limit: int
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    no_speech_prob: float = 0.0
+    done: bool = False
+
+
+class LiveStepDecoder:
+    """Runs live steps on one model.
+
+    Args:
+        encoder: of windows.
+        decoder: of their text.
+        vocabulary: of the model.
+    """
+
+    def __init__(self, encoder: WindowEncoder, decoder: Decoder, vocabulary: Vocabulary) -> None:
+        self._observe: Observe = _unobserved
+        self._encoder = encoder
+        self._decoder = decoder
+        self._vocabulary = vocabulary
+        self._never = torch.tensor(
+            [*vocabulary.never, *range(vocabulary.any.timestamp_begin, vocabulary.any.timestamp_begin + 1501)],
+            device=decoder.device,
+        )
+        self._blank = torch.tensor(vocabulary.blank, device=decoder.device)
+
+    def observed(self, observe: Observe) -> LiveStepDecoder:
+        """The same decoder, whose work is watched: ``observe(stage, rows)`` is entered around each piece of it.
+
+        Stages are those of ``STAGES``.
+        """
+        watched = copy.copy(self)
+        watched._observe = observe
+        return watched
+
+    @torch.inference_mode()
+    def step(self, requests: Sequence[StepInput]) -> list[Hypothesis]:
+        """Decode all windows together; the answers are in the order of ``requests``."""
+        with self._observe("encode", len(requests)):
+            windows = self._encoder.windows(
+                [request.samples for request in requests],
+                [request.memory.settled if request.memory else None for request in requests],
+            )
+        with self._observe("rows", len(requests)):
+            rows = self._decoder.rows([window.cross for window in windows])
+        languages = self._languages(rows, requests)
+        states = [self._begin(*item) for item in zip(rows, requests, languages, strict=True)]
+        with self._observe("draft", len(requests)):
+            self._check_drafts(states, requests)
+        while active := [state for state in states if not state.done]:
+            last = [s.tokens[-1] for s in active]
+            with self._observe("choose", len(active)):
+                choices, logprobs = self._decoder.choose([s.row for s in active], last, self._never)
+            for state, token, logprob in zip(active, choices, logprobs, strict=True):
+                self._take(state, token, logprob)
+        with self._observe("times", len(requests)):
+            return self._hypotheses(states, requests, windows, languages)
+
+    def _languages(self, rows: Sequence[Row], requests: Sequence[StepInput]) -> list[str]:
+        """The languages asked for, detected where none is or where it may have changed; leaves those rows empty."""
+        pairs = list(zip(rows, requests, strict=True))
+        asked = [(row, request) for row, request in pairs if request.language is None or _may_change(request)]
+        found = {}
+        if asked and self._vocabulary.multilingual:
+            unknown = [row for row, _ in asked]
+            hidden = self._decoder.forward(unknown, [[self._vocabulary.any.sot]] * len(unknown))
+            scores = self._decoder.logits(torch.cat(hidden))[:, self._vocabulary.language_tokens]
+            best, places = scores.softmax(dim=-1).max(dim=-1)
+            for (row, request), probability, place in zip(asked, best.tolist(), places.tolist(), strict=True):
+                row.length = 0
+                if request.language is None or probability > SURE_LANGUAGE:
+                    found[id(request)] = self._vocabulary.language_codes[place]
+                if request.memory is not None and len(request.samples) >= LANGUAGE_SECONDS * SAMPLE_RATE:
+                    request.memory.language_known = True
+        return [found.get(id(request), request.language or "en") for request in requests]
+
+    def _begin(self, row: Row, request: StepInput, language: str) -> _RowState:
+        tokenizer = self._vocabulary.tokenizer(language, request.task)
+        changed = request.language is not None and language != request.language
+        context = [tokenizer.sot_prev, *request.context] if request.context and not changed else []
+        control = [*context, *tokenizer.sot_sequence_including_notimestamps]
+        room = self._decoder.context - len(control)
+        spoken = int(MAX_SPOKEN_TOKENS_PER_SECOND * (1 + len(request.samples) / SAMPLE_RATE))
+        limit = min(room, spoken + len(request.prefix))
+        return _RowState(row, control, len(context), limit)
+
+    def _check_drafts(self, states: Sequence[_RowState], requests: Sequence[StepInput]) -> None:
+        """Feed control, prefix and draft tokens in one pass; accept the draft as far as the model agrees."""
+        drafts = [list(r.draft[: s.limit - len(r.prefix)]) for s, r in zip(states, requests, strict=True)]
+        feeds = [[*s.control, *r.prefix, *d] for s, r, d in zip(states, requests, drafts, strict=True)]
+        hidden = self._decoder.forward([state.row for state in states], feeds)
+        firsts: list[int] = []  # of each row, the place of its first score in ``wanted``,
+        wanted: list[int] = []  # places of states among all rows' states
+        offset = 0
+        for state, feed, draft in zip(states, feeds, drafts, strict=True):
+            firsts.append(len(wanted))
+            last = offset + len(feed)
+            wanted += [offset + state.start_token, *range(last - len(draft) - 1, last)]
+            offset = last
+        device = self._decoder.device
+        scores = self._decoder.logits(torch.cat(hidden)[torch.tensor(wanted, device=device)])
+        no_speech = scores[torch.tensor(firsts, device=device)].softmax(dim=-1)[:, self._vocabulary.any.no_speech]
+        begun = [first + 1 for first, request in zip(firsts, requests, strict=True) if not request.prefix]
+        if begun:
+            scores[torch.tensor(begun, device=device)[:, None], self._blank] = -torch.inf
+        choices, logprobs, silences = self._choose(scores, no_speech)
+        for state, request, draft, first, silence in zip(states, requests, drafts, firsts, silences, strict=True):
+            state.no_speech_prob = silence
+            state.tokens = list(request.prefix)
+            for place in range(len(draft) + 1):
+                token = choices[first + 1 + place]
+                state.row.length = len(state.control) + len(state.tokens)
+                self._take(state, token, logprobs[first + 1 + place])
+                if state.done or draft[place : place + 1] != [token]:
+                    break
+
+    def _choose(self, scores: Tensor, no_speech: Tensor) -> tuple[list[int], list[float], list[float]]:
+        """The likeliest tokens and their log-probabilities, and ``no_speech``, in one copy to the host."""
+        scores[:, self._never] = -torch.inf
+        best, tokens = scores.max(dim=-1)
+        numbers = torch.cat([tokens.float(), best - scores.logsumexp(dim=-1), no_speech]).tolist()  # exact to 2**24
+        count = len(scores)
+        return [int(token) for token in numbers[:count]], numbers[count : 2 * count], numbers[2 * count :]
+
+    def _take(self, state: _RowState, token: int, logprob: float) -> None:
+        state.logprobs.append(logprob)
+        if token == self._vocabulary.any.eot:
+            state.done = True
+            return
+        state.tokens.append(token)
+        state.done = len(state.tokens) >= state.limit or trim_repetition(state.tokens) is not None
+
+    def _hypotheses(
+        self,
+        states: Sequence[_RowState],
+        requests: Sequence[StepInput],
+        windows: Sequence[Window],
+        languages: Sequence[str],
+    ) -> list[Hypothesis]:
+        found = [_found(state, request) for state, request in zip(states, requests, strict=True)]
+        spans = {
+            place: TokenSpan(
+                state.row, state.start_token, len(state.control) - state.start_token + len(tokens), w.frames
+            )
+            for place, (state, request, (tokens, _), w) in enumerate(zip(states, requests, found, windows, strict=True))
+            if len(tokens) > len(request.prefix)
+        }
+        matrices = dict(zip(spans, self._decoder.token_attention(list(spans.values())), strict=True))
+        hypotheses = []
+        for place, (state, request, language) in enumerate(zip(states, requests, languages, strict=True)):
+            tokens, looped = found[place]
+            words: tuple[TimedWord, ...] = ()
+            if place in matrices:
+                words = self._timed(state, request, tokens, matrices[place], language)
+            logprob = float(np.mean(state.logprobs)) if state.logprobs else 0.0
+            hypotheses.append(Hypothesis(words, language, state.no_speech_prob, logprob, looped))
+        return hypotheses
+
+    def _timed(
+        self, state: _RowState, request: StepInput, tokens: list[int], matrix: NDArray[np.float64], language: str
+    ) -> tuple[TimedWord, ...]:
+        """Words after the prefix, aligned by where the tokens in the window were heard."""
+        control, known = len(state.control), len(request.prefix)
+        matrix = matrix[control - state.start_token - 1 :]  # row i: where token i was heard; the last: the end
+        times = first_states(matrix) * FRAME_SECONDS + request.start
+        words, place = [], known
+        for stem, stem_tokens, mark, mark_tokens in self._vocabulary.words(tokens[known:], language):
+            last = place + len(stem_tokens) + len(mark_tokens)
+            words.append(
+                TimedWord(
+                    text=stem + mark,
+                    tokens=(*stem_tokens, *mark_tokens),
+                    start=float(times[place]),
+                    end=float(times[last]),
+                    probability=float(np.exp(state.logprobs[place - known : last - known]).mean()),
+                    mark=mark,
+                    mark_tokens=len(mark_tokens),
+                )
+            )
+            place = last
+        return tuple(words)
+
+
+def _found(state: _RowState, request: StepInput) -> tuple[list[int], bool]:
+    """The tokens that count, and whether the decoder repeated itself."""
+    kept = trim_repetition(state.tokens)
+    tokens = state.tokens if kept is None else state.tokens[: max(kept, len(request.prefix))]
+    fed = state.row.length - len(state.control)
+    return tokens[:fed], kept is not None or len(state.tokens) >= state.limit
+
+
+def _may_change(request: StepInput) -> bool:
+    known = request.memory is not None and request.memory.language_known
+    return request.may_change and not known and len(request.samples) >= CHANGE_SECONDS * SAMPLE_RATE

@@ -1,0 +1,197 @@
+"""The live policy of one stream: which audio to look at, what to show, what to promise.
+
+Words are shown as soon as a hypothesis has them. They are committed when two consecutive hypotheses agree on them
+(LocalAgreement-2; Machacek et al., "Turning Whisper into Real-Time Transcription System", 2023) and their attention
+does not point at the last moments of the audio, where the next samples may still change them (the idea of AlignAtt;
+Papi et al., 2023). At an endpoint everything is committed. No torch here: hypotheses come in, text comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+
+from openmic.audio.types import SAMPLE_RATE
+from openmic.speech.live.decode import Hypothesis, TimedWord
+
+GUARD_SECONDS = 0.3  # words that end closer than this to the end of the audio are not committed yet
+EDGE_SECONDS = 0.06  # a word that ends closer than this to the end of the audio may be cut in its middle:
+SURE = 0.9  # it is not even shown, unless the model is as sure as this (shown all the same, one word in ten changes)
+CONTEXT_TOKENS = 100  # committed text before the window that is fed as a prompt
+KEEP_SECONDS = 2.0  # committed audio kept in front of the unstable words when the window slides
+SLIDE_SECONDS = 8.0  # a window longer than this slides as soon as it can
+NO_SPEECH = 0.6  # with LOW_LOGPROB: the window holds no speech (openai-whisper's thresholds)
+LOW_LOGPROB = -1.0
+STALL_SECONDS = 2.0  # of speech after which nothing is heard: the committed words in the window are in the way
+FASTEST = 8.0  # words a second, and BURST_WORDS: more than nobody says, so they were copied from the prompt
+BURST_WORDS = 6
+PATIENCE_SECONDS = 5.0  # words that are older than this are committed even if hypotheses never agree on them
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyUpdate:
+    """What a step changed: newly committed words, and the unstable words after them that can be shown."""
+
+    committed: tuple[TimedWord, ...]
+    live: tuple[TimedWord, ...]
+
+
+@dataclass(slots=True)
+class CommitPolicy:
+    """One stream's window and words.
+
+    Attributes:
+        window_start: first sample of the window.
+        context: tokens committed before the window, the newest last.
+        prefix: words committed inside the window.
+        previous: the last hypothesis' words after the prefix.
+        language: detected or given; None until known.
+    """
+
+    window_start: int = 0
+    context: list[int] = field(default_factory=list)
+    prefix: list[TimedWord] = field(default_factory=list)
+    previous: tuple[TimedWord, ...] = ()
+    language: str | None = None
+
+    def prefix_tokens(self) -> tuple[int, ...]:
+        """Tokens of the words committed inside the window."""
+        return tuple(token for word in self.prefix for token in word.tokens)
+
+    def draft_tokens(self) -> tuple[int, ...]:
+        """Tokens that the last hypothesis had after them."""
+        return tuple(token for word in self.previous for token in word.tokens)
+
+    def update(self, hypothesis: Hypothesis, audio_end: int, endpoint: bool, behind: bool = False) -> PolicyUpdate:
+        """Take in a hypothesis of the window up to sample ``audio_end``.
+
+        Args:
+            hypothesis: the words after the prefix.
+            audio_end: sample at which the window ended.
+            endpoint: speech has ended: commit everything and start anew after ``audio_end``.
+            behind: more audio waits than one window holds: commit without a second hypothesis.
+        """
+        end = audio_end / SAMPLE_RATE
+        words = () if _is_silence(hypothesis) else hypothesis.words
+        if len(words) > self._most_words(end):
+            self.context.clear()
+            words = self.previous
+            if not endpoint:
+                return PolicyUpdate((), _not_cut_off(words, end))
+        if endpoint:
+            committed = words
+        elif behind:
+            committed = tuple(word for word in words if word.end < end - 1.0) or words[:-1]
+        else:
+            committed = self._stable(words, end)
+        words = words[len(committed) :]
+        if committed and committed[-1].mark and not words and not endpoint:
+            *before, last = committed
+            word, mark = last.parted()  # a committed full stop would tell the decoder that nothing follows
+            committed, words = (*before, word), (mark,)
+        self.previous = words
+        self.prefix.extend(committed)
+        if endpoint:
+            self._restart(audio_end)
+        else:
+            self._slide(audio_end)
+        return PolicyUpdate(committed, _not_cut_off(self.previous, end))
+
+    def commit_all(self, audio_end: int) -> PolicyUpdate:
+        """Speech ended at ``audio_end`` and the last hypothesis has seen all of it: commit its words."""
+        committed = self.previous
+        self.prefix.extend(committed)
+        self._restart(audio_end)
+        return PolicyUpdate(committed, ())
+
+    def go_on(self, words: Sequence[TimedWord]) -> None:
+        """Begin behind ``words``, committed by another run of this policy; the last of them stay in the window."""
+        kept = [word for word in words if word.end > words[-1].end - KEEP_SECONDS]
+        before = words[: len(words) - len(kept)]
+        self._remember(before)
+        self.prefix = kept
+        start = (before[-1].end + kept[0].start) / 2 if before else kept[0].start
+        self.window_start = round(start * SAMPLE_RATE)
+
+    def change_language(self, language: str) -> None:
+        """From now on ``language`` is spoken: what was said in another one would only mislead as a prompt."""
+        self.language = language
+        self.context.clear()
+        self.previous = ()
+
+    def skip_to(self, sample: int) -> None:
+        """Speech begins again at ``sample``; what lies before it is silence."""
+        if not self.prefix and not self.previous:
+            self.window_start = max(self.window_start, sample)
+
+    def _most_words(self, end: float) -> float:
+        """How many words can have been said after the prefix, up to ``end`` seconds."""
+        begin = self.prefix[-1].end if self.prefix else self.window_start / SAMPLE_RATE
+        return BURST_WORDS + FASTEST * max(0.0, end - begin)
+
+    def _stable(self, words: Sequence[TimedWord], end: float) -> tuple[TimedWord, ...]:
+        agreed = 0
+        for new, old in zip(words, self.previous, strict=False):
+            if _normalised(new) != _normalised(old):
+                break
+            agreed += 1
+        count = 0
+        for place, word in enumerate(words):
+            old_enough = word.end < end - PATIENCE_SECONDS
+            certain = place < agreed or old_enough
+            if word.end > end - GUARD_SECONDS or not certain or not _normalised(word):
+                break
+            count += 1
+        return tuple(words[:count])
+
+    def _restart(self, audio_end: int) -> None:
+        self._remember(self.prefix)
+        self.prefix = []
+        self.previous = ()
+        self.window_start = audio_end
+
+    def _slide(self, audio_end: int) -> None:
+        """Move a long window to a pause between committed words, or behind them if nothing is heard after them."""
+        last = self.prefix[-1].end if self.prefix else 0.0
+        if (
+            last
+            and not any(_normalised(word) for word in self.previous)
+            and audio_end / SAMPLE_RATE - last > STALL_SECONDS
+        ):
+            self._restart(round(last * SAMPLE_RATE))
+            self.context.clear()  # as a prompt the same words are in the way as well
+            return
+        if audio_end - self.window_start <= SLIDE_SECONDS * SAMPLE_RATE:
+            return
+        latest = (self.previous[0].start if self.previous else audio_end / SAMPLE_RATE) - KEEP_SECONDS
+        cuts = [
+            (self.prefix[i + 1].start - word.end, i)
+            for i, word in enumerate(self.prefix[:-1])
+            if word.end <= latest and word.end * SAMPLE_RATE > self.window_start
+        ]
+        if not cuts:
+            return
+        half = (self.window_start / SAMPLE_RATE + latest) / 2
+        late = [cut for cut in cuts if self.prefix[cut[1]].end >= half] or cuts
+        _, place = max(late)
+        before, self.prefix = self.prefix[: place + 1], self.prefix[place + 1 :]
+        self._remember(before)
+        self.window_start = round((before[-1].end + self.prefix[0].start) / 2 * SAMPLE_RATE)
+
+    def _remember(self, words: Sequence[TimedWord]) -> None:
+        self.context.extend(token for word in words for token in word.tokens)
+        del self.context[:-CONTEXT_TOKENS]
+
+
+def _not_cut_off(words: Sequence[TimedWord], end: float) -> tuple[TimedWord, ...]:
+    """The words up to the first that the end of the audio may have cut."""
+    return tuple(takewhile(lambda word: word.end <= end - EDGE_SECONDS or word.probability > SURE, words))
+
+
+def _normalised(word: TimedWord) -> str:
+    return "".join(c for c in word.text.lower() if c.isalnum())
+
+
+def _is_silence(hypothesis: Hypothesis) -> bool:
+    return hypothesis.no_speech_prob > NO_SPEECH and hypothesis.avg_logprob < LOW_LOGPROB

@@ -1,0 +1,1 @@
+"""Whisper's network and tokens, as both passes use them."""

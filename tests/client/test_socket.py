@@ -1,0 +1,155 @@
+"""Services that refuse, fall silent, or are none: the reference client says which, and waits for nothing for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import websockets
+
+from openmic.client import connect, stream_file, stream_file_async
+from openmic.client.loop import LoopThread
+from openmic.client.problems import Refused
+from openmic.errors import OpenmicError
+from tests.support.client_audio import PCM, SECOND
+from tests.support.scripted_engine import ScriptedServer, scripted_server
+
+TOKEN = "a-token-for-tests"
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[ScriptedServer]:
+    with scripted_server(tmp_path, token=TOKEN) as running:
+        yield running
+
+
+def test_a_wrong_token_is_told_and_not_shown(service: ScriptedServer, sample_audio: Path) -> None:
+    with pytest.raises(OpenmicError) as caught:
+        stream_file(service.url, sample_audio / "quickstart.wav", token="wrong-token", realtime=False)
+    assert caught.value.code == "token_wrong"
+    assert "wrong-token" not in str(caught.value)
+
+
+def test_a_full_service_is_told(tmp_path: Path, sample_audio: Path) -> None:
+    async def run(link: str) -> None:
+        async with connect(link, **PCM):  # type: ignore[arg-type]
+            await stream_file_async(link, sample_audio / "quickstart.wav", realtime=False)
+
+    with scripted_server(tmp_path, token=TOKEN, max_sessions=1) as service, pytest.raises(OpenmicError) as caught:
+        asyncio.run(run(service.link))
+    assert caught.value.code == "server_full"
+    assert isinstance(caught.value, Refused)
+    assert caught.value.retry_after is not None
+    assert caught.value.retry_after > 0
+    assert "It serves 1 of about 1 at once" in str(caught.value)
+
+
+def test_nobody_there_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(OpenmicError) as caught:
+        stream_file(f"http://127.0.0.1:{port}/#token=x", __file__, realtime=False)
+    assert caught.value.code == "unreachable"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "not_a_service"),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "not_a_service"),
+        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "bad_token"),
+        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "link_down"),
+        (b"HTTP/1.1 404 Not Found\r\nngrok-error-code: ERR_NGROK_3200\r\nContent-Length: 0\r\n\r\n", "link_down"),
+        (b"220 mail.example ESMTP\r\n", "not_a_service"),
+        (b"", "unreachable"),
+    ],
+)
+def test_other_servers_are_told_from_ours(answer: bytes, code: str) -> None:
+    seen: list[bytes] = []
+
+    def serve(listener: socket.socket) -> None:
+        client, _ = listener.accept()
+        with client:
+            seen.append(client.recv(65_536))
+            client.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
+        thread.start()
+        with pytest.raises(OpenmicError) as caught:
+            stream_file(f"http://127.0.0.1:{listener.getsockname()[1]}/#token=secret", __file__, realtime=False)
+        thread.join(120)
+    assert caught.value.code == code
+    assert b"ngrok-skip-browser-warning: 1" in seen[0]
+    assert b"Authorization: Bearer secret" in seen[0]
+    assert b"secret" not in seen[0].partition(b"\r\n")[0]
+
+
+def server_that(talk: object) -> tuple[str, LoopThread, object]:
+    """A WebSocket server with its own behaviour; gives its link, its loop and the server."""
+    loop = LoopThread()
+    loop.__enter__()
+
+    async def start() -> object:
+        return await websockets.serve(talk, "127.0.0.1", 0)  # type: ignore[arg-type]
+
+    server = loop.run(start())
+    port = server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+    return f"http://127.0.0.1:{port}/#token=x", loop, server
+
+
+def end(loop: LoopThread, server: object) -> None:
+    async def stop() -> None:
+        server.close()  # type: ignore[attr-defined]
+        await server.wait_closed()  # type: ignore[attr-defined]
+
+    loop.run(stop())
+    loop.__exit__(None, None, None)
+
+
+READY = {"type": "ready", "session_id": "s", "resume_token": "r", "received_bytes": 0, "model": "m", "device": "d"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "close", "waits", "code"),
+    [
+        ([], None, {"open_seconds": 0.3}, "no_ready"),
+        (["not json"], None, {}, "not_understood"),
+        (["[1]"], None, {}, "not_understood"),
+        ([], (4401, ""), {}, "bad_token"),
+        ([json.dumps(READY)], None, {"final_seconds": 0.3}, "no_final"),
+        ([json.dumps(READY)], (4408, "idle"), {}, "ended_4408"),
+        ([json.dumps(READY)], (4404, ""), {}, "session_lost"),
+        ([json.dumps(READY), '{"type":"done","seq":1}'], None, {}, "no_final"),
+        ([json.dumps({**READY, "received_bytes": 7})], None, {}, "session_lost"),
+        ([json.dumps(READY)], None, {"keep_bytes": 10, "confirm_seconds": 0.3}, "not_acknowledged"),
+    ],
+)
+def test_every_wait_has_an_end(
+    messages: list[str], close: tuple[int, str] | None, waits: dict[str, float], code: str, tmp_path: Path
+) -> None:
+    async def talk(connection: websockets.ServerConnection) -> None:
+        await connection.recv()
+        for message in messages:
+            await connection.send(message)
+        if close is not None:
+            await connection.close(*close)
+        with contextlib.suppress(websockets.ConnectionClosed):
+            async for _ in connection:
+                pass
+
+    path = tmp_path / "bytes"
+    path.write_bytes(SECOND)
+    link, loop, server = server_that(talk)
+    try:
+        with pytest.raises(OpenmicError) as caught:
+            stream_file(link, path, realtime=False, **waits)  # type: ignore[arg-type]
+    finally:
+        end(loop, server)
+    assert caught.value.code == code

@@ -1,0 +1,180 @@
+"""The live policy, on hypotheses written by hand: what is shown, what is promised, where the window goes."""
+
+from __future__ import annotations
+
+from openmic.audio.types import SAMPLE_RATE
+from openmic.speech.live.decode import Hypothesis, TimedWord
+from openmic.speech.live.policy import CONTEXT_TOKENS, SLIDE_SECONDS, CommitPolicy, PolicyUpdate
+
+
+def words(text: str, start: float = 0.0, each: float = 0.4) -> tuple[TimedWord, ...]:
+    """One word every ``each`` seconds, with one token a word (its hash, as tokens only need to differ)."""
+    return tuple(
+        TimedWord(f" {w}", (hash(w) % 50000,), start + i * each, start + (i + 1) * each, 0.9)
+        for i, w in enumerate(text.split())
+    )
+
+
+def heard(text: str, start: float = 0.0, no_speech: float = 0.0, logprob: float = -0.2) -> Hypothesis:
+    return Hypothesis(words(text, start), "en", no_speech, logprob, False)
+
+
+def text_of(found: tuple[TimedWord, ...]) -> str:
+    return "".join(word.text for word in found).strip()
+
+
+def step(policy: CommitPolicy, text: str, end: float, start: float = 0.0, **kwargs: bool) -> PolicyUpdate:
+    return policy.update(heard(text, start), round(end * SAMPLE_RATE), kwargs.pop("endpoint", False), **kwargs)
+
+
+def test_a_first_hypothesis_is_shown_and_promises_nothing() -> None:
+    update = step(CommitPolicy(), "ask not what", 3.0)
+    assert text_of(update.live) == "ask not what"
+    assert update.committed == ()
+
+
+def test_two_hypotheses_that_agree_commit_the_words_they_share() -> None:
+    policy = CommitPolicy()
+    step(policy, "ask not what", 3.0)
+    update = step(policy, "ask not that you", 3.0)
+    assert text_of(update.committed) == "ask not"
+    assert text_of(update.live) == "that you"
+
+
+def test_agreement_does_not_mind_case_and_punctuation_and_takes_the_newer_spelling() -> None:
+    policy = CommitPolicy()
+    step(policy, "hello there", 3.0)
+    assert text_of(step(policy, "Hello, there", 3.0).committed) == "Hello, there"
+
+
+def test_words_at_the_very_end_of_the_audio_wait() -> None:
+    policy = CommitPolicy()
+    step(policy, "ask not", 0.9)
+    update = step(policy, "ask not", 0.9)  # "not" ends at 0.8 s, 0.1 s before the end of the audio
+    assert text_of(update.committed) == "ask"
+    assert text_of(update.live) == "not"
+
+
+def test_more_words_than_anybody_says_were_copied_from_the_prompt() -> None:
+    policy = CommitPolicy(context=[1, 2, 3])
+    step(policy, "ask not what", 2.0)
+    copied = "and so my fellow americans ask not what your country can do for you ask what you can do for it"
+    many = Hypothesis(words(f"{copied} {copied}", each=0.02), "en", 0.0, -0.2, False)
+    update = policy.update(many, 2 * SAMPLE_RATE, False)
+    assert update.committed == ()
+    assert text_of(update.live) == "ask not what"
+    assert policy.context == []
+    assert text_of(policy.update(many, 2 * SAMPLE_RATE, True).committed) == "ask not what"
+
+
+def test_fast_speech_is_believed() -> None:
+    """Seven words a second, as an auctioneer."""
+    text = " ".join(f"lot{n}" for n in range(21))
+    update = CommitPolicy().update(Hypothesis(words(text, each=1 / 7), "en", 0.0, -0.2, False), 3 * SAMPLE_RATE, False)
+    assert len(update.live) > 18
+
+
+def test_a_word_cut_by_the_end_of_the_audio_is_shown_only_if_the_model_is_sure() -> None:
+    unsure, sure = (
+        Hypothesis((*words("ask"), TimedWord(" note", (7,), 0.4, 0.79, p)), "en", 0.0, -0.2, False) for p in (0.4, 0.95)
+    )
+    assert text_of(CommitPolicy().update(unsure, round(0.8 * SAMPLE_RATE), False).live) == "ask"
+    assert text_of(CommitPolicy().update(sure, round(0.8 * SAMPLE_RATE), False).live) == "ask note"
+
+
+def test_an_endpoint_commits_everything_and_begins_anew() -> None:
+    policy = CommitPolicy()
+    update = step(policy, "ask not what", 1.3, endpoint=True)
+    assert text_of(update.committed) == "ask not what"
+    assert update.live == ()
+    assert policy.window_start == round(1.3 * SAMPLE_RATE)
+    assert policy.prefix == []
+    assert len(policy.context) == 3
+
+
+def test_words_that_never_agree_are_committed_in_the_end() -> None:
+    policy = CommitPolicy()
+    step(policy, "one two three", 7.0)
+    update = step(policy, "won too tree", 7.0)  # all of them ended more than five seconds ago
+    assert text_of(update.committed) == "won too tree"
+
+
+def full_stop(word: TimedWord) -> TimedWord:
+    return TimedWord(word.text + ".", (*word.tokens, 13), word.start, word.end, word.probability, ".", 1)
+
+
+def test_a_full_stop_after_the_last_word_is_not_promised_before_speech_has_ended() -> None:
+    """Fed back as committed, it would tell the decoder that nothing follows, and live text would stand still."""
+    policy = CommitPolicy()
+    said = Hypothesis((*words("it was"), full_stop(words("therefore", 0.8)[0])), "en", 0.0, -0.2, False)
+    policy.update(said, 2 * SAMPLE_RATE, False)
+    update = policy.update(said, 2 * SAMPLE_RATE, False)
+    assert text_of(update.committed) == "it was therefore"
+    assert text_of(update.live) == "."
+    mark = Hypothesis(policy.previous, "en", 0.0, -0.2, False)
+    for _ in range(2):
+        assert policy.update(mark, 2 * SAMPLE_RATE, False).committed == ()
+    assert text_of(policy.update(mark, 2 * SAMPLE_RATE, True).committed) == "."
+
+
+def test_a_full_stop_inside_is_promised_with_its_word() -> None:
+    policy = CommitPolicy()
+    said = Hypothesis((full_stop(words("well")[0]), *words("then now", 0.5)), "en", 0.0, -0.2, False)
+    policy.update(said, round(1.3 * SAMPLE_RATE), False)
+    update = policy.update(said, round(1.3 * SAMPLE_RATE), False)
+    assert text_of(update.committed) == "well. then"
+
+
+def test_committed_words_that_block_the_decoder_leave_the_window_and_the_prompt() -> None:
+    policy = CommitPolicy(context=[1, 2, 3])
+    for _ in range(2):
+        step(policy, "ask not", 1.5)
+    nothing = Hypothesis((), "en", 0.0, -0.2, False)
+    policy.update(nothing, 2 * SAMPLE_RATE, False)
+    assert policy.prefix
+    policy.update(nothing, 3 * SAMPLE_RATE, False)
+    assert policy.prefix == []
+    assert policy.window_start == round(0.8 * SAMPLE_RATE)
+    assert policy.context == []
+
+
+def test_far_behind_one_hypothesis_is_enough() -> None:
+    update = step(CommitPolicy(), "one two three", 1.9, behind=True)
+    assert text_of(update.committed) == "one two"
+
+
+def test_unsure_words_over_what_sounds_like_no_speech_are_not_said() -> None:
+    policy = CommitPolicy()
+    update = policy.update(heard("thank you", no_speech=0.9, logprob=-1.4), SAMPLE_RATE * 3, True)
+    assert update == PolicyUpdate((), ())
+
+
+def test_a_long_window_slides_between_committed_words_and_forgets_none() -> None:
+    policy = CommitPolicy()
+    first_half = " ".join(f"word{i}" for i in range(11))  # 4.4 s
+    second_half = " ".join(f"word{i}" for i in range(11, 22))
+    for text, start in ((first_half, 0.0), (second_half, 4.4)):
+        for _ in range(2):
+            update = step(policy, text, start + 4.8, start=start)
+        assert len(update.committed) == 11
+    assert 0 < policy.window_start < SLIDE_SECONDS * SAMPLE_RATE
+    assert len(policy.context) + len(policy.prefix) == 22
+    first = policy.prefix[0]
+    assert policy.window_start <= first.start * SAMPLE_RATE + 1
+    assert first.start <= 9.2 - 2.0  # some committed audio stays in front of what is unstable
+
+
+def test_the_prompt_has_a_bound() -> None:
+    policy = CommitPolicy()
+    for i in range(30):
+        step(policy, "a b c d e f g h", 4.0 * (i + 1), start=4.0 * i, endpoint=True)
+    assert len(policy.context) == CONTEXT_TOKENS
+
+
+def test_silence_before_speech_is_skipped_but_never_words() -> None:
+    policy = CommitPolicy()
+    policy.skip_to(5 * SAMPLE_RATE)
+    assert policy.window_start == 5 * SAMPLE_RATE
+    step(policy, "ask not", 7.0, start=5.0)
+    policy.skip_to(6 * SAMPLE_RATE)
+    assert policy.window_start == 5 * SAMPLE_RATE
