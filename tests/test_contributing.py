@@ -8,6 +8,7 @@ import importlib
 import inspect
 import re
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -18,7 +19,8 @@ from openmic_setup.requirements import requirement_name
 ROOT = Path(__file__).resolve().parents[1]
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PYPROJECT_TEXT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+PYPROJECT = tomllib.loads(PYPROJECT_TEXT)
 JUSTFILE = (ROOT / "justfile").read_text(encoding="utf-8")
 OURS = {"openmic", "openmic_setup"}
 PUBLIC = {"os._exit"}  # documented, for all its underscore
@@ -32,8 +34,8 @@ def test_every_file_that_is_named_exists() -> None:
     named = re.findall(r"`([\w.][\w./-]*(?:/|\.(?:py|md|js|json|toml|yaml|yml|txt)))`", CONTRIBUTING)
     assert len(named) > 15
     for name in named:
-        found = [*ROOT.glob(name), *(ROOT / "openmic").rglob(Path(name).name)]
-        assert found if "/" not in name else (ROOT / name).exists(), name
+        anywhere = "/" not in name and any((ROOT / "openmic").rglob(name))
+        assert anywhere or (ROOT / name).exists() or (ROOT / "openmic" / name).exists(), name
 
 
 def test_every_task_is_a_recipe_and_runs_what_the_table_says() -> None:
@@ -53,17 +55,47 @@ def test_the_names_that_the_steps_lean_on_exist() -> None:
     assert 'PROBLEMS.error("' in code
 
 
+def lines_of(array: str) -> list[str]:
+    """The lines of an array in pyproject.toml, comments too."""
+    (text,) = re.findall(rf"^{array} = \[\n(.*?)^\]$", PYPROJECT_TEXT, re.MULTILINE | re.DOTALL)
+    return [line.strip() for line in text.splitlines()]
+
+
+def test_every_rule_that_is_off_has_its_reason() -> None:
+    for line in lines_of("ignore"):
+        assert re.search(r",  # \S", line), line
+
+
+def test_warnings_are_errors_but_for_those_that_are_named_with_a_reason() -> None:
+    filters = PYPROJECT["tool"]["pytest"]["ini_options"]["filterwarnings"]
+    assert filters[0] == "error"
+    lines = lines_of("filterwarnings")[1:]
+    assert len(lines) == 2 * len(filters[1:])
+    for reason, line in zip(lines[::2], lines[1::2], strict=True):
+        assert reason.startswith("# "), line
+        assert re.fullmatch(r'"ignore:[^:]{10,}:(Deprecation|Resource)Warning(:[^:]+)?",', line), line
+
+
 # --- the register of private APIs
 
 
-def register() -> dict[str, str]:
-    """By dotted name of a private API: the package and the version it was read at, as the table has them."""
+@dataclass(frozen=True)
+class Registered:
+    """A row of the table, for one name: the file that uses it, and the package with the version it was read at."""
+
+    file: Path
+    read_at: str
+
+
+def register() -> dict[str, Registered]:
+    """By dotted name of a private API."""
     found = {}
-    for uses, read_at in re.findall(r"^\| (`.+?`) \| ([\w-]+ [\d.]+) \|", CONTRIBUTING, re.MULTILINE):
+    rows = re.findall(r"^\| (`.+?`) \| `([\w/]+\.py)` \| ([\w-]+ [\d.]+) \|", CONTRIBUTING, re.MULTILINE)
+    for uses, file, read_at in rows:
         names = re.findall(r"`([^`]+)`", uses)
         if "`: `" in uses:  # a class and what is used of it
             names = [f"{names[0]}.{attribute}" for attribute in names[1:]]
-        found |= dict.fromkeys(names, read_at)
+        found |= dict.fromkeys(names, Registered(ROOT / "openmic" / file, read_at))
     return found
 
 
@@ -106,10 +138,10 @@ def test_every_private_use_is_registered() -> None:
     assert found <= register().keys()
 
 
-def test_every_registered_use_is_in_the_code() -> None:
-    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "openmic").rglob("*.py"))
+def test_every_registered_use_is_in_its_file() -> None:
     assert len(register()) > 10
-    for name in register():
+    for name, registered in register().items():
+        code = registered.file.read_text(encoding="utf-8")
         last = name.rpartition("/")[2] if "/" in name else name.rpartition(".")[2]
         assert re.search(rf"(?<!\w){re.escape(last)}(?!\w)", code), name
 
@@ -138,7 +170,7 @@ def test_a_registered_name_is_in_what_is_installed(name: str) -> None:
 
 def test_every_version_that_was_read_is_of_a_package_that_is_required() -> None:
     required = {requirement_name(line) for line in PYPROJECT["project"]["dependencies"]} | {"python"}
-    assert {requirement_name(read_at) for read_at in register().values()} <= required
+    assert {requirement_name(registered.read_at) for registered in register().values()} <= required
 
 
 # --- CHANGELOG.md

@@ -66,13 +66,15 @@ class Poor:
     recordings: Path
     stderr: Path
 
-    def stream(self) -> ClientConnection:
+    @contextmanager
+    def stream(self) -> Iterator[ClientConnection]:
         """A stream that has begun."""
         headers = {"Authorization": "Bearer secret"}
-        one = connect(f"ws://127.0.0.1:{self.port}/v1/stream", additional_headers=headers, proxy=None, open_timeout=30)
-        one.send(json.dumps({"type": "start", "encoding": "pcm_s16le", "sample_rate": 16_000}))
-        hear(one, "ready")
-        return one
+        url = f"ws://127.0.0.1:{self.port}/v1/stream"
+        with connect(url, additional_headers=headers, proxy=None, open_timeout=30) as one:
+            one.send(json.dumps({"type": "start", "encoding": "pcm_s16le", "sample_rate": 16_000}))
+            hear(one, "ready")
+            yield one
 
     def health(self) -> str:
         """What ``/healthz`` says."""
@@ -128,31 +130,31 @@ def knock(port: int) -> socket.socket:
 
 def test_strangers_that_never_close_take_nothing_from_anybody(poor: Poor) -> None:
     """Before: the thread that saves died after 4 s, the one that deletes after 12, and 37 MB went to stderr."""
-    speaker, over, spoken = poor.stream(), threading.Event(), [0]
+    over, spoken = threading.Event(), [0]
+    with poor.stream() as speaker:
 
-    def speak() -> None:
-        while not over.wait(0.1):
-            speaker.send(PIECE)
-            spoken[0] += 1
+        def speak() -> None:
+            while not over.wait(0.1):
+                speaker.send(PIECE)
+                spoken[0] += 1
 
-    thread = threading.Thread(target=speak)
-    thread.start()
-    strangers: list[socket.socket] = []
-    most, end = 0, time.monotonic() + STRANGERS_SECONDS
-    while time.monotonic() < end:
-        with suppress(OSError):
-            strangers.append(knock(poor.port))
-        most = max(most, psutil.Process(poor.process.pid).num_fds())
-        time.sleep(1 / STRANGERS_A_SECOND)
-    assert len(strangers) > LIMIT  # more than there are descriptors
-    assert most < LIMIT - 20  # some are left for files, all the time
-    for stranger in strangers:
-        stranger.close()
-    over.set()
-    thread.join()
-    speaker.send('{"type": "stop"}')
-    hear(speaker, "done")
-    speaker.close()
+        thread = threading.Thread(target=speak)
+        thread.start()
+        strangers: list[socket.socket] = []
+        most, end = 0, time.monotonic() + STRANGERS_SECONDS
+        while time.monotonic() < end:
+            with suppress(OSError):
+                strangers.append(knock(poor.port))
+            most = max(most, psutil.Process(poor.process.pid).num_fds())
+            time.sleep(1 / STRANGERS_A_SECOND)
+        assert len(strangers) > LIMIT  # more than there are descriptors
+        assert most < LIMIT - 20  # some are left for files, all the time
+        for stranger in strangers:
+            stranger.close()
+        over.set()
+        thread.join()
+        speaker.send('{"type": "stop"}')
+        hear(speaker, "done")
     assert spoken[0] > 10
 
     with poor.stream() as later:
