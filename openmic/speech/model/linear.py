@@ -13,7 +13,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal, cast
 
@@ -61,8 +61,12 @@ def linear(weight: Tensor, bias: Tensor | None, precision: Precision, whole: boo
         whole: only for the 1500 rows of a whole window.
     """
     if precision == "int8":
-        few = _int8(weight.detach().float(), None if bias is None else bias.detach().float())
         many = linear(weight, bias, encoder_precision(weight.device))
+        try:
+            few = _int8(weight.detach().float(), None if bias is None else bias.detach().float())
+        except (AttributeError, NotImplementedError, RuntimeError) as failure:
+            _say_without_int8(str(failure))
+            few = linear(weight, bias, "float32")
         return lambda x: few(x) if len(x) < FEW_ROWS else many(x)
     dtype: torch.dtype = getattr(torch, precision)
     matrix, added = weight.detach().to(dtype).contiguous(), None if bias is None else bias.detach().to(dtype)
@@ -134,10 +138,16 @@ def _int8(weight: Tensor, bias: Tensor | None) -> LinearFunction:
     scales = weight.abs().amax(dim=1).clamp(min=1e-8) / _largest_int8()
     zeros = torch.zeros(len(scales), dtype=torch.int64)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # quantized tensors will go; releases after 2.13 are not allowed
+        warnings.filterwarnings("ignore", message=".*quantize_per_channel.*deprecated")  # see ``linear``
         quantized = torch.quantize_per_channel(weight, scales.double(), zeros, 0, torch.qint8)
     packed = torch.ops.quantized.linear_prepack(quantized, bias)
     return lambda x: cast(Tensor, torch.ops.quantized.linear_dynamic(x, packed, False))
+
+
+@cache
+def _say_without_int8(failure: str) -> None:
+    """Once for all matrices of a model."""
+    log.warning("torch %s has no int8 products; live steps use float32 and take longer: %s", torch.__version__, failure)
 
 
 def _largest_int8() -> int:

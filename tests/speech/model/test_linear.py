@@ -85,3 +85,22 @@ def test_whole_windows_get_the_product_that_is_quicker_for_them(
     assert (getattr(product, "func", None) is precision._onednn) == (laid_out and known)
     x = torch.randn(1500, 32, generator=torch.Generator().manual_seed(1))
     assert torch.allclose(product(x), F.linear(x, weight, bias), atol=1e-5)
+
+
+@pytest.mark.parametrize("failure", [AttributeError("no such function"), RuntimeError("no such engine")])
+def test_a_torch_without_int8_computes_in_float32_and_says_so(
+    failure: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """torch means to drop quantized tensors."""
+
+    def gone(*arguments: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(torch, "quantize_per_channel", gone)
+    precision._say_without_int8.cache_clear()
+    weight, x = torch.randn(64, 48), torch.randn(3, 48)
+    for _ in range(2):
+        product = linear(weight, None, "int8")
+    assert torch.allclose(product(x), x @ weight.T, atol=1e-5)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert str(failure) in caplog.text
