@@ -5,7 +5,8 @@
 The reading is sent as a client would send it (messages of 0.1 s, blobs of 0.25 s for a browser's container) into a
 session's real files, and decoded from there. Prints megabytes an hour: as it was sent, in the journal and in the
 recording while the session runs, and in both once it has ended; processor milliseconds that a second of audio costs to
-be written; and how many hours an hour of processor time reads again after a crash, up to the recording.
+be written, and to be packed at the end; and how many hours an hour of processor time reads again after a crash, up to
+the recording.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from openmic.audio.decoder import AudioFormat, decode
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.sessions.storage.folder import JOURNAL, RECORDING, SessionFiles
 from openmic.sessions.storage.journal import Journal
+from openmic.sessions.storage.recording import GROWING
 from openmic.sessions.storage.replay import OpenedEntry
 from openmic.speech.types import SpeechOptions
 
@@ -61,9 +63,11 @@ class Cost:
 
     sent: int
     journal: int
-    recording: int
+    growing: int
+    kept: int
     write_seconds: float
     read_seconds: float
+    pack_seconds: float
 
 
 def measure(sent: Sent) -> Cost:
@@ -79,14 +83,17 @@ def measure(sent: Sent) -> Cost:
         journal = (folder / JOURNAL).stat().st_size
         files.journal.close()
         began = time.process_time()
-        again = Journal.look_into(folder / JOURNAL, sent.audio_format)
+        again = Journal.look_into(folder / JOURNAL)
         for samples in decode(again.reader(), sent.audio_format):
             files.recording.append(samples)
-        files.recording.complete()
         read_seconds = time.process_time() - began
         again.close()
-        recording = (folder / RECORDING).stat().st_size
-    return Cost(len(sent.data), journal, recording, write_seconds, read_seconds)
+        growing = (folder / (RECORDING + GROWING)).stat().st_size
+        began = time.process_time()
+        files.recording.pack()
+        pack_seconds = time.process_time() - began
+        kept = (folder / RECORDING).stat().st_size
+    return Cost(len(sent.data), journal, growing, kept, write_seconds, read_seconds, pack_seconds)
 
 
 def reading() -> Samples:
@@ -152,13 +159,14 @@ def main() -> None:
     seconds = len(samples) / SAMPLE_RATE
     print(f"{seconds:.0f} s of reading\n")
     sizes_told = "sent, MB/h | journal, MB/h | recording, MB/h | kept once ended, MB/h"
-    print(f"| sent as | {sizes_told} | write, ms/s | read again, x |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print(f"| sent as | {sizes_told} | write, ms/s | read again, x | pack at the end, ms/s |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for sent in ways(samples):
         cost = measure(sent)
-        sizes = (cost.sent, cost.journal, cost.recording, cost.recording)  # the journal is dropped at the end
+        sizes = (cost.sent, cost.journal, cost.growing, cost.kept)  # the client's bytes are dropped at the end
         row = [sent.name, *(f"{size / seconds * 3600 / 1e6:.0f}" for size in sizes)]
         row += [f"{cost.write_seconds / seconds * 1000:.1f}", f"{seconds / cost.read_seconds:.0f}"]
+        row.append(f"{cost.pack_seconds / seconds * 1000:.1f}")
         print(f"| {' | '.join(row)} |")
 
 
