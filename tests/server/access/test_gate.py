@@ -309,13 +309,13 @@ def test_a_client_faster_than_the_decoder_is_slowed_by_its_socket(tmp_path: Path
         one.send(json.dumps({"type": "start"}))
         session = door.sessions.get(hear(one, "ready")["session_id"])
         reading = threading.Event()
-        heard = session.heard
+        on_samples = session.on_samples
 
         def slow(*heard_now: Any, **more: Any) -> None:
             reading.wait(WAIT)
-            heard(*heard_now, **more)
+            on_samples(*heard_now, **more)
 
-        session.heard = slow  # type: ignore[method-assign]
+        session.on_samples = slow  # type: ignore[method-assign]
         sound = (Path(__file__).parents[3] / "sample_audio" / "interview.wav").read_bytes()
         sender = threading.Thread(
             target=lambda: [one.send(sound[n : n + 65_536]) for n in range(0, len(sound), 65_536)]

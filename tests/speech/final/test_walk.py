@@ -195,7 +195,7 @@ def test_live_words_with_a_language_token_change_nothing(
     samples = load_audio(sample_audio / "quickstart.wav")[: 5 * SAMPLE_RATE]
     tokenizer = final_model.vocabulary.any
     final = FinalPass(final_model, Clip(samples), SpeechOptions("en"))
-    final.heard = [
+    final.live_tokens = [
         (0.8, tuple(tokenizer.encode(" Good"))),
         (1.0, (tokenizer.to_language_token("he"),)),
         *(
