@@ -79,7 +79,7 @@ def test_a_cut_connection_is_resumed_and_nothing_is_lost(
     assert states == ["lost", "resumed"] * len(cuts)
     commits = [message["seq"] for message in seen if message["type"] == "commit"]
     assert commits == sorted(set(commits))
-    recording = DiskRecording.stored(next((tmp_path / "recordings").glob("*/recording")))
+    recording = DiskRecording.stored(next((tmp_path / "recordings").iterdir()) / "recording")
     assert recording.read_pcm(0, len(recording)) == raw.read_bytes()
 
 

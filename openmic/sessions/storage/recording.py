@@ -66,10 +66,13 @@ class DiskRecording:
         recording = cls.__new__(cls)
         recording._begin(path)
         recording._complete = True
-        if not recording._find_blocks():
+        for _ in range(2):  # where it is packed at this moment, the plain samples go after the first look
+            if recording._find_blocks():
+                break
             with contextlib.suppress(OSError):
                 recording._file = os.open(recording._growing, os.O_RDONLY)
                 recording._length = os.fstat(recording._file).st_size // SAMPLE_BYTES
+                break
         return recording
 
     def __del__(self) -> None:
