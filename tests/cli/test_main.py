@@ -290,6 +290,7 @@ def test_demo_streams_the_sample_to_a_service_of_its_own(sample_audio: Path, giv
     assert json.loads(brace + tail)["duration"] > 10
 
 
+@pytest.mark.slow
 def test_demo_fails_where_a_recording_of_a_browser_would() -> None:
     with scripted("demo", decodes_no_container=True) as process:
         out, err = process.communicate(timeout=120)

@@ -128,6 +128,7 @@ def knock(port: int) -> socket.socket:
     return stranger
 
 
+@pytest.mark.slow
 def test_strangers_that_never_close_take_nothing_from_anybody(poor: Poor) -> None:
     """Before: the thread that saves died after 4 s, the one that deletes after 12, and 37 MB went to stderr."""
     over, spoken = threading.Event(), [0]
@@ -167,6 +168,7 @@ def test_strangers_that_never_close_take_nothing_from_anybody(poor: Poor) -> Non
     assert "Too many open files" not in poor.stderr.read_text()
 
 
+@pytest.mark.slow
 def test_where_no_descriptor_is_left_the_server_waits_and_goes_on(tmp_path: Path) -> None:
     with running(["-c", TAKES_ALL], tmp_path) as (process, stderr):
         assert process.stdin is not None
@@ -204,6 +206,7 @@ def test_a_refused_connection_is_soon_closed_whatever_its_peer_does(tmp_path: Pa
         assert time.monotonic() - began < 5
 
 
+@pytest.mark.slow
 def test_the_limit_is_raised_when_a_server_starts_and_not_before(tmp_path: Path) -> None:
     code = """
 import resource, sys, tempfile

@@ -50,6 +50,7 @@ def test_check_changes_no_package_here() -> None:
     assert packages() == before
 
 
+@pytest.mark.slow
 def test_check_names_the_decoder() -> None:
     found = subprocess.run([sys.executable, "colab_bootstrap.py", "check"], capture_output=True, text=True, cwd=ROOT)
     libraries = ", ".join(

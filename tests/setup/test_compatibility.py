@@ -78,6 +78,7 @@ def test_each_part_is_there() -> None:
         assert one in done.stdout, one
 
 
+@pytest.mark.slow
 def test_this_machines_pythons_are_found() -> None:
     found = pythons.found()
     assert "{}.{}".format(*sys.version_info[:2]) in [python.minor for python in found]

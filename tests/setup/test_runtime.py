@@ -120,6 +120,7 @@ def test_a_package_that_does_not_go_with_what_colab_has_is_told_not_forced(proje
     assert "black" not in listed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("under_jupyter", [False, True])
 @pytest.mark.parametrize("ours", [False, True])
 def test_bounds_hold_in_our_own_environment_alone(

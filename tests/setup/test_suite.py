@@ -43,6 +43,7 @@ def test_files_that_start_first_exist() -> None:
         assert (TESTS / name).is_file(), name
 
 
+@pytest.mark.slow
 def test_without_its_mark_a_test_has_no_weights() -> None:
     from openmic.speech.weights.locate import locate
 

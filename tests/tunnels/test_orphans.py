@@ -43,6 +43,7 @@ def start_owner(python: str, port: int, program: Path, root: Path) -> tuple[subp
     return owner, psutil.Process(int(owner.stdout.readline()))
 
 
+@pytest.mark.slow
 @pytest.mark.faults
 def test_the_next_open_ends_an_orphan_and_only_that(tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     program = make_ngrok_agent(tmp_path)

@@ -42,6 +42,7 @@ def test_who_may_have_finished_gets_no_time_that_somebody_wants() -> None:
     assert sum(speaker.final.ahead_seconds for speaker in stage.speakers) == before > 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("costs", [PROCESSOR, DEVICE])
 def test_at_capacity_everyone_is_stepped_and_windows_are_done_in_time(costs: Costs) -> None:
     stage = Stage(costs)

@@ -149,6 +149,7 @@ def test_a_timestamp_that_is_not_wanted_any_more_is_not_guessed_again(tokenizer:
 TURKISH = "aıiİIğĞşŞçÇöÖüÜ'.,!? "
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.text(st.sampled_from(TURKISH) | st.characters(exclude_categories=["Cs"]), max_size=60), st.data())
 def test_whatever_is_heard_said_and_learned_it_goes_on(text: str, data: st.DataObject) -> None:

@@ -59,6 +59,7 @@ def test_more_rows_need_no_more_operations(decoder: BatchedDecoder) -> None:
     assert counts[0] == counts[1]
 
 
+@pytest.mark.slow
 def test_whispers_own_times_are_warped_on_the_host() -> None:
     """On a GPU openai-whisper compiles a kernel for it, for seconds, in the thread that everybody waits for."""
     assert whisper.timing.dtw is alignment._dtw
