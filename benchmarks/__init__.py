@@ -1,1 +1,1 @@
-"""Measurements of openmic on real speech; the definitions are in ``measures.py``, the results in docs/benchmarks.md."""
+"""Measurements of openmic on real speech; ``metrics/display.py`` defines them, docs/benchmarks.md has the results."""

@@ -53,7 +53,7 @@ class Session(Subscription):
         engine: what turns its audio into words.
         audio_format, options: what its client said.
         words: whether its client asked for word times.
-        taken_up: the files and the story of a session that another server began, to go on from there.
+        recovered: the files and the replayed journal of a session that another server began, to go on from there.
         on_record: called when something is in the journal that should not wait long for the disk.
         deliver: has what the engine says written down and told, off the engine's thread.
 

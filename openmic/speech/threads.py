@@ -24,7 +24,7 @@ def run_in_own_thread(work: Callable[[ProgressCallback], T], progress: ProgressC
 
     Args:
         work: given a callback for its progress.
-        progress: progress_queue of it, in the caller's thread.
+        progress: told of it, in the caller's thread.
     """
     progress_queue: SimpleQueue[tuple[str, float | None] | None] = SimpleQueue()
     done: Future[T] = Future()

@@ -1,4 +1,4 @@
-"""What others allow and how far their free plans carry: sentences for the card, the docs and the README."""
+"""What others allow and how far their free plans carry: sentences for the card and the docs."""
 
 from __future__ import annotations
 

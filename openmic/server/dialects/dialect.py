@@ -104,7 +104,7 @@ class Dialect(Protocol):
         """
 
     def write(self, outgoing: Outgoing) -> Iterable[Frame]:
-        """What the client is outgoing, as its frames; none where this dialect has no word for it.
+        """What the client is told, as its frames; none where this dialect has no word for it.
 
         Called in a worker thread for a ``Finalised``, which takes a while to write down where it is long.
         """

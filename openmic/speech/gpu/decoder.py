@@ -1,9 +1,10 @@
 """Whisper's text decoder for a GPU: few launches, fixed shapes, whatever the number of rows.
 
-The ragged decoder (``decoder.py``) goes from row to row for attention. That wastes nothing on a processor; a GPU would
-wait for thousands of launches. Here the rows' keys and values are in slots (``slots.py``), and one padded attention per
-layer serves all rows. Rows, tokens, cache lengths and frames are rounded up to a few sizes, so shapes come back from
-step to step, and the step of one token per row, which decoding mostly is, is replayed as a CUDA graph (``graphs.py``).
+The ragged decoder (``model/decoder.py``) goes from row to row for attention. That wastes nothing on a processor; a GPU
+would wait for thousands of launches. Here the rows' keys and values are in slots (``kv_slots.py``), and one padded
+attention per layer serves all rows. Rows, tokens, cache lengths and frames are rounded up to a few sizes, so shapes
+come back from step to step, and the step of one token per row, which decoding mostly is, is replayed as a CUDA graph
+(``cuda_graphs.py``).
 """
 
 from __future__ import annotations
@@ -184,7 +185,7 @@ class BatchedDecoder(Decoder):
         if not isinstance(row, SlotRow):
             return super()._aligned(row, layer)
         queries = row.pool.queries[self._aligned_place[layer], row.slot]
-        return queries.transpose(0, 1), row.pool.cross_attention_kv[layer, row.slot].transpose(0, 1)
+        return queries.transpose(0, 1), row.pool.cross_keys[layer, row.slot].transpose(0, 1)
 
     def _groups(self, rows: Sequence[Row], counts: Sequence[int]) -> Iterator[tuple[KVSlotPool | None, list[int]]]:
         """Rows that go through one pass: of one pool, with about as many tokens; the ragged ones have no pool."""
@@ -290,7 +291,7 @@ class BatchedDecoder(Decoder):
             query = layer.cross_query(layer.cross_ln(x)).view(heads)
             if index in self._aligned_place:
                 pool.queries[self._aligned_place[index]][slots, places] = query
-            far = pool.cross_attention_kv[index, :, :frames], pool.cross_values[index, :, :frames]
+            far = pool.cross_keys[index, :, :frames], pool.cross_values[index, :, :frames]
             x = x + layer.cross_out(_attended_slots(query, *far, lanes.slots, inside))
             x = x + layer.down(F.gelu(layer.up(layer.mlp_ln(x))))
         normed: Tensor = self.norm(x)

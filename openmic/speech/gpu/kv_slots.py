@@ -115,7 +115,7 @@ class KVSlotPool:
 
         self.shape = shape
         self.keys, self.values = zeros(shape.layers, shape.context + 1), zeros(shape.layers, shape.context + 1)
-        self.cross_attention_kv, self.cross_values = (
+        self.cross_keys, self.cross_values = (
             zeros(shape.layers, shape.frames),
             zeros(shape.layers, shape.frames),
         )
@@ -152,7 +152,7 @@ class KVSlotPool:
         slots = torch.tensor([row.slot for row in rows], device=device)
         whole = len(lanes) == len(windows.frames)
         chosen = None if whole else torch.tensor(lanes, device=device)
-        for pool, layers in ((self.cross_attention_kv, windows.keys), (self.cross_values, windows.values)):
+        for pool, layers in ((self.cross_keys, windows.keys), (self.cross_values, windows.values)):
             pool[:, slots, width:] = 0
             for layer, new in enumerate(layers):
                 pool[layer, slots, :width] = (new if chosen is None else new[chosen])[:, :width]

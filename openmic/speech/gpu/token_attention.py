@@ -38,7 +38,7 @@ def token_attention(decoder: BatchedDecoder, pool: KVSlotPool, spans: Sequence[T
     aligned, layers, heads = decoder.aligned_heads
     places = (first[:, None] + torch.arange(width, device=decoder.device)).clamp(max=pool.padding)
     queries = pool.queries[aligned[:, None, None], slots[:, None], places, heads[:, None, None]]
-    keys = pool.cross_attention_kv[:, :, :states][layers[:, None], slots, :, heads[:, None]]
+    keys = pool.cross_keys[:, :, :states][layers[:, None], slots, :, heads[:, None]]
     scores = queries.float() @ keys.float().transpose(-1, -2) * decoder.head_width**-0.5
     along = torch.arange(states, device=decoder.device)
     scores.masked_fill_((along >= own[:, None])[:, None], -torch.inf)

@@ -96,7 +96,7 @@ class _Layer:
         )
         self.out = linear(attn.out.weight, attn.out.bias, precision)
         self.cross_query = linear(cross.query.weight, cross.query.bias, precision)
-        self.cross_attention_kv = linear(cross.key.weight, None, precision)
+        self.cross_keys = linear(cross.key.weight, None, precision)
         self.cross_values = linear(cross.value.weight, cross.value.bias, precision)
         self.cross_out = linear(cross.out.weight, cross.out.bias, precision)
         self.up = linear(mlp[0].weight, mlp[0].bias, precision)
@@ -133,9 +133,7 @@ class Decoder:
         """Keys and values for encoder ``states`` of shape (frames, n_audio_state)."""
         keys, values = [], []
         for layer in self.layers:
-            keys.append(
-                self._split(layer.cross_attention_kv(states)).contiguous()
-            )  # each head's side by side: read once
+            keys.append(self._split(layer.cross_keys(states)).contiguous())  # each head's side by side: read once
             values.append(self._split(layer.cross_values(states)).contiguous())  # for every token of a window
         return CrossAttentionKV(keys, values)
 

@@ -4,7 +4,7 @@ Whisper's weights are float16; float32 loses nothing and is what openai-whisper 
 matrices are also kept smaller: as bfloat16 where the processor multiplies it, and the decoder's, which are read again
 for every token, as int8 with a scale per row as well. int8 rounds the activations too, which costs words; so it serves
 only the steps of a token or a few, and what they say is checked by the larger products of the next pass
-(``hypothesis.py``, ``final.py``). Activations between layers stay float32, on a GPU float16.
+(``live/decode.py``, ``final/walk.py``). Activations between layers stay float32, on a GPU float16.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def test_a_row_finds_its_window_in_its_slot() -> None:
     assert row is not None
     assert (row.length, row.capacity, row.frames) == (0, 10, 7)
     for layer in range(2):
-        assert torch.equal(slots.cross_attention_kv[layer, row.slot, :7].transpose(0, 1), cross.keys[layer])
+        assert torch.equal(slots.cross_keys[layer, row.slot, :7].transpose(0, 1), cross.keys[layer])
         assert torch.equal(slots.cross_values[layer, row.slot, :7].transpose(0, 1), cross.values[layer])
 
 
@@ -39,9 +39,9 @@ def test_a_slot_is_cleared_when_it_is_taken_again() -> None:
         tensor[:, row.slot] = torch.inf
     del row
     assert slots.take(window(5)) is not None
-    for tensor in (slots.keys, slots.values, slots.cross_attention_kv, slots.cross_values):
+    for tensor in (slots.keys, slots.values, slots.cross_keys, slots.cross_values):
         assert bool(tensor.isfinite().all())
-    assert not slots.cross_attention_kv[:, 0, 5:].any()
+    assert not slots.cross_keys[:, 0, 5:].any()
 
 
 def test_a_full_pool_has_no_slot_and_gets_one_back() -> None:
@@ -67,7 +67,7 @@ def test_a_window_that_is_too_long_takes_no_slot() -> None:
 
 def test_a_slots_memory_is_known_before_it_is_allocated() -> None:
     slots = pool(2)
-    tensors = (slots.keys, slots.values, slots.cross_attention_kv, slots.cross_values, slots.queries)
+    tensors = (slots.keys, slots.values, slots.cross_keys, slots.cross_values, slots.queries)
     assert 2 * SHAPE.values == sum(tensor.numel() for tensor in tensors)
 
 
