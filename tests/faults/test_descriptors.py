@@ -25,6 +25,7 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from tests.support.scripted_engine import scripted_server
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 120  # descriptors of the server: an idle one has about 12
@@ -162,8 +163,8 @@ def test_strangers_that_never_close_take_nothing_from_anybody(poor: Poor) -> Non
         later.send(PIECE)
         later.send('{"type": "stop"}')
         hear(later, "done")
-    eventually(lambda: not [folder for folder in poor.recordings.iterdir() if folder.name != "log"])
-    eventually(lambda: poor.health() == "ok")
+    wait_until(lambda: not [folder for folder in poor.recordings.iterdir() if folder.name != "log"])
+    wait_until(lambda: poor.health() == "ok")
     assert poor.stderr.stat().st_size < FEW_BYTES
     assert "Too many open files" not in poor.stderr.read_text()
 
@@ -221,11 +222,3 @@ with tempfile.TemporaryDirectory() as folder, scripted_server(Path(folder)):
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.stdout.split() == ["200", "900"], done.stderr
-
-
-def eventually(condition: object) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from openmic.speech.types import Engine
 from tests.support.bad_line import BadLine
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.media import read_wav, webm
+from tests.support.waiting import wait_until
 
 SECONDS = 8.0
 CUTS = 20
@@ -208,10 +209,3 @@ def test_a_laptop_that_sleeps(engine: Engine, recording: Path, undisturbed: Resu
 def begins(message: dict[str, Any], event: threading.Event) -> None:
     if message["type"] in ("live", "commit"):
         event.set()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)

@@ -31,12 +31,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedServer]
 
 
 @pytest.fixture
-def http(server: ScriptedServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, headers=server.headers, timeout=120) as client:
-        yield client
-
-
-@pytest.fixture
 def ended(server: ScriptedServer) -> Session:
     session = server.sessions.create(PCM, SpeechOptions())
     session.write(TONE)

@@ -17,7 +17,8 @@ from openmic.service.service import OpenMic, launch
 from openmic.tunnels.problems import PROBLEMS
 from openmic.tunnels.terms import NGROK_FREE_PLAN
 from tests.support.scripted_engine import ScriptedEngine
-from tests.support.tunnel_fixtures import AUTHTOKEN, make_ngrok_agent, running_under, wait_until
+from tests.support.tunnel_fixtures import AUTHTOKEN, make_ngrok_agent, running_under
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)

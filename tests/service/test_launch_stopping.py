@@ -25,7 +25,8 @@ from openmic.service.service import OpenMic, launch
 from openmic.tunnels.agent_tunnel import AgentTunnel
 from openmic.tunnels.agents import AgentFolder
 from tests.support.scripted_engine import ScriptedEngine
-from tests.support.tunnel_fixtures import AUTHTOKEN, lives, make_ngrok_agent, running_under, wait_until
+from tests.support.tunnel_fixtures import AUTHTOKEN, lives, make_ngrok_agent, running_under
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT = 120

@@ -17,7 +17,8 @@ from openmic.client import StreamFailed, stream_file
 from openmic.errors import OpenmicError
 from openmic.service.service import launch
 from tests.support.scripted_engine import ScriptedEngine
-from tests.support.tunnel_fixtures import AUTHTOKEN, make_ngrok_agent, wait_until
+from tests.support.tunnel_fixtures import AUTHTOKEN, make_ngrok_agent
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)

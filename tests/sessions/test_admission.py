@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from openmic.settings import Settings
 from openmic.speech.engine.thread import WhisperEngine
 from openmic.speech.types import SpeechOptions
 from tests.support.scripted_sessions import scripted_sessions
+from tests.support.waiting import wait_until
 
 PCM = AudioFormat("pcm_s16le", 16_000, 1)
 SECOND = b"\x10\x00" * 16_000
@@ -115,7 +115,7 @@ def test_one_more_than_there_is_room_for_is_refused_and_those_inside_go_on(
                 list[SessionEvent]().append
             )  # else it gives way after a while, on a busy machine before this
             session.write(sound[:middle])
-        eventually(lambda: all(session.commits() for session in inside))
+        wait_until(lambda: all(session.commits() for session in inside))
         error = refusal(sessions)
         assert error.code == "server_full"
         assert 0 < error.retry_after <= admission.MOST_RETRY_SECONDS
@@ -143,10 +143,3 @@ def test_by_itself_it_takes_as_many_as_the_engine_measured(tmp_path: Path, engin
         assert refusal(sessions).retry_after > 0
     finally:
         sessions.close()
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from openmic.sessions.storage.journal import Journal
 from openmic.sessions.storage.record_file import Kind
 from openmic.speech.types import SpeechOptions
 from tests.support.scripted_sessions import scripted_sessions
+from tests.support.waiting import wait_until
 
 PCM = AudioFormat("pcm_s16le", 16_000)
 SECOND = b"\x10\x00" * 16_000
@@ -53,7 +52,7 @@ def test_the_engine_waits_for_no_disk(tmp_path: Path, monkeypatch: pytest.Monkey
         session = sessions.create(PCM, SpeechOptions())
         session.attach(told.append)
         session.write(2 * SECOND)
-        eventually(lambda: bool(writers))
+        wait_until(lambda: bool(writers))
         goes_on = threading.Event()
         engine.later(goes_on.set)
         assert goes_on.wait(WAIT_SECONDS)
@@ -64,10 +63,3 @@ def test_the_engine_waits_for_no_disk(tmp_path: Path, monkeypatch: pytest.Monkey
         assert [event.seq for event in told if isinstance(event, Committed)] == [1, 2]
         assert isinstance(told[-1], Ended)
     assert writers == {"openmic-delivery"}
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)

@@ -29,6 +29,7 @@ from openmic.sessions.storage.replay import read_story_at
 from openmic.speech.types import SpeechOptions
 from tests.support import media
 from tests.support.scripted_sessions import scripted_sessions
+from tests.support.waiting import wait_until
 
 PCM = AudioFormat("pcm_s16le", 16_000, 1)
 OPTIONS = SpeechOptions(language="en", prompt="names: Zoë")
@@ -38,13 +39,6 @@ Counted = Committed | Finalised | Ended
 def tone(seconds: float) -> bytes:
     noise = np.random.default_rng(4).normal(0, 300, round(16_000 * seconds))
     return (np.cumsum(noise) % 20_000 - 10_000).astype("<i2").tobytes()
-
-
-def wait_until(condition: object, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
 
 
 def counted(session: Session, after_seq: int = 0) -> list[Counted]:

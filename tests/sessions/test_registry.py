@@ -20,17 +20,11 @@ from openmic.sessions.state import State
 from openmic.sessions.storage.replay import read_story_at
 from openmic.speech.types import SpeechOptions
 from tests.support.scripted_sessions import scripted_sessions
+from tests.support.waiting import wait_until
 
 PCM = AudioFormat("pcm_s16le", 16_000, 1)
 OPTIONS = SpeechOptions()
 SECOND = b"\x10\x00" * 16_000
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
 
 
 def test_one_more_than_allowed_is_refused_until_one_has_ended(tmp_path: Path) -> None:
@@ -145,7 +139,7 @@ def test_memory_is_given_back_once_behind_a_sessions_end(
         time.sleep(3 * KEEPER_SECONDS)  # the keeper sees that they are over
         assert not given
         later.seconds += 2 * TRIM_SECONDS
-        eventually(lambda: bool(given))
+        wait_until(lambda: bool(given))
         assert given[0] > ended + TRIM_SECONDS
         later.seconds += 2 * TRIM_SECONDS
         time.sleep(3 * KEEPER_SECONDS)
@@ -158,8 +152,8 @@ def test_ended_sessions_are_deleted_when_their_time_is_over(tmp_path: Path) -> N
         session.write(SECOND)
         session.stop()
         assert session.ended.wait(120)
-        eventually(lambda: sessions.list() == [])
-        eventually(lambda: list(tmp_path.iterdir()) == [])
+        wait_until(lambda: sessions.list() == [])
+        wait_until(lambda: list(tmp_path.iterdir()) == [])
         assert sessions.received_bytes_total() == 32_000
         assert sessions.audio_seconds_total() == 1.0
         assert sessions.opened_total == 1
@@ -254,12 +248,12 @@ def test_a_folder_that_hiccups_ends_no_promise(tmp_path: Path, monkeypatch: pyte
             broken.setattr(one, "delete", lambda: (_ for _ in ()).throw(hiccup))
             one.stop()
             other.stop()
-            eventually(lambda: "openmic-keeper looking for sessions fails" in sessions.problems)
-            eventually(lambda: "openmic-keeper keeping time fails" in sessions.problems)
-            eventually(lambda: not (tmp_path / other.id).exists())  # its turn comes all the same
+            wait_until(lambda: "openmic-keeper looking for sessions fails" in sessions.problems)
+            wait_until(lambda: "openmic-keeper keeping time fails" in sessions.problems)
+            wait_until(lambda: not (tmp_path / other.id).exists())  # its turn comes all the same
             assert (tmp_path / one.id).exists()
-        eventually(lambda: not (tmp_path / one.id).exists())
-        eventually(lambda: sessions.problems == ())
+        wait_until(lambda: not (tmp_path / one.id).exists())
+        wait_until(lambda: sessions.problems == ())
 
 
 def test_a_folder_that_hiccups_at_the_start_is_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,5 +268,5 @@ def test_a_folder_that_hiccups_at_the_start_is_looked_at_again(tmp_path: Path, m
 
     monkeypatch.setattr(Recovery, "look", hiccups)
     with scripted_sessions(tmp_path) as (sessions, _):
-        eventually(lambda: len(looks) > 3)
+        wait_until(lambda: len(looks) > 3)
         assert sessions.problems == ()

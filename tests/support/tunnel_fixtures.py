@@ -16,7 +16,6 @@ import http.server
 import shlex
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -126,11 +125,3 @@ def running_under(folder: Path) -> list[psutil.Process]:
             if {"start", "tunnel"} & set(arguments) and str(folder) in " ".join(arguments) and lives(process):
                 found.append(process)
     return found
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for ``condition``, not for ever."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)

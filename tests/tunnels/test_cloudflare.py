@@ -17,7 +17,8 @@ from openmic.errors import OpenmicError
 from openmic.settings import Settings
 from openmic.tunnels import open_tunnel
 from openmic.tunnels.cloudflare import CloudflareTunnel, cloudflared_program, open_cloudflare
-from tests.support.tunnel_fixtures import WAIT_SECONDS, echo_server, lives, make_cloudflared, running_under, wait_until
+from tests.support.tunnel_fixtures import WAIT_SECONDS, echo_server, lives, make_cloudflared, running_under
+from tests.support.waiting import wait_until
 
 Open = Callable[..., CloudflareTunnel]
 

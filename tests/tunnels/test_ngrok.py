@@ -6,7 +6,7 @@ import json
 import logging
 import stat
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -20,24 +20,10 @@ from tests.support.tunnel_fixtures import (
     AUTHTOKEN,
     OpenNgrok,
     echo_server,
-    http_server,
     make_ngrok_agent,
-    ngrok_tunnels,
     running_under,
-    wait_until,
 )
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    with http_server() as port:
-        yield port
-
-
-@pytest.fixture
-def open_one(tmp_path: Path, port: int) -> Iterator[OpenNgrok]:
-    with ngrok_tunnels(tmp_path, port) as open_one:
-        yield open_one
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,19 +9,7 @@ import pytest
 from openmic.errors import OpenmicError
 from openmic.tunnels import ngrok
 from openmic.tunnels.problems import NGROK_CODES
-from tests.support.tunnel_fixtures import OpenNgrok, http_server, ngrok_tunnels, running_under
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    with http_server() as port:
-        yield port
-
-
-@pytest.fixture
-def open_one(tmp_path: Path, port: int) -> Iterator[OpenNgrok]:
-    with ngrok_tunnels(tmp_path, port) as open_one:
-        yield open_one
+from tests.support.tunnel_fixtures import OpenNgrok, running_under
 
 
 @pytest.mark.parametrize("number", [n for n in NGROK_CODES if n not in (3200, 8012)])

@@ -13,7 +13,8 @@ from openmic.tunnels import PROBLEMS
 from openmic.tunnels import reopening as kept
 from openmic.tunnels.reopening import ReopeningTunnel
 from openmic.tunnels.types import Tunnel
-from tests.support.tunnel_fixtures import http_server, ngrok_tunnels, running_under, wait_until
+from tests.support.tunnel_fixtures import http_server, ngrok_tunnels, running_under
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)

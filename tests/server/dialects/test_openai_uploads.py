@@ -24,12 +24,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedServer]
         yield running
 
 
-@pytest.fixture
-def http(server: ScriptedServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, headers=server.headers, timeout=120) as client:
-        yield client
-
-
 def post(http: httpx.Client, data: bytes = WAV, path: str = PATH, **fields: str) -> httpx.Response:
     return http.post(path, files={"file": ("speech.wav", data)}, data={"model": "whisper-1", **fields})
 
