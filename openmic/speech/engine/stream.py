@@ -243,7 +243,7 @@ class EngineStream:
     def send_progress(self, now: float) -> None:
         """Say how far the final pass is, once it is waited for or far behind; ``now`` is monotonic, in seconds."""
         total = len(self.recording) / SAMPLE_RATE
-        walked = min(total, self.final.seek * HOP_LENGTH / SAMPLE_RATE)
+        walked = min(total, self.final.state.seek * HOP_LENGTH / SAMPLE_RATE)
         wanted = self.finished or total - walked > FAR_BEHIND_SECONDS
         if not wanted or self._progress_sent_at is None:  # what is over within a second needs no word
             self._progress_sent_at = now
