@@ -22,7 +22,7 @@ from openmic.sessions.storage.folder import JOURNAL, RECORDING, SessionFiles, ho
 from openmic.sessions.storage.journal import InUse, Journal
 from openmic.sessions.storage.record_file import Ending
 from openmic.sessions.storage.recording import DiskRecording
-from openmic.sessions.storage.replay import JournalReplay, read_story_at
+from openmic.sessions.storage.replay import JournalReplay, read_story_at, to_error
 from openmic.sessions.transcript import Transcript
 from openmic.speech.types import CommittedText
 
@@ -116,7 +116,11 @@ class StoredSession:
         """
         story = self.readable()
         if story.compact:
-            yield DiskRecording.stored(self.folder / RECORDING)
+            recording = DiskRecording.stored(self.folder / RECORDING)
+            error = to_error(story.over.error) if story.over is not None else None
+            if len(recording) == 0 and error is not None:
+                raise error
+            yield recording
             return
         with tempfile.TemporaryDirectory(prefix="openmic-") as folder:
             recording = DiskRecording(Path(folder) / RECORDING)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from openmic.audio.decoder import AudioFormat
+from openmic.audio.problems import PROBLEMS as AUDIO_PROBLEMS
 from openmic.audio.types import SpeechBoundary
 from openmic.errors import OpenmicError
 from openmic.log import log_event
@@ -132,7 +133,7 @@ class Session(Subscription):
                     self._finish("stopped", disk_full(error))
             else:
                 limits = self._limits
-                self._reach_limit(
+                self.reach_limit(
                     PROBLEMS.error("too_many_bytes", max_bytes=limits.max_bytes, max_seconds=limits.max_seconds)
                 )
             return len(self._journal)
@@ -158,6 +159,13 @@ class Session(Subscription):
         with self._lock:
             self._expect_receiving()
             self._finish(reason, error)
+
+    def reach_limit(self, limit: OpenmicError) -> None:
+        """Take no more audio because of ``limit``, which the client is told, and send the final."""
+        with self._lock:
+            if self._state is State.RECEIVING:
+                self._emit(Warned(limit))
+                self._finish("timeout")
 
     def abandon(self, error: OpenmicError) -> None:
         """End at once with ``error`` and without a final; nothing happens to a session that has ended."""
@@ -201,7 +209,7 @@ class Session(Subscription):
 
     def on_too_long(self) -> None:
         """The recording is as long as it may be."""
-        self._reach_limit(PROBLEMS.error("session_too_long", max_seconds=self._limits.max_seconds))
+        self.reach_limit(PROBLEMS.error("session_too_long", max_seconds=self._limits.max_seconds))
 
     def on_decoded_all(self, error: OpenmicError | None) -> None:
         """All bytes are decoded, or as many as could be: have the rest transcribed, wait for that, and tidy up."""
@@ -212,11 +220,17 @@ class Session(Subscription):
             self.abandon(PROBLEMS.error("session_failed", detail=type(fault).__name__))
         self.ended.wait()
         try:
-            self._writer.settle(compact=self._error is None)
+            self._writer.settle(compact=self._nothing_left())
         except OSError as disk_error:
             log_event(
                 logger, "session_fault", logging.WARNING, session=self.id, code="not_compact", why=disk_error.strerror
             )
+
+    def _nothing_left(self) -> bool:
+        """Whether the client's bytes can be of no more use: they are transcribed, or nobody can decode them."""
+        if self._error is None or self._transcript.final is not None:
+            return True
+        return self._error.code in AUDIO_PROBLEMS
 
     def _ask_for_final(self, error: OpenmicError | None) -> None:
         with self._lock:
@@ -281,13 +295,6 @@ class Session(Subscription):
     def _expect_receiving(self) -> None:
         if self._state is not State.RECEIVING:
             raise PROBLEMS.error("already_stopped")
-
-    def _reach_limit(self, limit: OpenmicError) -> None:
-        """RECEIVING to FINISHING because of ``limit``, which the client is told."""
-        with self._lock:
-            if self._state is State.RECEIVING:
-                self._emit(Warned(limit))
-                self._finish("timeout")
 
     def _finish(self, reason: Reason, error: OpenmicError | None = None) -> None:
         """RECEIVING to FINISHING; nothing if that has happened before."""
