@@ -268,6 +268,8 @@ SENT = {
     # audio
     "audio_empty": Sent(4415, 400),
     "audio_not_decodable": Sent(4415, 400),
+    "audio_too_costly": Sent(4415, 400),
+    "decoder_not_started": Sent(1013, 503),
     "audio_track_missing": Sent(4415, 400),
     "audio_encoding_unknown": Sent(4400, 400),
     "audio_rate_missing": Sent(4400, 400),

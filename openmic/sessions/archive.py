@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from openmic.audio.decoder import decode
+from openmic.audio.decoder_processes import DecoderProcesses
 from openmic.errors import OpenmicError
 from openmic.sessions.ended import EndedSession
 from openmic.sessions.problems import PROBLEMS
@@ -125,13 +125,15 @@ class StoredSession:
         with tempfile.TemporaryDirectory(prefix="openmic-") as folder:
             recording = DiskRecording(Path(folder) / RECORDING)
             journal = Journal.look_into(self.folder / JOURNAL)
+            decoders = DecoderProcesses()
             try:
-                for samples in decode(journal.reader(), story.opened.audio_format):
+                for samples in decoders.decode(journal.reader(), story.opened.audio_format):
                     recording.append(samples)
             except OpenmicError:
                 if len(recording) == 0:
                     raise
             finally:
+                decoders.close()
                 journal.close()
                 recording.complete()
             yield recording

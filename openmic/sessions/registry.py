@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openmic.audio.decoder import AudioFormat
+from openmic.audio.decoder_processes import DecoderProcesses
 from openmic.errors import OpenmicError
 from openmic.log import log_event
 from openmic.memory import release_freed_memory
@@ -71,6 +72,7 @@ class Sessions:
         unreadable_seconds = settings.keep_seconds + settings.idle_seconds + settings.resume_seconds
         self._recovery = Recovery(settings.data_dir, settings.keep_seconds, unreadable_seconds, self._take_up)
         self.space = DiskSpace(settings.data_dir, settings.max_data_bytes, settings.min_free_disk_bytes)
+        self._decoders = DecoderProcesses()
         self._delivery = DeliveryThread()
         self._syncer = FsyncThread(settings.journal_sync_seconds, self._all)
         self._keeper = SupervisedThread("openmic-keeper", self._keep)
@@ -110,6 +112,7 @@ class Sessions:
                 audio_format,
                 options,
                 words=words,
+                decode=self._decoders.decode,
                 on_record=self._syncer.soon,
                 deliver=self._delivery.submit,
             )
@@ -117,6 +120,14 @@ class Sessions:
             self._sessions[session_id] = session
             self.opened_total += 1
         return session
+
+    def warm_up(self) -> None:
+        """Start what the first session would have to wait for.
+
+        Raises:
+            OpenmicError: ``decoder_not_started``.
+        """
+        self._decoders.warm_up()
 
     def get(self, session_id: str) -> Session:
         """The session of that name.
@@ -215,6 +226,7 @@ class Sessions:
                 session.release()
             with self._lock:
                 self._sessions.pop(session.id, None)
+        self._decoders.close()
         self._delivery.close(JOIN_SECONDS)
         self._syncer.close(JOIN_SECONDS)
         self._keeper.join(JOIN_SECONDS)
@@ -363,6 +375,7 @@ class Sessions:
             opened.audio_format,
             opened.options,
             words=opened.words,
+            decode=self._decoders.decode,
             recovered=(files, story),
             on_record=self._syncer.soon,
             deliver=self._delivery.submit,

@@ -21,7 +21,7 @@ from openmic.audio.problems import PROBLEMS as AUDIO_PROBLEMS
 from openmic.audio.types import SpeechBoundary
 from openmic.errors import OpenmicError
 from openmic.log import log_event
-from openmic.sessions.decoding import DecodeThread
+from openmic.sessions.decoding import Decode, DecodeThread
 from openmic.sessions.delivery import Deliver, at_once
 from openmic.sessions.events import Failed, Progressed, Reason, SpeechChanged, Warned
 from openmic.sessions.problems import PROBLEMS
@@ -54,6 +54,7 @@ class Session(Subscription):
         engine: what turns its audio into words.
         audio_format, options: what its client said.
         words: whether its client asked for word times.
+        decode: makes samples of its bytes.
         recovered: the files and the replayed journal of a session that another server began, to go on from there.
         on_record: called when something is in the journal that should not wait long for the disk.
         deliver: has what the engine says written down and told, off the engine's thread.
@@ -71,6 +72,7 @@ class Session(Subscription):
         options: SpeechOptions,
         *,
         words: bool,
+        decode: Decode,
         recovered: tuple[SessionFiles, JournalReplay] | None = None,
         on_record: OnRecord = lambda: None,
         deliver: Deliver = at_once,
@@ -97,7 +99,7 @@ class Session(Subscription):
         if recovered is not None:
             self._go_on(story)
         self._decode_thread = DecodeThread(
-            self, self._journal, self.recording, audio_format, limits, story.received_bytes
+            self, self._journal, self.recording, audio_format, limits, decode, story.received_bytes
         )
         if story.flush_at is not None:
             self._decode_thread.flush_at(story.flush_at)

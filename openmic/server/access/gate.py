@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 
 from openmic.errors import OpenmicError
 from openmic.log import log_event
-from openmic.server.access.client_address import RefillingBudget, client_address
+from openmic.server.access.client_address import RefillingBudget, client_address, is_local
 from openmic.server.access.refusals import RefusalLog
 from openmic.server.access.tokens import AccessToken, TokenStore
 from openmic.server.access.unauthenticated import UnauthenticatedConnections
@@ -122,10 +122,10 @@ class Gate:
                 raise
             address = self.address(connection)
             wait = self.wrong_tokens.blocked_for(address)
+            if counted and (wait <= 0 or is_local(address)) and self.wrong_tokens.count(address):
+                log_event(logger, "address_blocked", logging.WARNING, address=address)
             if wait > 0:
                 raise TooManyWrongTokens(wait) from error
-            if counted and self.wrong_tokens.count(address):
-                log_event(logger, "address_blocked", logging.WARNING, address=address)
             raise
 
     def count_start(self, token: AccessToken, connection: HTTPConnection) -> None:
