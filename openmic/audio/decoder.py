@@ -16,7 +16,17 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from openmic.audio.formats import CONTAINERS, HIGHEST_RATE, LOWEST_RATE, SNIFF_BYTES, AudioFormat, sniff
+from openmic.audio.formats import (
+    CODECS,
+    CONTAINERS,
+    HIGHEST_RATE,
+    LOWEST_RATE,
+    SNIFF_BYTES,
+    AudioFormat,
+    sniff,
+    tag_bytes,
+)
+from openmic.audio.mp4 import check_header
 from openmic.audio.problems import PROBLEMS
 from openmic.audio.resampler import Resampler
 from openmic.audio.types import ByteSource, Samples
@@ -99,6 +109,11 @@ class _Reader:
             return data
         return self.read_source(size)
 
+    def skip(self, size: int) -> None:
+        """Read ``size`` bytes for nothing."""
+        while size > 0 and (data := self.read(min(size, READ_BYTES))):
+            size -= len(data)
+
     def read_source(self, size: int) -> bytes:
         if self.failure is not None:
             return b""
@@ -152,9 +167,12 @@ def _from_pcm(reader: _Reader, audio_format: AudioFormat, length: int | None) ->
 
 def _from_container(reader: _Reader) -> Iterator[Sound]:
     """The first audio track of a container."""
-    head = reader.peek(SNIFF_BYTES)
+    head, tagged = reader.peek(SNIFF_BYTES), False
+    while length := tag_bytes(head):  # FFmpeg would unpack what is in it
+        reader.skip(length)
+        head, tagged = reader.peek(SNIFF_BYTES), True
     reader.check()
-    name = sniff(head)
+    name = sniff(head) or ("mp3" if tagged and head else None)  # padding may follow a tag
     if name is None:
         if not head:
             return
@@ -175,10 +193,14 @@ def _from_container(reader: _Reader) -> Iterator[Sound]:
 
 def _open(reader: _Reader, name: str) -> InputContainer:
     """Read the header, and no more than that."""
+    if name == "mov":
+        check_header(reader.seekable())
+        reader.check()
     file = reader.seekable() if name == "mov" else reader
     try:
         return open_input(file, format=name, options=NOT_LOOKING_AHEAD, buffer_size=READ_BYTES)
     except av.FFmpegError as error:
+        _check_memory(error)
         reader.check()
         detail = f"its {CONTAINERS[name]} header is broken or incomplete"
         raise PROBLEMS.error("audio_not_decodable", detail=detail) from error
@@ -188,6 +210,9 @@ def _from_track(container: InputContainer, track: AudioStream, kind: str) -> Ite
     """All frames of a track that can be decoded."""
     if track.codec_context is None:
         raise PROBLEMS.error("audio_not_decodable", detail=f"a codec inside {kind} that is not known here")
+    codec = track.codec_context.codec.canonical_name
+    if codec not in CODECS and not codec.startswith("pcm_"):
+        raise PROBLEMS.error("audio_not_decodable", detail=f"{codec} inside {kind}, which is not used here")
     rate = track.codec_context.sample_rate  # 0 where only the frames tell
     if rate and not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise PROBLEMS.error("audio_not_decodable", detail=f"{kind} at {rate} Hz")
@@ -196,7 +221,8 @@ def _from_track(container: InputContainer, track: AudioStream, kind: str) -> Ite
     for packet in _packets(container, track):
         try:
             sounds = [_sound(frame) for frame in track.codec_context.decode(packet)]
-        except (av.FFmpegError, ValueError):
+        except (av.FFmpegError, ValueError) as error:
+            _check_memory(error)
             failures += 1
             if failures > MOST_FAILURES_IN_A_ROW:
                 break
@@ -219,9 +245,20 @@ def _packets(container: InputContainer, track: AudioStream) -> Iterator[av.Packe
                     failures = 0
                     yield packet
             break
-        except (av.FFmpegError, ValueError):
+        except (av.FFmpegError, ValueError) as error:
+            _check_memory(error)
             failures += 1
     yield None
+
+
+def _check_memory(error: Exception) -> None:
+    """Raise what is no damage of the stream: it asks for more memory than there is.
+
+    Raises:
+        OpenmicError: ``audio_too_costly``.
+    """
+    if isinstance(error, MemoryError):
+        raise PROBLEMS.error("audio_too_costly") from error
 
 
 def _sound(frame: av.AudioFrame) -> Sound:

@@ -30,6 +30,32 @@ No other is ever opened, whatever the bytes look like: playlists, for one, make 
 """
 
 
+CODECS = frozenset(
+    [
+        "aac",
+        "ac3",
+        "adpcm_ima_qt",
+        "adpcm_ima_wav",
+        "adpcm_ms",
+        "alac",
+        "amr_nb",
+        "amr_wb",
+        "eac3",
+        "flac",
+        "gsm",
+        "gsm_ms",
+        "mp2",
+        "mp3",
+        "opus",
+        "vorbis",
+    ]
+)
+"""FFmpeg's names of the codecs that may be used beside PCM of any kind (``pcm_...``).
+
+It has two hundred decoders for sound, of games and players of long ago; any of them can be named in a WebM or a WAV.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class AudioFormat:
     """How a client's bytes are to be read.
@@ -63,6 +89,18 @@ class AudioFormat:
 def _whole(number: object, lowest: int, highest: int) -> bool:
     """Whether a client's ``number`` is an integer in the range; True and 16000.0 are none."""
     return type(number) is int and lowest <= number <= highest
+
+
+def tag_bytes(head: bytes) -> int:
+    """How long the ID3v2 tag is that a stream begins with (id3.org, 3.1); 0: there is none.
+
+    Args:
+        head: SNIFF_BYTES of the stream.
+    """
+    if not head.startswith(b"ID3") or len(head) < 10 or max(head[6:10]) > 127:
+        return 0
+    length = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+    return 10 + length + (10 if head[5] & 0x10 else 0)  # and its footer
 
 
 def sniff(head: bytes) -> str | None:

@@ -16,6 +16,17 @@ PROBLEMS = ProblemTable(
             "The bytes are no complete beginning of a WebM, Ogg, MP4, WAV, FLAC, MP3 or AAC stream, or are damaged.",
             "Send one of those from its first byte on; for raw samples set `encoding` and `sample_rate`.",
         ),
+        "audio_too_costly": Problem(
+            "This audio could not be decoded within the limits.",
+            "Its decoder took more memory or processor time than any recording needs, or crashed; the file is damaged, "
+            "or made to do that.",
+            "Convert it to WAV, FLAC or Opus and send it again.",
+        ),
+        "decoder_not_started": Problem(
+            "The server could not start a decoder for this audio ({detail}).",
+            "Its machine has no process, memory or file descriptor left for one.",
+            "Try again a little later; if it repeats, tell the owner of the server.",
+        ),
         "audio_track_missing": Problem(
             "The file has no audio track.",
             "It is a valid {container} file, but holds only {found}.",

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from openmic.audio.decoder import AudioFormat
+from openmic.audio.decoder import AudioFormat, decode
 from openmic.errors import OpenmicError
 from openmic.sessions.events import (
     Committed,
@@ -80,7 +80,9 @@ def open_session(tmp_path: Path, engine: ScriptedEngine) -> Iterator[Opener]:
         max_bytes: int = 10_000_000,
     ) -> Session:
         identity = Identity(f"{len(opened):032x}", "token", tmp_path / f"session{len(opened)}")
-        session = Session(identity, Limits(max_seconds, max_bytes, 0.6), engine, audio_format, options, words=False)
+        session = Session(
+            identity, Limits(max_seconds, max_bytes, 0.6), engine, audio_format, options, words=False, decode=decode
+        )
         opened.append(session)
         return session
 
