@@ -35,6 +35,7 @@ EVENTS = frozenset(
         "request_refused",
         "stream_attached",
         "stream_detached",
+        "decoder_unlimited",
         "session_opened",
         "session_finishing",
         "session_ended",

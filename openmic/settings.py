@@ -107,7 +107,16 @@ class Settings(BaseSettings):
         description="Longest audio of one session, in seconds; then it is finished as by `stop`.",
     )
     idle_seconds: float = Field(
-        60.0, gt=0, description="Time without any message after which a session is closed (4408)."
+        60.0,
+        gt=0,
+        description="Time without sound after which a session is closed (4408); pings do not count, silence that is "
+        "sent does.",
+    )
+    max_starts_per_minute: int = Field(
+        60,
+        ge=1,
+        description="Sessions that one tester's token begins in a minute from one address; one more is refused (1013, "
+        "HTTP 429). The owner's token has no such limit.",
     )
     first_message_seconds: float = Field(
         5.0, gt=0, description="Time a new connection has for its first message; before that, for a request's headers."
@@ -158,6 +167,17 @@ class Settings(BaseSettings):
         ge=0,
         description="How long an ended session can be downloaded before it is deleted; 0: deleted at once. It counts "
         "while no server runs, too; the next one deletes what is over.",
+    )
+    max_data_bytes: int = Field(
+        20_000_000_000,
+        ge=1_000_000,
+        description="What all of `data_dir` may take; above it no session begins (1013, HTTP 507).",
+    )
+    min_free_disk_bytes: int = Field(
+        1_000_000_000,
+        ge=0,
+        description="What stays free on the disk of `data_dir`: below it no session begins, and those that speak are "
+        "finished (1013, HTTP 507).",
     )
     journal_sync_seconds: float = Field(
         1.0,

@@ -27,9 +27,10 @@ from openmic.audio.formats import (
     sniff,
     tag_bytes,
 )
+from openmic.audio.mp4 import check_header
 from openmic.audio.problems import PROBLEMS
 from openmic.audio.resampler import Resampler
-from openmic.audio.tracks import Lost, Sound, TrackReader
+from openmic.audio.tracks import Lost, Sound, TrackReader, check_memory
 from openmic.audio.types import SAMPLE_RATE, ByteSource, Samples
 from openmic.audio.wav import WavSound, read_header
 from openmic.errors import OpenmicError
@@ -50,9 +51,14 @@ NOT_LOOKING_AHEAD = {
 }
 
 Warn = Callable[[OpenmicError], None]
+"""Told what a client should know, while its sound goes on."""
 
 
-def decode(source: ByteSource, audio_format: AudioFormat, warn: Warn = lambda _warning: None) -> Iterator[Samples]:
+def ignore_warning(warning: OpenmicError) -> None:
+    """For whoever has nobody to tell."""
+
+
+def decode(source: ByteSource, audio_format: AudioFormat, warn: Warn = ignore_warning) -> Iterator[Samples]:
     """Decode a stream that may still be growing.
 
     Runs in the session's own thread: each step waits in ``source.read`` until there is something to decode. What a
@@ -69,7 +75,7 @@ def decode(source: ByteSource, audio_format: AudioFormat, warn: Warn = lambda _w
         They end when the source does.
 
     Raises:
-        OpenmicError: ``audio_empty``, ``audio_not_decodable``, ``audio_track_missing``.
+        OpenmicError: ``audio_empty``, ``audio_not_decodable``, ``audio_track_missing``, ``audio_too_costly``.
         Exception: whatever ``source.read`` raised, after the decoder was closed.
     """
     stream = _Stream(source, warn)
@@ -169,6 +175,10 @@ class _Stream:
                 yield from _from_pcm(WavSound(reader, header.data_bytes), header.audio_format)
                 return
             file = _OneWay(WavSound(reader, header.data_bytes, header.without_length()))
+        if name == "mov":
+            check_header(reader)
+            reader.check()
+            reader.seek(0)
         with self._open(file, name) as container:
             self._track = TrackReader(container, CONTAINERS[name], has_clock=name in WITH_A_CLOCK)
             yield from self._track.sounds()
@@ -196,6 +206,7 @@ class _Stream:
         try:
             return open_input(file, format=name, options=NOT_LOOKING_AHEAD, buffer_size=READ_BYTES)
         except av.FFmpegError as error:
+            check_memory(error)
             self.reader.check()
             detail = f"its {CONTAINERS[name]} header is broken or incomplete"
             raise PROBLEMS.error("audio_not_decodable", detail=detail) from error

@@ -32,6 +32,31 @@ No other is ever opened, whatever the bytes look like: playlists, for one, make 
 """
 
 
+CODECS = frozenset(
+    [
+        "aac",
+        "ac3",
+        "adpcm_ima_qt",
+        "adpcm_ima_wav",
+        "adpcm_ms",
+        "alac",
+        "amr_nb",
+        "amr_wb",
+        "eac3",
+        "flac",
+        "gsm",
+        "gsm_ms",
+        "mp2",
+        "mp3",
+        "opus",
+        "vorbis",
+    ]
+)
+"""FFmpeg's names of the codecs that may be used beside PCM of any kind (``pcm_...``).
+
+It has two hundred decoders for sound, of games and players of long ago; any of them can be named in a WebM or a WAV.
+"""
+
 MP4_BEGINNINGS = (b"ftyp", b"styp", b"moov", b"skip", b"free", b"wide", b"pnot", b"mdat")
 """Boxes that an MP4 or QuickTime file may begin with (ISO/IEC 14496-12, 4.3; QuickTime's older ones)."""
 

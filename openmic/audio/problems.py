@@ -20,7 +20,18 @@ PROBLEMS = ProblemTable(
         "audio_not_understood": Problem(
             "From second {seconds:.1f} on the stream was not understood.",
             "{bytes} bytes came that are no sound of the {container} stream and not the beginning of another one.",
-            "Send each recording from its first byte on, without leaving out or repeating bytes.",
+            "Send each recording whole, from its first byte on, and in one of the containers that are decoded here.",
+        ),
+        "audio_too_costly": Problem(
+            "This audio could not be decoded within the limits.",
+            "Its decoder took more memory or processor time than any recording needs, or crashed; the file is damaged, "
+            "or made to do that.",
+            "Convert it to WAV, FLAC or Opus and send it again.",
+        ),
+        "decoder_not_started": Problem(
+            "The server could not start a decoder for this audio ({detail}).",
+            "Its machine has no process, memory or file descriptor left for one.",
+            "Try again a little later; if it repeats, tell the owner of the server.",
         ),
         "audio_track_missing": Problem(
             "The file has no audio track.",

@@ -13,7 +13,7 @@ from av.stream import Stream
 from numpy.typing import NDArray
 
 from openmic.audio.clock import StreamClock
-from openmic.audio.formats import HIGHEST_RATE, LOWEST_RATE
+from openmic.audio.formats import CODECS, HIGHEST_RATE, LOWEST_RATE
 from openmic.audio.problems import PROBLEMS
 
 MOST_FAILURES_IN_A_ROW = 100  # packets that cannot be read or decoded, before the rest counts as lost
@@ -71,7 +71,7 @@ class TrackReader:
         """All frames that can be decoded, and silence where the container's clock goes on without any.
 
         Raises:
-            OpenmicError: ``audio_not_decodable``: not one of its packets can be decoded.
+            OpenmicError: ``audio_not_decodable``: not one of its packets can be decoded; ``audio_too_costly``.
             Lost: so many packets could not be understood that the rest counts as lost.
         """
         for packet in self._packets():
@@ -129,7 +129,8 @@ class TrackReader:
                         failures = 0
                         yield packet
                 return
-            except (av.FFmpegError, ValueError):
+            except (av.FFmpegError, ValueError) as error:
+                check_memory(error)
                 failures += 1
         self._failures = failures
 
@@ -138,7 +139,8 @@ class TrackReader:
         context = self._tracks[0].codec_context
         try:
             frames = [(frame, _sound(frame)) for frame in context.decode(packet)]
-        except (av.FFmpegError, ValueError):
+        except (av.FFmpegError, ValueError) as error:
+            check_memory(error)
             if packet is not None:
                 self._failures += 1
                 if self._failures > MOST_FAILURES_IN_A_ROW and self._decoded:
@@ -178,10 +180,28 @@ def _decodable(container: InputContainer, name: str) -> list[AudioStream]:
     known = [track for track in container.streams.audio if track.codec_context is not None]
     if not known:
         raise PROBLEMS.error("audio_not_decodable", detail=f"a codec inside {name} that is not known here")
-    usual = [track for track in known if _is_usual(track.codec_context.sample_rate)]
+    used = [track for track in known if _is_used(track.codec_context.codec.canonical_name)]
+    if not used:
+        codec = known[0].codec_context.codec.canonical_name
+        raise PROBLEMS.error("audio_not_decodable", detail=f"{codec} inside {name}, which is not used here")
+    usual = [track for track in used if _is_usual(track.codec_context.sample_rate)]
     if not usual:
-        raise PROBLEMS.error("audio_not_decodable", detail=f"{name} at {known[0].codec_context.sample_rate} Hz")
+        raise PROBLEMS.error("audio_not_decodable", detail=f"{name} at {used[0].codec_context.sample_rate} Hz")
     return sorted(usual, key=lambda track: not track.disposition & av.stream.Disposition.default)
+
+
+def check_memory(error: Exception) -> None:
+    """Raise what is no damage of the stream: it asks for more memory than there is.
+
+    Raises:
+        OpenmicError: ``audio_too_costly``.
+    """
+    if isinstance(error, MemoryError):
+        raise PROBLEMS.error("audio_too_costly") from error
+
+
+def _is_used(codec: str) -> bool:
+    return codec in CODECS or codec.startswith("pcm_")
 
 
 def _is_usual(rate: int) -> bool:

@@ -28,6 +28,11 @@ class Address:
     local: bool
     token: str = field(repr=False)
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether nobody on the way can read along."""
+        return self.url.startswith("wss:")
+
 
 def link_token(link: str) -> str | None:
     """The token behind a link's ``#``; None where it has none."""

@@ -28,6 +28,7 @@ PASSING = {
     "too_many_connections",
     "too_many_unauthenticated",
     "too_many_wrong_tokens",
+    "too_many_starts",
     "ended_1001",
     "ended_1006",
     "ended_1012",

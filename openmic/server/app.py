@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from typing import cast
 
@@ -12,12 +11,13 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from openmic.errors import OpenmicError
-from openmic.log import log_event
+from openmic.server.access.browser_rules import BrowserRules
 from openmic.server.access.connections import Connections
 from openmic.server.access.gate import Gate
 from openmic.server.access.tokens import TokenStore
 from openmic.server.api import page as page_files
 from openmic.server.api import sessions as http
+from openmic.server.api.downloads import Downloads
 from openmic.server.dialects.connection import StreamConnection
 from openmic.server.dialects.dialect import Dialect
 from openmic.server.dialects.native.dialect import NativeDialect
@@ -26,8 +26,6 @@ from openmic.server.metrics import Metrics
 from openmic.server.problems import PROBLEMS, error_response
 from openmic.sessions.registry import Sessions
 from openmic.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 DIALECTS: Mapping[str, Callable[[], Dialect]] = {"/v1/stream": NativeDialect}
 """What is spoken on which WebSocket path."""
@@ -52,15 +50,18 @@ def create_app(
     Returns:
         The app. Each function in its ``state.watched`` gives what is wrong with a part of the service.
     """
-    app = FastAPI(title="openmic", docs_url=None, redoc_url=None, openapi_url=None)
+    # A redirect to a path without its slash would go to whatever the client calls this server, and to http.
+    app = FastAPI(title="openmic", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.settings = settings
     app.state.sessions = sessions
     if isinstance(keys, str):
         token, keys = keys, TokenStore()
         keys.make("owner", secret=token)
     entry = app.state.entry = Gate(settings, keys)
+    app.add_middleware(BrowserRules, gate=entry)
     connections = app.state.connections = Connections(settings.max_connections)
     app.state.receiving_uploads = 0
+    app.state.downloads = Downloads()
     app.state.watched = [lambda: sessions.problems]
     app.state.metrics = Metrics(sessions, entry, connections)
 
@@ -71,7 +72,7 @@ def create_app(
     async def answer(request: Request, error: Exception) -> Response:
         problem = cast(OpenmicError, error)
         app.state.metrics.count_error(problem.code)
-        log_event(logger, "request_refused", code=problem.code, address=entry.address(request))
+        entry.refusals.tell("request_refused", problem.code, entry.address(request))
         return error_response(problem)
 
     @app.exception_handler(StarletteHTTPException)

@@ -47,6 +47,28 @@ PROBLEMS = ProblemTable(
             "It comes from another origin than the server's own page, this machine, or those that the owner allowed.",
             "Open the server's own page, or ask its owner to add the origin to the setting allowed_origins.",
         ),
+        "host_not_allowed": Problem(
+            "The server is not known by the name {host}.",
+            "It answers to addresses, to names of its own network, to its tunnel's name and to the allowed ones: any "
+            "other could be a stranger's page that has its name lead here.",
+            "Open the server's own link, or ask its owner to add https:// and that name to the setting "
+            "allowed_origins.",
+        ),
+        "request_failed": Problem(
+            "The server failed while it worked on this request.",
+            "This is a fault of the server, not of the request ({detail}).",
+            "Try again; if it repeats, tell the owner of the server, whose log has more.",
+        ),
+        "too_many_starts": Problem(
+            "Too many sessions were begun here in a short time.",
+            "A tester's token begins at most {most} a minute from one address.",
+            "Try again in {retry_after:.0f} seconds.",
+        ),
+        "too_many_downloads": Problem(
+            "This session is being downloaded too often at once.",
+            "At most {most} downloads of one session run at the same time.",
+            "Wait until one of them has ended, then try again.",
+        ),
         "too_many_connections": Problem(
             "The server has too many open connections.",
             "It takes at most {most} at once.",
@@ -147,6 +169,11 @@ PROBLEMS = ProblemTable(
             "{detail}.",
             "Correct it and send it again; docs/protocol.md has an example.",
         ),
+        "upload_too_slow": Problem(
+            "The file comes too slowly.",
+            "An upload brings at least {rate} bytes a second, and all of them within {max_seconds:g} seconds.",
+            "Send a compressed file (MP3, Opus, FLAC) over a faster connection, or stream it over the WebSocket.",
+        ),
         "upload_too_large": Problem(
             "The file is too large.",
             "This server takes at most {max_upload_bytes} bytes in one upload.",
@@ -162,6 +189,16 @@ class TooManyWrongTokens(OpenmicError):
     def __init__(self, retry_after: float) -> None:
         retry_after = max(1.0, retry_after)
         error = PROBLEMS.error("too_many_wrong_tokens", retry_after=retry_after)
+        super().__init__(error.code, error.what, error.why, error.hint)
+        self.retry_after = retry_after
+
+
+class TooManyStarts(OpenmicError):
+    """``too_many_starts``, with the seconds after which another try makes sense."""
+
+    def __init__(self, most: int, retry_after: float) -> None:
+        retry_after = max(1.0, retry_after)
+        error = PROBLEMS.error("too_many_starts", most=most, retry_after=retry_after)
         super().__init__(error.code, error.what, error.why, error.hint)
         self.retry_after = retry_after
 
@@ -182,6 +219,10 @@ SENT = {
     "owner_only": Sent(4400, 403),
     "too_many_wrong_tokens": Sent(1013, 429),
     "origin_not_allowed": Sent(4403, 403),
+    "host_not_allowed": Sent(4403, 403),
+    "request_failed": Sent(1011, 500),
+    "too_many_starts": Sent(1013, 429),
+    "too_many_downloads": Sent(1013, 503),
     "too_many_connections": Sent(1013, 503),
     "public_url_changed": Sent(4400, 400),
     "bad_token_request": Sent(4400, 400),
@@ -201,8 +242,10 @@ SENT = {
     "not_found": Sent(4400, 404),
     "wrong_method": Sent(4400, 405),
     "bad_request": Sent(4400, 400),
+    "upload_too_slow": Sent(4400, 408),
     "upload_too_large": Sent(4400, 413),
     # sessions
+    "open_too_long": Sent(4400, 400),
     "server_full": Sent(1013, 503),
     "server_stopping": Sent(1001, 503),
     "unknown_session": Sent(4404, 404),
@@ -225,6 +268,9 @@ SENT = {
     # audio
     "audio_empty": Sent(4415, 400),
     "audio_not_decodable": Sent(4415, 400),
+    "audio_not_understood": Sent(4415, 400),
+    "audio_too_costly": Sent(4415, 400),
+    "decoder_not_started": Sent(1013, 503),
     "audio_track_missing": Sent(4415, 400),
     "audio_encoding_unknown": Sent(4400, 400),
     "audio_rate_missing": Sent(4400, 400),
@@ -249,7 +295,7 @@ def error_response(error: OpenmicError) -> JSONResponse:
     headers = {"Cache-Control": "no-store"}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, ServerFull | TooManyWrongTokens):
+    if isinstance(error, ServerFull | TooManyWrongTokens | TooManyStarts):
         headers["Retry-After"] = str(round(error.retry_after))
     body = {
         "message": f"{error.message} {error.hint}",

@@ -146,6 +146,7 @@ class OpenMic:
         self._log = Log(self.settings.log_to, folder, words=self.settings.log_words, redact=redact)
         self._engine = load_engine(self.settings, progress)
         self._sessions = Sessions(self.settings, self._engine)
+        self._sessions.warm_up()
         app = create_app(self.settings, self._sessions, self._tokens.keys)
         self._server = ServerThread(app, self.settings.host, self.settings.port)
         self._server.start()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from openmic.audio.decoder import decode
+from openmic.audio.decoder_processes import DecoderProcesses
 from openmic.errors import OpenmicError
 from openmic.sessions.ended import EndedSession
 from openmic.sessions.problems import PROBLEMS
@@ -22,7 +22,7 @@ from openmic.sessions.storage.folder import JOURNAL, RECORDING, SessionFiles, ho
 from openmic.sessions.storage.journal import InUse, Journal
 from openmic.sessions.storage.record_file import Ending
 from openmic.sessions.storage.recording import DiskRecording
-from openmic.sessions.storage.replay import JournalReplay, read_story_at
+from openmic.sessions.storage.replay import JournalReplay, read_story_at, to_error
 from openmic.sessions.transcript import Transcript
 from openmic.speech.types import CommittedText
 
@@ -116,18 +116,24 @@ class StoredSession:
         """
         story = self.readable()
         if story.compact:
-            yield DiskRecording.stored(self.folder / RECORDING)
+            recording = DiskRecording.stored(self.folder / RECORDING)
+            error = to_error(story.over.error) if story.over is not None else None
+            if len(recording) == 0 and error is not None:
+                raise error
+            yield recording
             return
         with tempfile.TemporaryDirectory(prefix="openmic-") as folder:
             recording = DiskRecording(Path(folder) / RECORDING)
             journal = Journal.look_into(self.folder / JOURNAL)
+            decoders = DecoderProcesses()
             try:
-                for samples in decode(journal.reader(), story.opened.audio_format):
+                for samples in decoders.decode(journal.reader(), story.opened.audio_format):
                     recording.append(samples)
             except OpenmicError:
                 if len(recording) == 0:
                     raise
             finally:
+                decoders.close()
                 journal.close()
                 recording.complete()
             yield recording

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from openmic.audio.decoder import AudioFormat, decode
-from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
+from openmic.audio.decoder import AudioFormat, Warn
+from openmic.audio.types import SAMPLE_RATE, ByteSource, Samples, SpeechBoundary
 from openmic.audio.vad import VoiceActivity
 from openmic.errors import OpenmicError
 from openmic.log import log_event
@@ -19,6 +19,10 @@ from openmic.sessions.storage.journal import Journal
 from openmic.sessions.storage.recording import DiskRecording
 
 logger = logging.getLogger(__name__)
+
+
+Decode = Callable[[ByteSource, AudioFormat, Warn], Iterator[Samples]]
+"""``openmic.audio.decoder.decode``, or what does the same in another process."""
 
 
 class DecodeSink(Protocol):
@@ -35,6 +39,9 @@ class DecodeSink(Protocol):
     def on_too_long(self) -> None:
         """There is more audio than a session may have."""
 
+    def on_warning(self, warning: OpenmicError) -> None:
+        """Some of its bytes came to nothing; the rest goes on."""
+
     def on_decoded_all(self, error: OpenmicError | None) -> None:
         """All audio is decoded, up to the error that ended it early."""
 
@@ -44,7 +51,7 @@ class DecodeThread:
 
     ``sink`` is told after each stretch which speech starts and ends are in it (often none); once, if there was more
     than ``limits.max_seconds``, which is not heard; and last that all is heard, with the error that ended it early.
-    The first ``old_bytes`` of the journal were heard by a server that died.
+    The first ``old_bytes`` of the journal were heard by a server that died. ``decode`` makes samples of the bytes.
     """
 
     def __init__(
@@ -54,8 +61,10 @@ class DecodeThread:
         recording: DiskRecording,
         audio_format: AudioFormat,
         limits: Limits,
+        decode: Decode,
         old_bytes: int = 0,
     ) -> None:
+        self._decode_bytes = decode
         self._sink = sink
         self._journal = journal
         self._recording = recording
@@ -109,7 +118,7 @@ class DecodeThread:
     def _decode(self) -> None:
         voice = VoiceActivity(self._endpoint_silence_seconds)
         try:
-            for samples in decode(self._reader, self._audio_format):
+            for samples in self._decode_bytes(self._reader, self._audio_format, self._sink.on_warning):
                 room = self._max_samples - len(self._recording)
                 taken = samples[:room]
                 self._recording.append(taken)

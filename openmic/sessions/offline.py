@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
+from openmic.audio.decoder_processes import DecoderProcesses
 from openmic.errors import OpenmicError
 from openmic.sessions.archive import StoredSession
 from openmic.sessions.events import SessionEvent
@@ -34,6 +35,17 @@ def finish(entry: StoredSession, engine: Engine, settings: Settings, show: Calla
     Raises:
         OpenmicError: ``recording_in_use``, ``disk_full``, or what the session ended with instead of a final.
     """
+    with DecoderProcesses() as decoders:
+        return _finish(entry, engine, settings, show, decoders)
+
+
+def _finish(
+    entry: StoredSession,
+    engine: Engine,
+    settings: Settings,
+    show: Callable[[SessionEvent], None],
+    decoders: DecoderProcesses,
+) -> FinalText:
     files, story = entry.take()
     opened = story.opened
     session = Session(
@@ -43,6 +55,7 @@ def finish(entry: StoredSession, engine: Engine, settings: Settings, show: Calla
         opened.audio_format,
         opened.options,
         words=opened.words,
+        decode=decoders.decode,
         recovered=(files, story),
     )
     try:

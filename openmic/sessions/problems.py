@@ -48,9 +48,14 @@ PROBLEMS = ProblemTable(
             "Send compressed audio or begin a new session; this one is transcribed to that point.",
         ),
         "idle_too_long": Problem(
-            "Nothing arrived on this connection for {idle_seconds:g} seconds.",
-            "A session without audio is finished then, so that others find room.",
-            "Begin a new session; send a ping now and then to keep a quiet one open.",
+            "No audio arrived on this connection for {idle_seconds:g} seconds.",
+            "A session without audio is finished then, so that others find room; pings do not keep it open.",
+            "Begin a new session when there is something to say; silence that is sent is audio, too.",
+        ),
+        "open_too_long": Problem(
+            "This session has been open for {seconds:.0f} seconds.",
+            "One session takes at most {max_seconds:g} seconds of audio here, and twice that time to bring it.",
+            "Begin a new session for the rest; this one is transcribed to that point.",
         ),
         "client_gone": Problem(
             "The client went away before its answer was ready.",

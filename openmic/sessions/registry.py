@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openmic.audio.decoder import AudioFormat
+from openmic.audio.decoder_processes import DecoderProcesses
 from openmic.errors import OpenmicError
 from openmic.log import log_event
 from openmic.memory import release_freed_memory
@@ -33,6 +34,7 @@ from openmic.sessions.state import Identity, Limits, State
 from openmic.sessions.storage.folder import SessionFiles
 from openmic.sessions.storage.fsync import FsyncThread
 from openmic.sessions.storage.replay import JournalReplay, hash_token
+from openmic.sessions.storage.space import DiskSpace
 from openmic.settings import Settings
 from openmic.speech.types import Engine, SpeechOptions
 from openmic.threads import SupervisedThread
@@ -43,6 +45,8 @@ KEEPER_SECONDS = 0.25  # how often the keeper looks round
 DELETED_KNOWN = 1000  # sessions of which it is known that they were here and are deleted
 JOIN_SECONDS = 2.0  # how long close() waits for threads that have nothing left to do
 TRIM_SECONDS = 5.0  # so long after a session's end freed memory is given back: the engine has let go of its buffers
+NOTHING_KEPT_SECONDS = 5.0  # how long a session is kept that heard nothing: its client may not know yet
+OPEN_FACTOR = 2.0  # how long a session may be open, in the longest audio that it may have
 LOOK_SECONDS = 10.0  # how often the folder is searched for what other servers left there
 NO_TOKEN = hash_token(secrets.token_urlsafe(24))  # compared where there is no session: takes the same time
 
@@ -67,6 +71,8 @@ class Sessions:
         self._closing = threading.Event()
         unreadable_seconds = settings.keep_seconds + settings.idle_seconds + settings.resume_seconds
         self._recovery = Recovery(settings.data_dir, settings.keep_seconds, unreadable_seconds, self._take_up)
+        self.space = DiskSpace(settings.data_dir, settings.max_data_bytes, settings.min_free_disk_bytes)
+        self._decoders = DecoderProcesses()
         self._delivery = DeliveryThread()
         self._syncer = FsyncThread(settings.journal_sync_seconds, self._all)
         self._keeper = SupervisedThread("openmic-keeper", self._keep)
@@ -74,13 +80,22 @@ class Sessions:
             self._look()
         self._keeper.start()
 
-    def create(self, audio_format: AudioFormat, options: SpeechOptions, *, words: bool = False) -> Session:
-        """Begin a session; a language that is not named is the settings' one. ``words``: its client wants word times.
+    def create(
+        self, audio_format: AudioFormat, options: SpeechOptions, *, words: bool = False, token_id: str = ""
+    ) -> Session:
+        """Begin a session.
+
+        Args:
+            audio_format: what its client said about its bytes.
+            options: and what it wants; a language that is not named is the settings' one.
+            words: whether its client wants word times.
+            token_id: of the access token that it is begun with.
 
         Raises:
             OpenmicError: ``server_full`` (as ``ServerFull``), ``server_stopping``, ``disk_full``, or what the engine
                 refuses (``unknown_language``).
         """
+        self.space.check()
         options = replace(options, language=options.language or self.settings.language)
         with self._lock:
             if self._closing.is_set():
@@ -97,12 +112,22 @@ class Sessions:
                 audio_format,
                 options,
                 words=words,
+                decode=self._decoders.decode,
                 on_record=self._syncer.soon,
                 deliver=self._delivery.submit,
             )
+            session.token_id = token_id
             self._sessions[session_id] = session
             self.opened_total += 1
         return session
+
+    def warm_up(self) -> None:
+        """Start what the first session would have to wait for.
+
+        Raises:
+            OpenmicError: ``decoder_not_started``.
+        """
+        self._decoders.warm_up()
 
     def get(self, session_id: str) -> Session:
         """The session of that name.
@@ -201,6 +226,7 @@ class Sessions:
                 session.release()
             with self._lock:
                 self._sessions.pop(session.id, None)
+        self._decoders.close()
         self._delivery.close(JOIN_SECONDS)
         self._syncer.close(JOIN_SECONDS)
         self._keeper.join(JOIN_SECONDS)
@@ -232,6 +258,8 @@ class Sessions:
                 over_now = self.opened_total - sum(session.ended_at is None for session in sessions)
             with self._keeper.turn("keeping time"):
                 self._keep_time(sessions, now)
+            with self._keeper.turn("keeping room on the disk"):
+                self._keep_room(sessions)
             if over_now != over:
                 over, trim_at = over_now, min(trim_at, now + TRIM_SECONDS)
             if now >= trim_at:
@@ -250,14 +278,44 @@ class Sessions:
             try:
                 detached_at, ended_at = session.detached_at, session.ended_at
                 if ended_at is not None:
-                    if now - ended_at >= self.settings.keep_seconds:
+                    keep_seconds = self.settings.keep_seconds
+                    if len(session.recording) == 0:
+                        keep_seconds = min(keep_seconds, NOTHING_KEPT_SECONDS)
+                    if now - ended_at >= keep_seconds:
                         self._forget(session)
-                elif detached_at is not None and now - detached_at >= self.settings.resume_seconds:
-                    self._stop(session, "timeout")
+                elif detached_at is None:
+                    self._end_idle(session, now)
+                else:
+                    session.activity.rest(now)
+                    if now - detached_at >= self.settings.resume_seconds:
+                        self._stop(session, "timeout")
             except Exception as error:
                 failure = failure or error
         if failure is not None:
             raise failure
+
+    def _end_idle(self, session: Session, now: float) -> None:
+        """End a session that has its place for nothing, or has it for longer than all its audio can take."""
+        if session.state is not State.RECEIVING:
+            return
+        settings, activity = self.settings, session.activity
+        if activity.is_idle(session.recording.seconds, session.received_bytes, now, settings.idle_seconds):
+            if session.backlog_bytes == 0:  # else the decoder is what is late
+                self._stop(session, "timeout", PROBLEMS.error("idle_too_long", idle_seconds=settings.idle_seconds))
+        elif now - activity.began_at >= settings.max_seconds * OPEN_FACTOR + settings.idle_seconds:
+            seconds = now - activity.began_at
+            session.reach_limit(PROBLEMS.error("open_too_long", seconds=seconds, max_seconds=settings.max_seconds))
+
+    def _keep_room(self, sessions: Sequence[Session]) -> None:
+        """Finish all streams before the disk is full: what they have is then still written and transcribed."""
+        receiving = [session for session in sessions if session.state is State.RECEIVING]
+        if not receiving:
+            return
+        try:
+            self.space.check_reserve()
+        except OpenmicError as error:
+            for session in receiving:
+                self._stop(session, "stopped", error)
 
     def _forget(self, session: Session) -> None:
         with self._lock:
@@ -278,10 +336,10 @@ class Sessions:
             raise
         log_event(logger, "session_deleted", session=session.id)
 
-    def _stop(self, session: Session, reason: Reason) -> None:
+    def _stop(self, session: Session, reason: Reason, error: OpenmicError | None = None) -> None:
         if session.state is State.RECEIVING:
             with contextlib.suppress(OpenmicError):  # it was stopped in between
-                session.stop(reason)
+                session.stop(reason, error)
 
     def _all(self) -> Sequence[Session]:
         with self._lock:
@@ -290,7 +348,8 @@ class Sessions:
     # --- what other servers left
 
     def _look(self) -> None:
-        """Take in what has no server any more, and let go of what was deleted from outside."""
+        """Take in what has no server any more, let go of what was deleted from outside, and see how much is there."""
+        self.space.measure()
         for session in self._recovery.look(self._sessions.__contains__):
             self._take_in(session)
         for session in self._all():
@@ -316,6 +375,7 @@ class Sessions:
             opened.audio_format,
             opened.options,
             words=opened.words,
+            decode=self._decoders.decode,
             recovered=(files, story),
             on_record=self._syncer.soon,
             deliver=self._delivery.submit,

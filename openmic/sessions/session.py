@@ -17,10 +17,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from openmic.audio.decoder import AudioFormat
+from openmic.audio.problems import PROBLEMS as AUDIO_PROBLEMS
 from openmic.audio.types import SpeechBoundary
 from openmic.errors import OpenmicError
 from openmic.log import log_event
-from openmic.sessions.decoding import DecodeThread
+from openmic.sessions.decoding import Decode, DecodeThread
 from openmic.sessions.delivery import Deliver, at_once
 from openmic.sessions.events import Failed, Progressed, Reason, SpeechChanged, Warned
 from openmic.sessions.problems import PROBLEMS
@@ -53,6 +54,7 @@ class Session(Subscription):
         engine: what turns its audio into words.
         audio_format, options: what its client said.
         words: whether its client asked for word times.
+        decode: makes samples of its bytes.
         recovered: the files and the replayed journal of a session that another server began, to go on from there.
         on_record: called when something is in the journal that should not wait long for the disk.
         deliver: has what the engine says written down and told, off the engine's thread.
@@ -70,6 +72,7 @@ class Session(Subscription):
         options: SpeechOptions,
         *,
         words: bool,
+        decode: Decode,
         recovered: tuple[SessionFiles, JournalReplay] | None = None,
         on_record: OnRecord = lambda: None,
         deliver: Deliver = at_once,
@@ -96,7 +99,7 @@ class Session(Subscription):
         if recovered is not None:
             self._go_on(story)
         self._decode_thread = DecodeThread(
-            self, self._journal, self.recording, audio_format, limits, story.received_bytes
+            self, self._journal, self.recording, audio_format, limits, decode, story.received_bytes
         )
         if story.flush_at is not None:
             self._decode_thread.flush_at(story.flush_at)
@@ -132,7 +135,7 @@ class Session(Subscription):
                     self._finish("stopped", disk_full(error))
             else:
                 limits = self._limits
-                self._reach_limit(
+                self.reach_limit(
                     PROBLEMS.error("too_many_bytes", max_bytes=limits.max_bytes, max_seconds=limits.max_seconds)
                 )
             return len(self._journal)
@@ -158,6 +161,13 @@ class Session(Subscription):
         with self._lock:
             self._expect_receiving()
             self._finish(reason, error)
+
+    def reach_limit(self, limit: OpenmicError) -> None:
+        """Take no more audio because of ``limit``, which the client is told, and send the final."""
+        with self._lock:
+            if self._state is State.RECEIVING:
+                self._emit(Warned(limit))
+                self._finish("timeout")
 
     def abandon(self, error: OpenmicError) -> None:
         """End at once with ``error`` and without a final; nothing happens to a session that has ended."""
@@ -201,7 +211,12 @@ class Session(Subscription):
 
     def on_too_long(self) -> None:
         """The recording is as long as it may be."""
-        self._reach_limit(PROBLEMS.error("session_too_long", max_seconds=self._limits.max_seconds))
+        self.reach_limit(PROBLEMS.error("session_too_long", max_seconds=self._limits.max_seconds))
+
+    def on_warning(self, warning: OpenmicError) -> None:
+        """Some of its bytes came to nothing; the rest goes on."""
+        with self._lock:
+            self._emit(Warned(warning))
 
     def on_decoded_all(self, error: OpenmicError | None) -> None:
         """All bytes are decoded, or as many as could be: have the rest transcribed, wait for that, and tidy up."""
@@ -212,11 +227,17 @@ class Session(Subscription):
             self.abandon(PROBLEMS.error("session_failed", detail=type(fault).__name__))
         self.ended.wait()
         try:
-            self._writer.settle(compact=self._error is None)
+            self._writer.settle(compact=self._nothing_left())
         except OSError as disk_error:
             log_event(
                 logger, "session_fault", logging.WARNING, session=self.id, code="not_compact", why=disk_error.strerror
             )
+
+    def _nothing_left(self) -> bool:
+        """Whether the client's bytes can be of no more use: they are transcribed, or nobody can decode them."""
+        if self._error is None or self._transcript.final is not None:
+            return True
+        return self._error.code in AUDIO_PROBLEMS
 
     def _ask_for_final(self, error: OpenmicError | None) -> None:
         with self._lock:
@@ -281,13 +302,6 @@ class Session(Subscription):
     def _expect_receiving(self) -> None:
         if self._state is not State.RECEIVING:
             raise PROBLEMS.error("already_stopped")
-
-    def _reach_limit(self, limit: OpenmicError) -> None:
-        """RECEIVING to FINISHING because of ``limit``, which the client is told."""
-        with self._lock:
-            if self._state is State.RECEIVING:
-                self._emit(Warned(limit))
-                self._finish("timeout")
 
     def _finish(self, reason: Reason, error: OpenmicError | None = None) -> None:
         """RECEIVING to FINISHING; nothing if that has happened before."""

@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 
 from openmic.errors import OpenmicError
+from openmic.sessions.activity import Activity
 from openmic.sessions.events import Failed, Reason, Replaced, SessionEvent, Subscriber
 from openmic.sessions.snapshot import SessionSnapshot
 from openmic.sessions.state import State
@@ -25,6 +26,8 @@ class Subscription(ABC):
 
     Attributes:
         resume_token: for whoever comes back; "" where only its hash is known.
+        token_id: of the token that it was begun with; "" where nobody knows any more.
+        activity: whether anything comes in.
         words: whether its client asked for word times.
         created: seconds since 1970.
         ended: set once it has ended.
@@ -35,6 +38,8 @@ class Subscription(ABC):
         opened = story.opened
         self.id = opened.id
         self.resume_token = ""
+        self.token_id = ""
+        self.activity = Activity()
         self.token_hash = opened.token_hash
         self.options = opened.options
         self.words = opened.words

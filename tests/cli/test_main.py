@@ -41,10 +41,9 @@ def load(settings, progress):
     return engine
 launching.load_engine = load
 if {decodes_no_container}:
-    def fail(*arguments, **more):
-        raise TypeError("open() got an unexpected keyword argument")
-    import openmic.audio.decoder
-    openmic.audio.decoder.open_input = fail
+    import openmic.audio.decoder_processes as apart
+    broken = "import openmic.audio.decoder; openmic.audio.decoder.open_input = None; main()"  # a TypeError when called
+    apart.START = apart.START.replace("main()", broken)
 from openmic.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """

@@ -1,4 +1,4 @@
-"""Where a client is, and how many wrong tokens may come from there.
+"""Where a client is, and how much may come from there.
 
 Behind a tunnel of ours every connection comes from this machine, and the tunnel's agent says in ``X-Forwarded-For``
 from where: the last address in it is the one that it added itself, all before it is what the client claims. The header
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from starlette.requests import HTTPConnection
 
 FORWARDED = "x-forwarded-for"
+UNKNOWN = "unknown"  # whoever a tunnel has no address for: all of them share one budget
 IPV6_PREFIX = 64  # one household or phone has that many addresses to choose from
 MOST_ADDRESSES = 10_000  # remembered; the one longest quiet is forgotten for another
 
@@ -30,8 +31,9 @@ def client_address(connection: HTTPConnection, *, behind_tunnel: bool) -> str:
     peer = connection.client.host if connection.client is not None else ""
     if behind_tunnel and is_local(peer):
         lines = connection.headers.getlist(FORWARDED)
-        last = lines[-1].rpartition(",")[2].strip() if lines else ""
-        return _normal(last) or peer
+        if not lines:  # a program of this machine, past the tunnel
+            return peer
+        return _normal(_without_port(lines[-1].rpartition(",")[2].strip())) or UNKNOWN
     return _normal(peer) or peer
 
 
@@ -41,6 +43,13 @@ def is_local(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return False
+
+
+def _without_port(text: str) -> str:
+    """``1.2.3.4:5`` and ``[2001:db8::1]:5`` without what follows the address."""
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text
 
 
 def _normal(text: str) -> str:
@@ -56,11 +65,11 @@ def _normal(text: str) -> str:
     return str(address)
 
 
-class WrongTokens:
-    """A budget per address that refills steadily; from any thread.
+class RefillingBudget:
+    """A budget for each address (or whatever else is named) that refills steadily; from any thread.
 
     Args:
-        most: wrong tokens in a row before an address is blocked.
+        most: that may be spent in a row before an address is blocked.
         seconds: in which a spent budget is whole again.
         clock: monotonic seconds.
     """
@@ -74,13 +83,13 @@ class WrongTokens:
         self.total = 0
 
     def blocked_for(self, address: str) -> float:
-        """Seconds until this address may show a token again; 0.0: now."""
+        """Seconds until this address may spend again; 0.0: now."""
         with self._lock:
             over = self._now(address) - (self._most - 1)
         return over * self._seconds / self._most if over > 0 else 0.0
 
     def count(self, address: str) -> bool:
-        """One more wrong token; whether that has blocked the address just now."""
+        """One more is spent; whether that has blocked the address just now."""
         with self._lock:
             self.total += 1
             before = self._now(address)

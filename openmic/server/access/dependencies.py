@@ -14,16 +14,21 @@ from openmic.sessions.registry import Sessions
 
 
 def require_token(request: Request) -> AccessToken:
-    """Let pass only requests with a token of this server, from a page that may use it.
+    """Let pass only requests with a token of this server, from a page that may use it; leaves it in ``state.token``.
 
     Raises:
         OpenmicError: see ``Gate.check`` and ``Gate.check_origin``; ``token_expired``.
     """
-    entry: Gate = request.app.state.entry
-    entry.check_origin(request)
-    key = entry.check(bearer_token(request), request)
-    key.check_alive()
-    return key
+    token = request.state.token = _require(request, counted=True)
+    return token
+
+
+def _require(request: Request, *, counted: bool) -> AccessToken:
+    gate: Gate = request.app.state.entry
+    gate.check_origin(request)
+    token = gate.check(bearer_token(request), request, counted=counted)
+    token.check_alive()
+    return token
 
 
 def require_owner(request: Request) -> None:
@@ -40,17 +45,21 @@ def require_reader(request: Request, name: str) -> None:
     """Let pass the owner, and whoever shows the resume token of the session ``name`` in place of a server's token.
 
     Raises:
-        OpenmicError: ``session_deleted``, or as ``require_owner``.
+        OpenmicError: ``session_deleted``, ``token_revoked``: the one that began the session; or as ``require_owner``.
     """
-    request.app.state.entry.check_origin(request)
+    gate: Gate = request.app.state.entry
+    gate.check_origin(request)
     sessions: Sessions = request.app.state.sessions
     session_id = name.partition(".")[0]
     try:
-        sessions.resume(session_id, bearer_token(request) or "")
+        session = sessions.resume(session_id, bearer_token(request) or "")
     except OpenmicError:
         if sessions.was_deleted(session_id):  # whatever is shown: nobody can tell tokens apart by it
             raise SESSION_PROBLEMS.error("session_deleted") from None
-        require_owner(request)
+        if _require(request, counted=False).use != "owner":
+            raise PROBLEMS.error("owner_only") from None
+        return
+    gate.tokens.check_not_revoked(session.token_id)
 
 
 def sessions_of(request: Request) -> Sessions:

@@ -132,6 +132,19 @@ class TokenStore:
             callback()
         return key
 
+    def check_not_revoked(self, token_id: str) -> None:
+        """Let pass what was begun with a token that nobody has taken back since.
+
+        Args:
+            token_id: of the token; one that is not known here, as of an earlier start of the server, passes.
+
+        Raises:
+            OpenmicError: ``token_revoked``.
+        """
+        with self._lock:
+            if any(key.id == token_id and key.revoked for key in self._keys.values()):
+                raise PROBLEMS.error("token_revoked")
+
     def list(self) -> tuple[AccessToken, ...]:
         """All that were made, the oldest first."""
         with self._lock:

@@ -47,14 +47,25 @@ def list_sessions(sessions: AllSessions, response: Response) -> SessionList:
 
 
 @reader_router.get("/v1/sessions/{name}", response_model=SessionJson)
-def get_session(name: str, sessions: AllSessions) -> Response:
+def get_session(request: Request, name: str, sessions: AllSessions) -> Response:
     """A session's transcript as it is now, or its recording, in the form that the name's ending asks for.
 
     Raises:
         OpenmicError: ``unknown_session``, ``session_deleted``, ``not_found``.
     """
     session_id, _, ending = name.partition(".")
-    return session_file(sessions.get(session_id), ending)
+    return session_file(sessions.get(session_id), ending, request.app.state.downloads)
+
+
+@reader_router.delete("/v1/sessions/{name}", status_code=204)
+def delete_session(name: str, sessions: AllSessions) -> Response:
+    """Delete a session that has ended, with all that was said in it, before its time.
+
+    Raises:
+        OpenmicError: ``unknown_session``, ``session_deleted``, ``session_not_over``.
+    """
+    sessions.delete(name)
+    return Response(status_code=204)
 
 
 @router.get("/v1/{path:path}", include_in_schema=False)

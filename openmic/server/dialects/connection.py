@@ -36,7 +36,6 @@ from openmic.server.dialects.rate_limit import RateLimit
 from openmic.server.problems import PROBLEMS
 from openmic.server.uvicorn_protocols.websocket import abort, abort_soon
 from openmic.sessions.events import Ended, Failed, Finalised, Live, Progressed, Replaced, SessionEvent
-from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
 from openmic.sessions.registry import Sessions
 from openmic.sessions.session import Session
 from openmic.sessions.state import State
@@ -120,8 +119,7 @@ class StreamConnection:
                 frames, code = self._dialect.refuse(refused.error)
                 await self._send(frames)
                 await self._close(code, refused.error.code)
-                address = self._gate.address(self.websocket)
-                log_event(logger, "connection_refused", code=refused.error.code, address=address)
+                self._gate.refusals.tell("connection_refused", refused.error.code, self._gate.address(self.websocket))
                 return refused.error.code
             except Closing as closing:
                 await self._close(closing.code, closing.error_code or "")
@@ -170,13 +168,19 @@ class StreamConnection:
         self._gate.tokens.watch(self, self._token, self._revoked)
 
     async def open(self, audio_format: AudioFormat, options: SpeechOptions, *, words: bool = False) -> Session:
-        """A new session; see ``Sessions.create``."""
-        return await asyncio.to_thread(self.sessions.create, audio_format, options, words=words)
+        """A new session; see ``Sessions.create`` and ``Gate.count_start``."""
+        assert self._token is not None
+        self._gate.count_start(self._token, self.websocket)
+        return await asyncio.to_thread(
+            self.sessions.create, audio_format, options, words=words, token_id=self._token.id
+        )
 
     async def resume(self, session_id: str, resume_token: str) -> Session:
-        """A session that was begun before; see ``Sessions.resume``."""
+        """A session that was begun before; see ``Sessions.resume`` and ``TokenStore.check_not_revoked``."""
         self._resumed = True
-        return await asyncio.to_thread(self.sessions.resume, session_id, resume_token)
+        session = await asyncio.to_thread(self.sessions.resume, session_id, resume_token)
+        self._gate.tokens.check_not_revoked(session.token_id)
+        return session
 
     async def attach(self, session: Session, hello: Iterable[Frame] = (), after_seq: int = 0) -> None:
         """From now on the client is told what the session says.
@@ -248,12 +252,7 @@ class StreamConnection:
 
     async def _read(self, session: Session) -> NoReturn:
         while True:
-            try:
-                async with asyncio.timeout(self.settings.idle_seconds if session.state is State.RECEIVING else None):
-                    frame = await self._receive()
-            except TimeoutError:
-                await self._finish_idle(session)
-                continue
+            frame = await self._receive()
             try:
                 await self._do(session, frame)
             except OpenmicError as error:
@@ -286,11 +285,6 @@ class StreamConnection:
             if session.backlog_bytes <= self.settings.max_backlog_bytes or session.state is not State.RECEIVING:
                 return
             await asyncio.sleep(BACKLOG_LOOK_SECONDS)
-
-    async def _finish_idle(self, session: Session) -> None:
-        idle = SESSION_PROBLEMS.error("idle_too_long", idle_seconds=self.settings.idle_seconds)
-        with contextlib.suppress(OpenmicError):  # it was stopped at the same moment
-            await asyncio.to_thread(session.stop, "timeout", idle)
 
     async def _write(self) -> NoReturn:
         while True:

@@ -1,7 +1,8 @@
-"""uvicorn's HTTP protocol, with a deadline for the head of a request.
+"""uvicorn's HTTP protocol, with a deadline for the head of a request, and one for a client that does not read.
 
 uvicorn waits for ever for a request line and headers that come byte by byte or not at all; each such connection costs
-a file descriptor, and whoever opens enough of them ("slow headers") keeps everybody else out.
+a file descriptor, and whoever opens enough of them ("slow headers") keeps everybody else out. So does whoever asks for
+a download and then reads nothing of it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import ClassVar
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+UNREAD_SECONDS = 20.0  # how long a full send buffer may stay full
 
 TIMEOUT = (
     b"HTTP/1.1 408 Request Timeout\r\n"
@@ -31,6 +34,7 @@ class HttpProtocol(H11Protocol):
 
     head_seconds: ClassVar[float] = 5.0
     _deadline: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     @classmethod
     def within(cls, seconds: float) -> type[HttpProtocol]:
@@ -45,7 +49,19 @@ class HttpProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
         self._forget_deadline()
+        self._forget_unread()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as it is sent to: it has so long to make room, then it is dropped."""
+        super().pause_writing()
+        self._forget_unread()
+        self._unread = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has read on."""
+        self._forget_unread()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the client; a part of a head does not move its deadline."""
@@ -71,6 +87,11 @@ class HttpProtocol(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _forget_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _give_up(self) -> None:
         self._deadline = None

@@ -4,7 +4,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from openmic.server.access import client_address as addresses
-from openmic.server.access.client_address import WrongTokens, client_address, is_local
+from openmic.server.access.client_address import RefillingBudget, client_address, is_local
 
 
 def connection(peer: str | None, *forwarded: str) -> HTTPConnection:
@@ -22,7 +22,10 @@ def connection(peer: str | None, *forwarded: str) -> HTTPConnection:
         ("::1", ["2001:db8:1:2:3:4:5:6"], True, "2001:db8:1:2::/64"),
         ("127.0.0.1", ["203.0.113.7"], False, "127.0.0.1"),  # no tunnel of ours: anybody may have written it
         ("198.51.100.1", ["203.0.113.7"], True, "198.51.100.1"),  # did not come through the tunnel
-        ("127.0.0.1", ["nonsense"], True, "127.0.0.1"),
+        ("127.0.0.1", ["203.0.113.7:5555"], True, "203.0.113.7"),
+        ("127.0.0.1", ["[2001:db8::1]:443"], True, "2001:db8::/64"),
+        ("127.0.0.1", ["nonsense"], True, "unknown"),  # not this machine, which is never blocked
+        ("127.0.0.1", [""], True, "unknown"),
         ("127.0.0.1", [], True, "127.0.0.1"),
         ("2001:db8:1:2::9", [], False, "2001:db8:1:2::/64"),
         ("::ffff:198.51.100.1", [], False, "198.51.100.1"),
@@ -49,7 +52,7 @@ class Clock:
 
 def test_a_budget_is_spent_and_refills() -> None:
     clock = Clock()
-    budget = WrongTokens(3, 30.0, clock)
+    budget = RefillingBudget(3, 30.0, clock)
     assert [budget.count("a") for _ in range(3)] == [False, False, True]
     assert budget.blocked_for("a") == pytest.approx(10.0)
     assert budget.blocked_for("b") == 0.0
@@ -67,7 +70,7 @@ def test_a_budget_is_spent_and_refills() -> None:
 
 def test_only_so_many_addresses_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addresses, "MOST_ADDRESSES", 2)
-    budget = WrongTokens(1, 60.0, Clock())
+    budget = RefillingBudget(1, 60.0, Clock())
     for name in ("a", "b", "a", "c"):
         budget.count(name)
     assert [budget.blocked_for(name) > 0 for name in "abc"] == [True, False, True]

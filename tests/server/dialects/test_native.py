@@ -472,8 +472,8 @@ def test_idle_too_long(tmp_path: Path) -> None:
         with started(server) as patient:
             for _ in range(4):
                 time.sleep(0.8)
-                patient.say(type="ping")
-                patient.hear_until("pong")
+                patient.connection.send(bytes(32_000))  # silence is sound
+                patient.hear_until("ack")
             server.engine.may_finish.clear()
             patient.say(type="stop")
             time.sleep(3.0)
@@ -577,6 +577,8 @@ def test_only_the_newest_live_text_waits_for_a_slow_reader(tmp_path: Path) -> No
         for _ in range(300):
             slow.connection.send(tone(0.1))
         deadline = time.monotonic() + WAIT
+        while not server.sessions.list() and time.monotonic() < deadline:
+            time.sleep(0.05)
         while server.sessions.list()[0].audio_seconds < 30 and time.monotonic() < deadline:
             time.sleep(0.05)
         slow.say(type="stop")

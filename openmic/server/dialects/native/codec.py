@@ -19,7 +19,7 @@ from openmic.server.dialects.native.messages import (
     Speech,
     Warning,
 )
-from openmic.server.problems import PROBLEMS, TooManyWrongTokens
+from openmic.server.problems import PROBLEMS, TooManyStarts, TooManyWrongTokens
 from openmic.sessions.events import (
     Committed,
     Ended,
@@ -69,7 +69,7 @@ def to_text(message: Message) -> str:
 
 def error_message(error: OpenmicError, *, fatal: bool) -> Error:
     """A problem as an ``error`` message."""
-    retry_after = error.retry_after if isinstance(error, ServerFull | TooManyWrongTokens) else None
+    retry_after = error.retry_after if isinstance(error, ServerFull | TooManyStarts | TooManyWrongTokens) else None
     return Error(
         code=error.code, message=error.message, hint=error.hint, fatal=fatal, retry_after=retry_after, url=None
     )

@@ -25,6 +25,7 @@ from openmic.sessions.schemas import (
     WordJson,
 )
 
+MOST_NAME_LETTERS = 40  # of a language or an encoding: what is refused is repeated in the error
 SUBPROTOCOL = "openmic.v1"
 
 # --- client to server
@@ -35,12 +36,18 @@ class Start(Message):
 
     type: Literal["start"] = "start"
     token: str | None = Field(None, description="the server's token, where no header or subprotocol carries it")
-    language: str | None = Field(None, description="ISO 639-1, as `tr`; null: the server's default, else detected")
+    language: str | None = Field(
+        None, max_length=MOST_NAME_LETTERS, description="ISO 639-1, as `tr`; null: the server's default, else detected"
+    )
     task: Literal["transcribe", "translate"] = Field("transcribe", description="`translate` gives English text")
     prompt: str | None = Field(
         None, max_length=MOST_PROMPT_LETTERS, description="text that comes before the first word: names, terms"
     )
-    encoding: str = Field("auto", description="`auto` (a container), or `pcm_s16le`, `pcm_f32le` (raw samples)")
+    encoding: str = Field(
+        "auto",
+        max_length=MOST_NAME_LETTERS,
+        description="`auto` (a container), or `pcm_s16le`, `pcm_f32le` (raw samples)",
+    )
     sample_rate: int | None = Field(None, description="of raw samples, in Hz; required for them")
     channels: int | None = Field(None, description="of raw samples, interleaved; null: one")
     words: bool = Field(False, description="send words with times in `commit` and `final`")
@@ -69,7 +76,7 @@ class Stop(Message):
 
 
 class Ping(Message):
-    """Answered with ``pong``; also keeps an idle stream open."""
+    """Answered with ``pong``; whether the connection holds. It keeps no stream open that brings no sound."""
 
     type: Literal["ping"] = "ping"
 

@@ -10,6 +10,7 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 
 from openmic.errors import OpenmicError
+from openmic.server.access.gate import Gate
 from openmic.sessions.events import Ended, Failed, Finalised, Progressed, SessionEvent
 from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
 from openmic.sessions.session import Session
@@ -25,6 +26,7 @@ class FileSession:
     """``await begin``, then iterate over ``events``, then ``await leave``, whatever happens in between."""
 
     def __init__(self, request: Request, session: Session) -> None:
+        self._gate: Gate = request.app.state.entry
         self._request = request
         self._session = session
         self._loop = asyncio.get_running_loop()
@@ -54,11 +56,16 @@ class FileSession:
 
     async def leave(self) -> None:
         """Let go of the session; one that is not over ends, as nobody waits for it. Safe to call again."""
+        self._gate.tokens.unwatch(self)
         self._session.detach(self._hear)
         if not self._over:
             self._over = True
             gone = SESSION_PROBLEMS.error("client_gone")
             await asyncio.shield(asyncio.to_thread(self._session.abandon, gone))  # also where the request is cancelled
+
+    def fail(self, error: OpenmicError) -> None:
+        """Answer with ``error``; what was said is finished all the same. From any thread."""
+        self._hear(Failed(error))
 
     def _hear(self, event: SessionEvent) -> None:
         if isinstance(event, FileEvent):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
@@ -18,6 +19,8 @@ from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from openmic.server.access.dependencies import require_token
+from openmic.server.access.gate import Gate
+from openmic.server.access.tokens import AccessToken
 from openmic.server.dialects.openai.file_session import FileSession
 from openmic.server.dialects.openai.sse import event_stream
 from openmic.server.problems import PROBLEMS
@@ -37,6 +40,7 @@ MOST_FIELD_BYTES = 65_536  # of one of them
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 STREAMED = ("json", "text")  # the formats that OpenAI streams; the others come in one piece
 
+LEAST_UPLOAD_RATE = 2048  # bytes a second, on average beyond the first idle_seconds; the thinnest speech has 750
 RETRY_SECONDS = 10.0  # what a file that finds no place is told to wait
 
 router = APIRouter(dependencies=[Depends(require_token)])
@@ -55,6 +59,8 @@ async def translations(request: Request) -> Response:
 
 
 async def _answer(request: Request, task: Task) -> Response:
+    gate: Gate = request.app.state.entry
+    token: AccessToken = request.state.token
     with _place(request):
         form = await _read_form(request)
     try:
@@ -73,10 +79,12 @@ async def _answer(request: Request, task: Task) -> Response:
             raise PROBLEMS.error("bad_request", detail=detail)
         options = SpeechOptions(_text(form, "language"), task, prompt)
         sessions: Sessions = request.app.state.sessions
-        session = await asyncio.to_thread(sessions.create, AudioFormat(), options)
+        gate.count_start(token, request)
+        session = await asyncio.to_thread(sessions.create, AudioFormat(), options, token_id=token.id)
         fed = FileSession(request, session)
         streamed = form.get("stream") == "true" and response_format in STREAMED
         try:
+            gate.tokens.watch(fed, token, lambda: fed.fail(PROBLEMS.error("token_revoked")))
             await fed.begin(upload)
             if streamed:
                 return await _event_stream(fed)
@@ -96,11 +104,13 @@ def _place(request: Request) -> Iterator[None]:
     """One of the places for files that are being received; there are as many as for sessions.
 
     Raises:
-        OpenmicError: ``server_full``.
+        OpenmicError: ``server_full``, ``disk_full``.
     """
     state = request.app.state
     if state.receiving_uploads >= state.sessions.places:
         raise ServerFull(state.receiving_uploads, state.sessions.places, RETRY_SECONDS)
+    announced = request.headers.get("content-length", "")
+    state.sessions.space.check(2 * int(announced) if announced.isdecimal() else 0)  # once as a form, once as a session
     state.receiving_uploads += 1
     try:
         yield
@@ -117,13 +127,13 @@ async def _read_form(request: Request) -> FormData:
     """The whole form; a large file in it goes to the disk as it comes.
 
     Raises:
-        OpenmicError: ``upload_too_large``, ``bad_request``, ``idle_too_long``.
+        OpenmicError: ``upload_too_large``, ``upload_too_slow``, ``bad_request``, ``idle_too_long``.
     """
     settings: Settings = request.app.state.settings
     most, idle_seconds = settings.max_upload_bytes, settings.idle_seconds
 
     async def bounded() -> AsyncIterator[bytes]:
-        size, chunks = 0, request.stream()
+        size, chunks, began_at = 0, request.stream(), time.monotonic()
         while True:
             try:
                 async with asyncio.timeout(idle_seconds):
@@ -133,6 +143,9 @@ async def _read_form(request: Request) -> FormData:
             except TimeoutError as late:
                 raise SESSION_PROBLEMS.error("idle_too_long", idle_seconds=idle_seconds) from late
             size += len(chunk)
+            seconds = time.monotonic() - began_at
+            if size < LEAST_UPLOAD_RATE * (seconds - idle_seconds) or seconds > settings.max_seconds + idle_seconds:
+                raise PROBLEMS.error("upload_too_slow", rate=LEAST_UPLOAD_RATE, max_seconds=settings.max_seconds)
             if size > most:
                 raise PROBLEMS.error("upload_too_large", max_upload_bytes=most)
             yield chunk
