@@ -43,9 +43,9 @@ PROBLEMS = ProblemTable(
             "Try again in {retry_after:.0f} seconds, with the present link of the server.",
         ),
         "origin_not_allowed": Problem(
-            "This page may not use the server.",
-            "It comes from another origin than the server's own page, this machine, or those that the owner allowed.",
-            "Open the server's own page, or ask its owner to add the origin to the setting allowed_origins.",
+            "Pages of {origin} may not use this server.",
+            "The server was reached as {host!r}, which is another origin, and the owner has not allowed this one.",
+            "Open the server's own page, or ask its owner to add {origin} to the setting allowed_origins.",
         ),
         "host_not_allowed": Problem(
             "The server is not known by the name {host}.",
