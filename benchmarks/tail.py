@@ -37,7 +37,8 @@ from openmic.speech.model.decoder import Decoder
 from openmic.speech.model.encoder import EncoderCache
 from openmic.speech.model.linear import Precision
 from openmic.speech.model.tokens import Vocabulary
-from openmic.speech.model.window_encoder import FRAME_SAMPLES, PAD_SECONDS, Window, WindowEncoder
+from openmic.speech.model.units import STATE_SAMPLES
+from openmic.speech.model.window_encoder import PAD_SECONDS, Window, WindowEncoder
 from openmic.speech.weights.locate import locate
 
 WINDOW_SECONDS = (0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 15.0)
@@ -60,7 +61,7 @@ class FullEncoder:
         """See ``WindowEncoder.window``."""
         mel = whisper.log_mel_spectrogram(whisper.pad_or_trim(samples), self._model.dims.n_mels)
         states = self._model.encoder(mel[None].to(self._dtype))[0].to(self._decoder.dtype)
-        return Window(self._decoder.cross_attention_kv(states), round(len(samples) / FRAME_SAMPLES + PAD_SECONDS * 50))
+        return Window(self._decoder.cross_attention_kv(states), round(len(samples) / STATE_SAMPLES + PAD_SECONDS * 50))
 
 
 @dataclass(slots=True)

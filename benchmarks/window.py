@@ -22,10 +22,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from whisper.audio import N_FRAMES
+from whisper.timing import median_filter
 
 from benchmarks.metrics.report import machine
 from benchmarks.tail import loaded
-from openmic.speech.final.word_times import _WHISPERS_FILTER
 from openmic.speech.model import linear as precision
 from openmic.speech.model.alignment import WIDTH, median_filtered
 from openmic.speech.model.decoder import Decoder
@@ -111,7 +111,7 @@ def main() -> None:
     attention = torch.randn(int(model.alignment_heads.indices().shape[1]), WORDS, STATES)
     ways = {
         "ours": partial(median_filtered, attention),
-        "openai-whisper": partial(_WHISPERS_FILTER, attention, WIDTH),
+        "openai-whisper": partial(median_filter, attention, WIDTH),
     }
     print(compared(f"median filter, {WORDS} tokens", ways, arguments.rounds))
 

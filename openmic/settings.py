@@ -94,6 +94,10 @@ class Settings(BaseSettings):
         description="Web pages of others that may use the server, by origin (`https://example.org`), separated by "
         "spaces; `*`: all. Its own page and pages of this machine always may; programs send no origin.",
     )
+    dialects: str = Field(
+        "openai",
+        description="What other vendors' SDKs may speak beside openmic's own protocol, by names separated by spaces.",
+    )
     max_connections: int = Field(
         256, ge=1, description="WebSocket connections that may be open at once; one more is closed (1013)."
     )

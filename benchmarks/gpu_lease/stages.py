@@ -160,7 +160,11 @@ def sessions(stage: Stage) -> dict[str, Any]:
     base = stage.base
     found: dict[str, Any] = {"told": base.told()}
     costs = measure(base.live, base.final, [1, 2] if stage.small else [1, 4, 16, 64, 128, 256], drafted=True)
-    found["costs"] = {"steps": costs.steps, "window_seconds": costs.window_seconds, "capacity": costs.capacity()}
+    found["costs"] = {
+        "steps": costs.steps,
+        "final_window_cost_seconds": costs.final_window_cost_seconds,
+        "capacity": costs.capacity(),
+    }
     stage.keep(found)
     found["base"] = grown(stage, lambda step: step.seconds, found)
     return found

@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from openmic.audio import decoder_wire as wire
@@ -111,20 +112,24 @@ def decode_for(connection: socket.socket) -> None:
     limit(limits)
     processor_time, source, samples_sent = ProcessorTime(limits), RemoteSource(connection), 0
     try:
-        for samples in decode(source, AudioFormat(**opened["audio_format"])):
+        for samples in decode(source, AudioFormat(**opened["audio_format"]), partial(_tell, connection, wire.WARNING)):
             samples_sent += len(samples)
             processor_time.extend(samples_sent / SAMPLE_RATE, source.read_bytes)
             wire.send(connection, wire.SAMPLES, samples.tobytes())
         wire.send(connection, wire.END)
     except OpenmicError as error:
-        parts = {"code": error.code, "what": error.what, "why": error.why, "hint": error.hint}
-        wire.send(connection, wire.PROBLEM, json.dumps(parts).encode())
+        _tell(connection, wire.PROBLEM, error)
     except MemoryError:
         wire.send(connection, wire.TOO_COSTLY)
     except (OSError, EOFError):  # the session has gone
         pass
     except Exception as fault:
         wire.send(connection, wire.FAULT, type(fault).__name__.encode())
+
+
+def _tell(connection: socket.socket, kind: bytes, error: OpenmicError) -> None:
+    parts = {"code": error.code, "what": error.what, "why": error.why, "hint": error.hint}
+    wire.send(connection, kind, json.dumps(parts).encode())
 
 
 def open_message(audio_format: AudioFormat, limits: DecoderLimits) -> bytes:

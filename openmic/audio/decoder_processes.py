@@ -22,7 +22,7 @@ import numpy as np
 
 import openmic
 from openmic.audio import decoder_wire as wire
-from openmic.audio.decoder import decode
+from openmic.audio.decoder import Warn, decode, ignore_warning
 from openmic.audio.decoder_child import DecoderLimits, open_message
 from openmic.audio.formats import AudioFormat
 from openmic.audio.problems import PROBLEMS
@@ -81,7 +81,7 @@ class DecoderProcesses:
         with self._lock:
             self._start()
 
-    def decode(self, source: ByteSource, audio_format: AudioFormat) -> Iterator[Samples]:
+    def decode(self, source: ByteSource, audio_format: AudioFormat, warn: Warn = ignore_warning) -> Iterator[Samples]:
         """As ``openmic.audio.decoder.decode``, in a process of its own; raw samples need none.
 
         Raises:
@@ -91,7 +91,7 @@ class DecoderProcesses:
             yield from decode(source, audio_format)
             return
         with self._connect() as connection:
-            yield from _converse(connection, source, open_message(audio_format, self._limits))
+            yield from _converse(connection, source, open_message(audio_format, self._limits), warn)
 
     def close(self) -> None:
         """End the program; sessions that still decode go on in their own processes. Safe to call again."""
@@ -162,7 +162,7 @@ class DecoderProcesses:
         self._control = self._program = None
 
 
-def _converse(connection: socket.socket, source: ByteSource, opening: bytes) -> Iterator[Samples]:
+def _converse(connection: socket.socket, source: ByteSource, opening: bytes, warn: Warn) -> Iterator[Samples]:
     failure: Exception | None = None
     try:
         wire.send(connection, wire.OPEN, opening)
@@ -170,6 +170,8 @@ def _converse(connection: socket.socket, source: ByteSource, opening: bytes) -> 
             kind, content = wire.receive(connection)
             if kind == wire.SAMPLES:
                 yield np.frombuffer(content, np.float32)[:SAMPLE_RATE]
+            elif kind == wire.WARNING:
+                warn(_problem(content))
             elif kind == wire.READ:
                 data = b""
                 if failure is None:

@@ -11,6 +11,7 @@ import struct
 
 # from the process
 READ, SEEK, SAMPLES = b"R", b"S", b"s"  # uint32 bytes wanted; int64 offset and uint8 whence; float32 samples
+WARNING = b"w"  # JSON of an OpenmicError; the sound goes on
 END, PROBLEM, FAULT, TOO_COSTLY = b"e", b"p", b"f", b"c"  # nothing; JSON of an OpenmicError; a name; nothing
 # to the process
 OPEN, DATA, PLACE = b"O", b"d", b"P"  # JSON of an AudioFormat and the limits; bytes; int64 offset

@@ -14,7 +14,13 @@ PROBLEMS = ProblemTable(
         "audio_not_decodable": Problem(
             "This is not audio that can be decoded ({detail}).",
             "The bytes are no complete beginning of a WebM, Ogg, MP4, WAV, FLAC, MP3 or AAC stream, or are damaged.",
-            "Send one of those from its first byte on; for raw samples set `encoding` and `sample_rate`.",
+            "Send one of those from its first byte on (`ffmpeg -i INPUT OUTPUT.flac` makes one of anything else); "
+            "for raw samples set `encoding` and `sample_rate`.",
+        ),
+        "audio_not_understood": Problem(
+            "From second {seconds:.1f} on the stream was not understood.",
+            "{bytes} bytes came that are no sound of the {container} stream and not the beginning of another one.",
+            "Send each recording whole, from its first byte on, and in one of the containers that are decoded here.",
         ),
         "audio_too_costly": Problem(
             "This audio could not be decoded within the limits.",

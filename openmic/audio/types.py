@@ -34,7 +34,9 @@ class SpeechBoundary:
     Attributes:
         state: which of the two.
         at: seconds on the stream's clock.
+        cut: speech ended because the stream did, and not in a pause.
     """
 
     state: Literal["started", "ended"]
     at: float
+    cut: bool = False

@@ -21,10 +21,13 @@ class VoiceActivity:
 
     Args:
         endpoint_silence_seconds: how long it must be quiet before speech counts as ended.
+
+    Attributes:
+        endpoint_silence_seconds: as the argument; may be changed at any time, from any thread.
     """
 
     def __init__(self, endpoint_silence_seconds: float) -> None:
-        self._endpoint_silence = endpoint_silence_seconds * SAMPLE_RATE
+        self.endpoint_silence_seconds = endpoint_silence_seconds
         self._model = Silero()
         self._rest = np.zeros(0, np.float32)  # less than HOP samples that the model has not seen
         self._seen = 0  # samples that the model has seen
@@ -53,7 +56,7 @@ class VoiceActivity:
     def flush(self) -> list[SpeechBoundary]:
         """End the speech under way, if there is one, where it stopped; more may be pushed afterwards."""
         self._begun = None
-        return [self._end()] if self._speaking else []
+        return [self._end(cut=True)] if self._speaking else []
 
     def _hear(self, probability: float) -> list[SpeechBoundary]:
         """Take the model's answer for the next HOP samples."""
@@ -70,15 +73,15 @@ class VoiceActivity:
                 return [self._at("started", self._begun - PAD if self._begun > COLD else 0)]
         elif self._begun is not None and not self._speaking:
             self._begun = None  # a blip
-        elif self._speaking and self._seen - self._voice_end >= self._endpoint_silence:
+        elif self._speaking and self._seen - self._voice_end >= self.endpoint_silence_seconds * SAMPLE_RATE:
             self._begun = None
             return [self._end()]
         return []
 
-    def _end(self) -> SpeechBoundary:
+    def _end(self, *, cut: bool = False) -> SpeechBoundary:
         self._speaking = False
-        return self._at("ended", min(self._voice_end + PAD, self._seen + len(self._rest)))
+        return self._at("ended", min(self._voice_end + PAD, self._seen + len(self._rest)), cut=cut)
 
-    def _at(self, state: Literal["started", "ended"], sample: int) -> SpeechBoundary:
+    def _at(self, state: Literal["started", "ended"], sample: int, *, cut: bool = False) -> SpeechBoundary:
         self._boundary = max(sample, self._boundary)
-        return SpeechBoundary(state, self._boundary / SAMPLE_RATE)
+        return SpeechBoundary(state, self._boundary / SAMPLE_RATE, cut)

@@ -21,7 +21,7 @@ from openmic.server.api import page as page_files
 from openmic.server.api import sessions as http
 from openmic.server.api.downloads import Downloads
 from openmic.server.dialects.connection import StreamConnection
-from openmic.server.dialects.dialect import Dialect
+from openmic.server.dialects.dialect import Dialect, Endpoints
 from openmic.server.dialects.native.dialect import NativeDialect
 from openmic.server.dialects.openai import routes as uploads
 from openmic.server.metrics import Metrics
@@ -31,8 +31,9 @@ from openmic.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-DIALECTS: Mapping[str, Callable[[], Dialect]] = {"/v1/stream": NativeDialect}
-"""What is spoken on which WebSocket path."""
+NATIVE = Endpoints({"/v1/stream": NativeDialect})
+DIALECTS: Mapping[str, Endpoints] = {"openai": Endpoints(routers=(uploads.router,))}
+"""What other vendors' SDKs speak, by the names that the setting ``dialects`` has; openmic's own is always on."""
 
 LEAVE_SECONDS = 5.0  # how long connections have to send their last messages once all sessions have ended
 
@@ -41,7 +42,7 @@ def create_app(
     settings: Settings,
     sessions: Sessions,
     keys: TokenStore | str,
-    dialects: Mapping[str, Callable[[], Dialect]] = DIALECTS,
+    dialects: Mapping[str, Endpoints] = DIALECTS,
 ) -> FastAPI:
     """Build the app over running sessions.
 
@@ -49,10 +50,13 @@ def create_app(
         settings: the limits that clients are told and held to.
         sessions: where streams live; ``drain`` closes them.
         keys: the tokens that open; a text is the owner's only one.
-        dialects: by WebSocket path, what makes one for each connection.
+        dialects: beside the native one, by name; those that ``settings.dialects`` names are on.
 
     Returns:
         The app. Each function in its ``state.watched`` gives what is wrong with a part of the service.
+
+    Raises:
+        OpenmicError: ``unknown_dialect``.
     """
     # A redirect to a path without its slash would go to whatever the client calls this server, and to http.
     app = FastAPI(title="openmic", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
@@ -68,9 +72,6 @@ def create_app(
     app.state.downloads = Downloads()
     app.state.watched = [lambda: sessions.problems]
     app.state.metrics = Metrics(sessions, entry, connections)
-
-    for path, dialect in dialects.items():
-        _add_dialect(app, path, dialect)
 
     @app.exception_handler(OpenmicError)
     async def answer(request: Request, error: Exception) -> Response:
@@ -93,12 +94,23 @@ def create_app(
         )
 
     app.include_router(http.open_router)
-    app.include_router(uploads.router)
+    for endpoints in (NATIVE, *_named(settings.dialects, dialects)):
+        for path, dialect in endpoints.sockets.items():
+            _add_dialect(app, path, dialect)
+        for router in endpoints.routers:
+            app.include_router(router)
     app.include_router(http.owner_router)
     app.include_router(http.reader_router)
     app.include_router(http.router)
     app.include_router(page_files.router)
     return app
+
+
+def _named(names: str, dialects: Mapping[str, Endpoints]) -> list[Endpoints]:
+    unknown = [name for name in names.split() if name not in dialects]
+    if unknown:
+        raise PROBLEMS.error("unknown_dialect", name=unknown[0], known=" ".join(dialects))
+    return [dialects[name] for name in dict.fromkeys(names.split())]
 
 
 def _add_dialect(app: FastAPI, path: str, dialect: Callable[[], Dialect]) -> None:

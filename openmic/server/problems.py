@@ -138,6 +138,11 @@ PROBLEMS = ProblemTable(
             "A session talks to one connection, the newest.",
             "Go on there; close this one.",
         ),
+        "unknown_dialect": Problem(
+            "The setting dialects names {name!r}, which is none.",
+            "This server speaks {known}.",
+            "Correct the setting `dialects`: names separated by spaces.",
+        ),
         "port_in_use": Problem(
             "The port {port} on {host} is in use.",
             "Another program listens there, perhaps an openmic that was not stopped.",
@@ -236,6 +241,7 @@ SENT = {
     "bad_message": Sent(4400, 400),
     "message_too_large": Sent(1009, 413),
     "replaced": Sent(4404, 400),
+    "unknown_dialect": Sent(4400, 400),
     "port_in_use": Sent(4400, 400),
     "address_unusable": Sent(4400, 400),
     "server_not_started": Sent(4400, 400),
@@ -268,6 +274,7 @@ SENT = {
     # audio
     "audio_empty": Sent(4415, 400),
     "audio_not_decodable": Sent(4415, 400),
+    "audio_not_understood": Sent(4415, 400),
     "audio_too_costly": Sent(4415, 400),
     "decoder_not_started": Sent(1013, 503),
     "audio_track_missing": Sent(4415, 400),

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from openmic.audio.decoder import AudioFormat
+from openmic.audio.decoder import AudioFormat, Warn
 from openmic.audio.types import SAMPLE_RATE, ByteSource, Samples, SpeechBoundary
 from openmic.audio.vad import VoiceActivity
 from openmic.errors import OpenmicError
@@ -21,7 +21,7 @@ from openmic.sessions.storage.recording import DiskRecording
 logger = logging.getLogger(__name__)
 
 
-Decode = Callable[[ByteSource, AudioFormat], Iterator[Samples]]
+Decode = Callable[[ByteSource, AudioFormat, Warn], Iterator[Samples]]
 """``openmic.audio.decoder.decode``, or what does the same in another process."""
 
 
@@ -38,6 +38,9 @@ class DecodeSink(Protocol):
 
     def on_too_long(self) -> None:
         """There is more audio than a session may have."""
+
+    def on_warning(self, warning: OpenmicError) -> None:
+        """Some of its bytes came to nothing; the rest goes on."""
 
     def on_decoded_all(self, error: OpenmicError | None) -> None:
         """All audio is decoded, up to the error that ended it early."""
@@ -68,9 +71,9 @@ class DecodeThread:
         self._old_bytes = old_bytes
         self._audio_format = audio_format
         self._max_samples = int(limits.max_seconds * SAMPLE_RATE)
-        self._endpoint_silence_seconds = limits.endpoint_silence_seconds
+        self._voice = VoiceActivity(limits.endpoint_silence_seconds)
         self._lock = threading.Lock()
-        self._flush_at: int | None = None  # byte of the journal
+        self._flushes: list[int] = []  # bytes of the journal
         self._reader = journal.reader(self._caught_up)
         self._thread = threading.Thread(target=self._run, name=f"openmic-decode-{sink.id[:8]}", daemon=True)
         self._thread.start()
@@ -81,22 +84,27 @@ class DecodeThread:
         return max(0, len(self._journal) - self._reader.tell())
 
     def flush_at(self, offset: int) -> None:
-        """Tell the sink when the first ``offset`` bytes are heard, in place of an earlier such wish."""
+        """Tell the sink when the first ``offset`` bytes are heard."""
         with self._lock:
-            self._flush_at = offset
+            self._flushes.append(offset)
         if self._reader.waiting:  # else it will catch up by itself
             self._caught_up()
+
+    def set_endpoint_silence(self, seconds: float) -> None:
+        """From now on speech counts as ended after so much silence."""
+        self._voice.endpoint_silence_seconds = seconds
 
     def join(self, seconds: float) -> None:
         """Wait up to ``seconds`` for the thread to end."""
         self._thread.join(seconds)
 
-    def _caught_up(self) -> None:
+    def _caught_up(self, *, ended: bool = False) -> None:
+        """Tell of the flushes that are reached: all of them once the decoding has ``ended``."""
         with self._lock:
-            due = self._flush_at is not None and self._reader.tell() >= self._flush_at
-            if due:
-                self._flush_at = None
-        if due:
+            offset = self._reader.tell()
+            due = [flush for flush in self._flushes if ended or flush <= offset]
+            self._flushes = self._flushes[len(due) :]
+        for _ in due:
             self._sink.on_flush_reached()
 
     def _run(self) -> None:
@@ -110,18 +118,18 @@ class DecodeThread:
         except Exception as fault:
             log_event(logger, "session_fault", logging.ERROR, session=self._sink.id, code="session_failed")
             error = PROBLEMS.error("session_failed", detail=type(fault).__name__)
+        self._caught_up(ended=True)
         self._sink.on_decoded_all(error)
 
     def _decode(self) -> None:
-        voice = VoiceActivity(self._endpoint_silence_seconds)
         try:
-            for samples in self._decode_bytes(self._reader, self._audio_format):
+            for samples in self._decode_bytes(self._reader, self._audio_format, self._sink.on_warning):
                 room = self._max_samples - len(self._recording)
                 taken = samples[:room]
                 self._recording.append(taken)
-                self._sink.on_samples(voice.push(taken), replayed=self._reader.tell() <= self._old_bytes)
+                self._sink.on_samples(self._voice.push(taken), replayed=self._reader.tell() <= self._old_bytes)
                 if len(samples) > room:
                     self._sink.on_too_long()
                     break
         finally:
-            self._sink.on_samples(voice.flush(), replayed=False)  # ends that only the end of the stream shows
+            self._sink.on_samples(self._voice.flush(), replayed=False)  # ends that only the end of the stream shows

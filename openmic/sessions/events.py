@@ -12,7 +12,7 @@ from typing import Literal
 from openmic.audio.types import SpeechBoundary
 from openmic.errors import OpenmicError
 from openmic.sessions.text.revisions import Revision
-from openmic.speech.types import CommittedText, FinalProgress, FinalText, LiveText
+from openmic.speech.types import CommittedText, FinalProgress, FinalText, LiveText, UtteranceOver
 
 Reason = Literal["stopped", "timeout", "shutdown"]
 
@@ -86,7 +86,16 @@ class Replaced:
     """Another subscriber has attached; this one hears nothing more."""
 
 
+@dataclass(frozen=True, slots=True)
+class UtteranceEnded:
+    """All words of an utterance are committed; ``over`` says why it ended. Told behind its last ``Committed``."""
+
+    over: UtteranceOver
+
+
 CountedEvent = Committed | Finalised | Ended
-SessionEvent = SpeechChanged | Live | Committed | Progressed | Finalised | Warned | Ended | Failed | Replaced
+SessionEvent = (
+    SpeechChanged | Live | Committed | UtteranceEnded | Progressed | Finalised | Warned | Ended | Failed | Replaced
+)
 Subscriber = Callable[[SessionEvent], None]
 """Called from the session's threads with its lock held; must return at once, raise nothing and not call back."""

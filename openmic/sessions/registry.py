@@ -30,7 +30,7 @@ from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.recovery import ID_DIGITS, Recovery
 from openmic.sessions.session import Session
 from openmic.sessions.snapshot import SessionSnapshot
-from openmic.sessions.state import Identity, Limits, State
+from openmic.sessions.state import Identity, Limits, State, clamp_endpoint_silence
 from openmic.sessions.storage.folder import SessionFiles
 from openmic.sessions.storage.fsync import FsyncThread
 from openmic.sessions.storage.replay import JournalReplay, hash_token
@@ -81,7 +81,13 @@ class Sessions:
         self._keeper.start()
 
     def create(
-        self, audio_format: AudioFormat, options: SpeechOptions, *, words: bool = False, token_id: str = ""
+        self,
+        audio_format: AudioFormat,
+        options: SpeechOptions,
+        *,
+        words: bool = False,
+        token_id: str = "",
+        endpoint_silence_seconds: float | None = None,
     ) -> Session:
         """Begin a session.
 
@@ -90,6 +96,7 @@ class Sessions:
             options: and what it wants; a language that is not named is the settings' one.
             words: whether its client wants word times.
             token_id: of the access token that it is begun with.
+            endpoint_silence_seconds: what ends an utterance, within ``ENDPOINT_SILENCE_SECONDS``; None: the settings'.
 
         Raises:
             OpenmicError: ``server_full`` (as ``ServerFull``), ``server_stopping``, ``disk_full``, or what the engine
@@ -97,6 +104,8 @@ class Sessions:
         """
         self.space.check()
         options = replace(options, language=options.language or self.settings.language)
+        if endpoint_silence_seconds is not None:
+            endpoint_silence_seconds = clamp_endpoint_silence(endpoint_silence_seconds)
         with self._lock:
             if self._closing.is_set():
                 raise PROBLEMS.error("server_stopping")
@@ -107,7 +116,7 @@ class Sessions:
             identity = Identity(session_id, secrets.token_urlsafe(24), self.settings.data_dir / session_id)
             session = Session(
                 identity,
-                Limits.of(self.settings),
+                Limits.of(self.settings, endpoint_silence_seconds),
                 self.engine,
                 audio_format,
                 options,
@@ -370,7 +379,7 @@ class Sessions:
         opened = story.opened
         return Session(
             Identity(opened.id, "", folder),
-            Limits.of(self.settings),
+            Limits.of(self.settings, opened.endpoint_silence_seconds),
             self.engine,
             opened.audio_format,
             opened.options,

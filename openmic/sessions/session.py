@@ -23,9 +23,9 @@ from openmic.errors import OpenmicError
 from openmic.log import log_event
 from openmic.sessions.decoding import Decode, DecodeThread
 from openmic.sessions.delivery import Deliver, at_once
-from openmic.sessions.events import Failed, Progressed, Reason, SpeechChanged, Warned
+from openmic.sessions.events import Failed, Progressed, Reason, SpeechChanged, UtteranceEnded, Warned
 from openmic.sessions.problems import PROBLEMS
-from openmic.sessions.state import Identity, Limits, State
+from openmic.sessions.state import Identity, Limits, State, clamp_endpoint_silence
 from openmic.sessions.storage.folder import SessionFiles, disk_full
 from openmic.sessions.storage.journal_writer import JournalWriter, OnRecord
 from openmic.sessions.storage.record_file import Ending
@@ -40,6 +40,7 @@ from openmic.speech.types import (
     SpeechEvent,
     SpeechFailed,
     SpeechOptions,
+    UtteranceOver,
 )
 
 logger = logging.getLogger(__name__)
@@ -81,7 +82,8 @@ class Session(Subscription):
             self._files, story = recovered
         else:
             token_hash = hash_token(identity.resume_token)
-            opened = OpenedEntry(identity.id, token_hash, time.time(), words, options, audio_format)
+            silence = limits.endpoint_silence_seconds
+            opened = OpenedEntry(identity.id, token_hash, time.time(), words, options, audio_format, silence)
             self._files, story = SessionFiles.create(identity.folder, opened), JournalReplay(opened)
         super().__init__(story, self._files.recording)
         self.resume_token = identity.resume_token
@@ -152,6 +154,13 @@ class Session(Subscription):
             self._try_to_write(self._writer.flush)
         self._decode_thread.flush_at(received_bytes)
 
+    def set_endpoint_silence(self, seconds: float) -> None:
+        """From now on an utterance ends after so much silence, within ``ENDPOINT_SILENCE_SECONDS``.
+
+        A server that takes the session up after this one died begins again with what it was opened with.
+        """
+        self._decode_thread.set_endpoint_silence(clamp_endpoint_silence(seconds))
+
     def stop(self, reason: Reason = "stopped", error: OpenmicError | None = None) -> None:
         """Take no more audio and send the final; ``error``, if given, is told after it, instead of an ordinary end.
 
@@ -212,6 +221,11 @@ class Session(Subscription):
     def on_too_long(self) -> None:
         """The recording is as long as it may be."""
         self.reach_limit(PROBLEMS.error("session_too_long", max_seconds=self._limits.max_seconds))
+
+    def on_warning(self, warning: OpenmicError) -> None:
+        """Some of its bytes came to nothing; the rest goes on."""
+        with self._lock:
+            self._emit(Warned(warning))
 
     def on_decoded_all(self, error: OpenmicError | None) -> None:
         """All bytes are decoded, or as many as could be: have the rest transcribed, wait for that, and tidy up."""
@@ -282,6 +296,8 @@ class Session(Subscription):
                     committed = self._transcript.commit(event)
                     self._try_to_write(partial(self._writer.write_event, committed))
                     self._emit(committed)
+                case UtteranceOver():
+                    self._emit(UtteranceEnded(event))
                 case FinalProgress():
                     self._emit(Progressed(event, self._state is State.FINISHING))
                 case FinalText():

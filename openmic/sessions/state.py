@@ -12,6 +12,16 @@ BYTES_PER_SECOND = 384_000  # the most that audio needs: 48 kHz, stereo, float32
 SPARE_BYTES = 1_048_576  # for headers and pictures in a container
 
 
+ENDPOINT_SILENCE_SECONDS = (0.3, 5.0)
+"""The least and the most silence that a client may have end an utterance: less cuts sentences, which Whisper needs."""
+
+
+def clamp_endpoint_silence(seconds: float) -> float:
+    """The silence nearest to ``seconds`` that a client may ask for."""
+    least, most = ENDPOINT_SILENCE_SECONDS
+    return min(max(seconds, least), most)
+
+
 class State(enum.Enum):
     """Where a session stands in its life."""
 
@@ -29,10 +39,12 @@ class Limits:
     endpoint_silence_seconds: float
 
     @classmethod
-    def of(cls, settings: Settings) -> Limits:
-        """What each session of a server may use."""
+    def of(cls, settings: Settings, endpoint_silence_seconds: float | None = None) -> Limits:
+        """What each session of a server may use; None: the silence is the settings'."""
         seconds = settings.max_seconds
-        return cls(seconds, int(seconds * BYTES_PER_SECOND) + SPARE_BYTES, settings.endpoint_silence_seconds)
+        if endpoint_silence_seconds is None:
+            endpoint_silence_seconds = settings.endpoint_silence_seconds
+        return cls(seconds, int(seconds * BYTES_PER_SECOND) + SPARE_BYTES, endpoint_silence_seconds)
 
 
 @dataclass(frozen=True, slots=True)

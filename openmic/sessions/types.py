@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from openmic.audio.decoder import AudioFormat
 from openmic.audio.problems import PROBLEMS as AUDIO_PROBLEMS
-from openmic.speech.languages import language_name
-from openmic.speech.types import CommittedText, FinalText, Segment, SpeechOptions, Task, Word
+from openmic.speech.languages import language_code, language_name
+from openmic.speech.types import CommittedText, FinalText, Segment, SpeechOptions, Task, UtteranceOver, Word
 
 __all__ = [
     "AUDIO_PROBLEMS",
@@ -18,6 +18,8 @@ __all__ = [
     "Segment",
     "SpeechOptions",
     "Task",
+    "UtteranceOver",
     "Word",
+    "language_code",
     "language_name",
 ]

@@ -1,6 +1,16 @@
-"""Whisper's languages by name."""
+"""Whisper's languages by name, and by the tags that other programs use for them."""
 
 from __future__ import annotations
+
+import re
+
+from openmic.speech.problems import PROBLEMS
+
+DETECT = ("", "auto", "multi", "detect", "unknown")
+"""What stands for "find out" in the place of a language."""
+
+OTHER_CODES = {"iw": "he", "in": "id", "ji": "yi", "jv": "jw", "nb": "no", "fil": "tl", "cmn": "zh", "hbs": "sr"}
+"""Codes of today and of yesterday for languages that Whisper knows by another one."""
 
 
 def language_name(code: str) -> str:
@@ -8,3 +18,28 @@ def language_name(code: str) -> str:
     from whisper.tokenizer import LANGUAGES  # here, so that rooms which never ask need not load it
 
     return str(LANGUAGES.get(code, code))
+
+
+def language_code(tag: str | None) -> str | None:
+    """The code that Whisper has for a language, whichever way it is written; None: it is to be detected.
+
+    Args:
+        tag: ISO 639-1 (`en`), BCP 47 (`en-US`, `zh-Hans`, `pt_BR`), an English name (`english`), or a word such as
+            `auto` or `multi`; upper and lower case are the same.
+
+    Raises:
+        OpenmicError: ``unknown_language``.
+    """
+    from whisper.tokenizer import LANGUAGES, TO_LANGUAGE_CODE
+
+    written = (tag or "").strip().lower()
+    if written in DETECT:
+        return None
+    if written in TO_LANGUAGE_CODE:
+        return str(TO_LANGUAGE_CODE[written])
+    parts = re.split(r"[-_]", written)
+    for part in [parts[1], parts[0]] if parts[0] == "zh" and len(parts) > 1 else parts[:1]:  # zh-yue is Cantonese
+        code = OTHER_CODES.get(part, part)
+        if code in LANGUAGES and (part == parts[0] or part == "yue"):
+            return code
+    raise PROBLEMS.error("unknown_language", language=tag)

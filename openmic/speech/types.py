@@ -14,6 +14,7 @@ from openmic.audio.types import Samples, SpeechBoundary
 from openmic.errors import OpenmicError
 
 Task = Literal["transcribe", "translate"]
+UtteranceCause = Literal["silence", "flush", "stop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class LiveText:
         audio_seconds: how much audio had been heard when this step began.
         lag: seconds of audio that arrived since, and are not in this text.
         language: ISO 639-1, asked for or detected; None until enough speech was heard to tell.
+        words: what ``text`` is made of.
     """
 
     text: str
@@ -84,6 +86,7 @@ class LiveText:
     audio_seconds: float
     lag: float
     language: str | None = None
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,21 @@ class CommittedText:
     end: float
     words: tuple[Word, ...]
     language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceOver:
+    """All that was said up to ``end`` is committed; one for each end of speech and one for each flush.
+
+    It comes behind the last commit of its utterance, also where nothing was left to commit, and where nothing was said.
+
+    Attributes:
+        end: seconds on the stream's clock.
+        cause: a pause, a flush, or the end of the stream in the middle of speech.
+    """
+
+    end: float
+    cause: UtteranceCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +149,7 @@ class SpeechFailed:
     error: OpenmicError
 
 
-SpeechEvent = LiveText | CommittedText | FinalProgress | FinalText | SpeechFailed
+SpeechEvent = LiveText | CommittedText | UtteranceOver | FinalProgress | FinalText | SpeechFailed
 OnEvent = Callable[[SpeechEvent], None]
 """Called from the engine's thread; must return at once and raise nothing."""
 
@@ -186,7 +204,7 @@ class SpeechStream(Protocol):
         """The recording has grown; ``boundaries`` are the speech starts and ends found in the new part."""
 
     def flush(self) -> None:
-        """Commit everything said so far as an ended utterance, as soon as possible."""
+        """Commit everything said so far as an ended utterance, as soon as possible; answered by ``UtteranceOver``."""
 
     def finish(self) -> None:
         """No more audio will come: commit the rest, then send ``FinalText`` (or ``SpeechFailed``) and nothing more."""

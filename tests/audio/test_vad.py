@@ -94,9 +94,20 @@ def test_an_end_is_given_out_as_soon_as_the_silence_is_long_enough(quickstart: S
     assert ended + 0.3 < heard / SAMPLE_RATE < ended + ENDPOINT_SILENCE + 0.1
 
 
+def test_the_silence_can_be_changed_while_it_listens(quickstart: Samples) -> None:
+    voice = VoiceActivity(5.0)
+    first = voice.push(quickstart[: 2 * SAMPLE_RATE])
+    voice.endpoint_silence_seconds = ENDPOINT_SILENCE
+    changed = first + voice.push(quickstart[2 * SAMPLE_RATE :]) + voice.flush()
+    patient = VoiceActivity(5.0)
+    unchanged = patient.push(quickstart) + patient.flush()
+    assert len(changed) > len(unchanged) == 2
+    assert not any(boundary.cut for boundary in changed[:-1])
+
+
 def test_speech_that_is_cut_off_ends_with_the_audio(quickstart: Samples) -> None:
     cut = quickstart[: 3 * SAMPLE_RATE]
-    assert boundaries_of(cut, [1600])[-1] == SpeechBoundary("ended", 3.0)
+    assert boundaries_of(cut, [1600])[-1] == SpeechBoundary("ended", 3.0, cut=True)
 
 
 def test_speech_goes_on_after_a_flush(quickstart: Samples) -> None:
@@ -105,7 +116,7 @@ def test_speech_goes_on_after_a_flush(quickstart: Samples) -> None:
     assert voice.flush() == []
     boundaries += voice.push(quickstart[2 * SAMPLE_RATE : 5 * SAMPLE_RATE]) + voice.flush()
     assert len(boundaries) >= 4
-    assert boundaries[1] == SpeechBoundary("ended", 2.0)
+    assert boundaries[1] == SpeechBoundary("ended", 2.0, cut=True)
     check(boundaries, 5.0)
 
 

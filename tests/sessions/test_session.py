@@ -28,6 +28,7 @@ from openmic.sessions.session import Session
 from openmic.sessions.state import Identity, Limits, State
 from openmic.speech.problems import PROBLEMS as SPEECH_PROBLEMS
 from openmic.speech.types import SpeechOptions
+from tests.support import media
 from tests.support.scripted_engine import ScriptedEngine
 
 PCM = AudioFormat("pcm_s16le", 16_000, 1)
@@ -369,3 +370,18 @@ def test_the_log_names_sessions_and_never_words(open_session: Opener, caplog: py
     assert len(ours) == 3
     assert all(session.id in line for line in ours)
     assert not any(word in line for line in ours for word in ("one", "heard", "secret", session.resume_token))
+
+
+def test_bytes_that_come_to_nothing_are_told_and_the_rest_is_kept(open_session: Opener) -> None:
+    session = open_session(audio_format=AudioFormat())
+    listener = Listener()
+    session.attach(listener)
+    spoken = np.frombuffer(tone(2.0), "<i2")
+    session.write(media.mp3(spoken) + bytes(range(256)) * 200)
+    session.stop()
+    ended = listener.wait_for(Ended)
+    assert isinstance(ended, Ended)
+    assert ended.audio_seconds == pytest.approx(2.0, abs=0.2)
+    warned = listener.wait_for(Warned)
+    assert isinstance(warned, Warned)
+    assert warned.error.code == "audio_not_understood"

@@ -1,7 +1,30 @@
 from __future__ import annotations
 
-from openmic.speech.languages import language_name
+import pytest
+
+from openmic.errors import OpenmicError
+from openmic.speech.languages import language_code, language_name
 
 
 def test_codes_have_the_names_that_whisper_gives_them() -> None:
     assert [language_name(code) for code in ("en", "tr", "yue", "")] == ["english", "turkish", "cantonese", ""]
+
+
+@pytest.mark.parametrize(
+    ("written", "code"),
+    [
+        *[(code, code) for code in ("en", "tr", "yue", "haw")],
+        *[("en-US", "en"), ("EN", "en"), ("pt_BR", "pt"), ("zh-Hans", "zh"), ("zh-Hant-TW", "zh"), ("zh-yue", "yue")],
+        *[("English", "english"[:2]), ("turkish", "tr"), ("castilian", "es"), ("nb-NO", "no"), ("fil", "tl")],
+        *[(word, None) for word in (None, "", " ", "auto", "multi", "MULTI")],
+    ],
+)
+def test_a_language_is_known_however_it_is_written(written: str | None, code: str | None) -> None:
+    assert language_code(written) == code
+
+
+@pytest.mark.parametrize("written", ["xx", "klingon", "us-en", "en US", "-"])
+def test_what_is_no_language_is_refused_by_its_own_name(written: str) -> None:
+    with pytest.raises(OpenmicError, match=written) as refused:
+        language_code(written)
+    assert refused.value.code == "unknown_language"

@@ -6,6 +6,8 @@ import io
 import random
 import struct
 import threading
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -32,6 +34,7 @@ def encode(
     options: dict[str, str] | None = None,
     streamed: bool = False,
     title: str = "",
+    layout: str = "mono",
 ) -> bytes:
     """The recording in one container.
 
@@ -40,10 +43,10 @@ def encode(
     """
     target: io.BytesIO | OneWay = OneWay() if streamed else io.BytesIO()
     with av.open(target, "w", format=container, options=options or {}) as file:
-        track = file.add_stream(codec, rate=rate, layout="mono")
+        track = file.add_stream(codec, rate=rate, layout=layout)
         if title:
             file.metadata["title"] = track.metadata["title"] = track.metadata["handler_name"] = title
-        resampler = av.AudioResampler(track.codec_context.format, "mono", rate, track.codec_context.frame_size or None)
+        resampler = av.AudioResampler(track.codec_context.format, layout, rate, track.codec_context.frame_size or None)
         frame = av.AudioFrame.from_ndarray(recording[np.newaxis], format="s16", layout="mono")
         frame.sample_rate = RATE
         for ready in [*resampler.resample(frame), *resampler.resample(None)]:
@@ -235,3 +238,71 @@ class Growing:
 
     def tell(self) -> int:
         return self._offset
+
+
+def wav_head(size: int, *, rate: int = RATE, bits: int = 16, tag: int = 1, riff: bytes = b"RIFF") -> bytes:
+    """A WAV header that promises ``size`` bytes of sound, whatever follows."""
+    return (
+        riff
+        + struct.pack("<I", (36 + size) & 0xFFFFFFFF)
+        + b"WAVEfmt "
+        + struct.pack("<IHHIIHH", 16, tag, 1, rate, rate * bits // 8, bits // 8, bits)
+        + b"data"
+        + struct.pack("<I", size)
+    )
+
+
+def remuxed(
+    recording: Recording,
+    container: str,
+    codec: str,
+    *,
+    change: Callable[[float], float | None],
+    rate: int = 48_000,
+    options: dict[str, str] | None = None,
+    video_seconds: float = 0.0,
+) -> bytes:
+    """The recording with other packet times: ``change`` gives the second at which a packet of that second stands.
+
+    None: the packet is left out. ``video_seconds``: so long a black video stands beside it, from 0 s on.
+    """
+    target = OneWay()
+    with av.open(target, "w", format=container, options=options or {}) as file:
+        video = None
+        if video_seconds:
+            video = file.add_stream("mpeg4", rate=10, width=64, height=64, pix_fmt="yuv420p")
+        track = file.add_stream(codec, rate=rate, layout="mono")
+        resampler = av.AudioResampler(track.codec_context.format, "mono", rate, track.codec_context.frame_size or 960)
+        frame = av.AudioFrame.from_ndarray(recording[np.newaxis], format="s16", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = RATE, 0, Fraction(1, RATE)
+        packets = [
+            packet
+            for ready in [*resampler.resample(frame), *resampler.resample(None), None]
+            for packet in track.encode(ready)
+            if packet.size
+        ]
+        if video is not None:
+            black = np.zeros((64, 64, 3), np.uint8)
+            for number in range(int(10 * video_seconds)):
+                picture = av.VideoFrame.from_ndarray(black, format="rgb24")
+                picture.pts, picture.time_base = number, Fraction(1, 10)
+                packets += video.encode(picture)
+            packets += [packet for packet in video.encode(None) if packet.size]
+        kept = []
+        for packet in packets:
+            if packet.stream is track:
+                at = change(packet.pts * float(packet.time_base))
+                if at is None:
+                    continue
+                moved = round(at / float(packet.time_base)) - packet.pts
+                packet.pts, packet.dts = packet.pts + moved, packet.dts + moved
+            kept.append(packet)
+        for packet in sorted(kept, key=lambda one: one.dts * float(one.time_base)):
+            file.mux(packet)
+    return target.getvalue()
+
+
+def id3(content: bytes) -> bytes:
+    """An ID3v2.4 tag around ``content``."""
+    size = len(content)
+    return b"ID3\x04\0\0" + bytes((size >> 21 & 127, size >> 14 & 127, size >> 7 & 127, size & 127)) + content

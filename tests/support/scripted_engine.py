@@ -1,8 +1,9 @@
 """A speech engine that follows a script instead of listening: for tests of what stands around the real one.
 
 It has a thread of its own, like the real engine, and keeps its promises about the order of events: after each second
-of audio a commit ("one ", "two ", ...), with the part of a second since then as live text; at the end a final
-that says how much was heard. Nothing is recognised; silence gives words as well, digital silence (all zeros) none.
+of audio a commit ("one ", "two ", ...), with the part of a second since then as live text; once all seconds of
+an utterance are committed, its end; at the end a final that says how much was heard. Nothing is recognised; silence
+gives words as well, digital silence (all zeros) none.
 
 ``python -m tests.support.scripted_engine --port 8000 --token secret`` serves the real app over it.
 """
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +27,7 @@ from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.errors import OpenmicError
 from openmic.server.access.tokens import TokenStore
 from openmic.server.app import DIALECTS, create_app
-from openmic.server.dialects.dialect import Dialect
+from openmic.server.dialects.dialect import Endpoints
 from openmic.server.thread import ServerThread
 from openmic.sessions.registry import Sessions
 from openmic.settings import Settings
@@ -43,6 +45,7 @@ from openmic.speech.types import (
     SpeechFailed,
     SpeechOptions,
     SpeechStream,
+    UtteranceOver,
     Word,
 )
 
@@ -75,6 +78,7 @@ class ScriptedStream:
         self._seconds = len(self._words)  # commits made by whole seconds
         self._committed = round(said[-1].end * SAMPLE_RATE) if said else 0  # samples
         self.boundaries: list[SpeechBoundary] = []
+        self._ends = 0  # of these that were looked at
         self.over = False
 
     def add_boundaries(self, boundaries: Sequence[SpeechBoundary]) -> None:
@@ -82,7 +86,9 @@ class ScriptedStream:
         self._engine.later(self._step)
 
     def flush(self) -> None:
+        at = len(self._recording) / SAMPLE_RATE
         self._engine.later(self._flush)
+        self._engine.later(partial(self._say_over, UtteranceOver(at, "flush")))
 
     def finish(self) -> None:
         self._engine.later(self._finish)
@@ -106,10 +112,12 @@ class ScriptedStream:
             return
         while heard - self._committed >= SAMPLE_RATE:
             self._commit(self._committed + SAMPLE_RATE)
+        self._end_utterances()
         start, now = self._committed / SAMPLE_RATE, heard / SAMPLE_RATE
         waiting = (len(self._recording) - heard) / SAMPLE_RATE
         text = f" listening for {now - start:.1f} s" if heard > self._committed else ""
-        self._on_event(LiveText(text, start, now, audio_seconds=now, lag=waiting, language=self._language))
+        words = (Word(text, start, now, 0.5),) if text else ()
+        self._on_event(LiveText(text, start, now, now, waiting, self._language, words))
 
     def _flush(self) -> None:
         self._step()
@@ -117,6 +125,21 @@ class ScriptedStream:
             self._commit(len(self._recording))
             now = self._committed / SAMPLE_RATE
             self._on_event(LiveText("", now, now, audio_seconds=now, lag=0.0))
+        self._end_utterances()
+
+    def _end_utterances(self) -> None:
+        """Say which have ended, once all their words are committed."""
+        while self._ends < len(self.boundaries):
+            boundary = self.boundaries[self._ends]
+            if boundary.state == "ended":
+                if round(boundary.at * SAMPLE_RATE) > self._committed:
+                    return
+                self._say_over(UtteranceOver(boundary.at, "stop" if boundary.cut else "silence"))
+            self._ends += 1
+
+    def _say_over(self, over: UtteranceOver) -> None:
+        if not self.over:
+            self._on_event(over)
 
     def _commit(self, stop: int) -> None:
         start, end = self._committed / SAMPLE_RATE, stop / SAMPLE_RATE
@@ -285,7 +308,7 @@ def scripted_server(
     engine: ScriptedEngine | None = None,
     port: int = 0,
     token: str = "secret",
-    dialects: Mapping[str, Callable[[], Dialect]] = DIALECTS,
+    spoken: Mapping[str, Endpoints] = DIALECTS,
     **settings: object,
 ) -> Iterator[ScriptedServer]:
     """Serve the real app over the scripted engine, with recordings under ``folder``; ``settings`` by their names."""
@@ -294,7 +317,7 @@ def scripted_server(
     sessions = Sessions(chosen, engine)
     keys = TokenStore()
     keys.make("owner", secret=token)
-    thread = ServerThread(create_app(chosen, sessions, keys, dialects), "127.0.0.1", port)
+    thread = ServerThread(create_app(chosen, sessions, keys, spoken), "127.0.0.1", port)
     try:
         thread.start()
         yield ScriptedServer(thread, sessions, engine, token, keys)

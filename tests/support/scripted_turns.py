@@ -17,6 +17,7 @@ from openmic.speech.engine.calibration import Clip, Costs
 from openmic.speech.engine.scheduler import ScheduledStream, Scheduler
 from openmic.speech.engine.stream import EngineStream
 from openmic.speech.final.speech_timeline import SpeechTimeline
+from openmic.speech.final.walk_state import WalkState
 from openmic.speech.live.decode import Hypothesis, StepInput, TimedWord
 from openmic.speech.types import FinalText, SpeechEvent, SpeechOptions
 
@@ -32,31 +33,31 @@ class ScriptedFinal:
         self.stage = stage
         self.recording = recording
         self.ended = False
-        self.seek = 0
+        self.state = WalkState()
         self.live_tokens: list[Any] = []
         self.timeline = SpeechTimeline()
         self.ahead_seconds = 0.0  # of work that a pause gives to do
 
     def ready(self) -> bool:
-        return self.ended or len(self.recording) >= (self.seek + WINDOW_FRAMES) * HOP
+        return self.ended or len(self.recording) >= (self.state.seek + WINDOW_FRAMES) * HOP
 
     def walk(self) -> Iterator[str]:
         while True:
             while not self.ready():
                 yield "waiting"
-            frames = min(WINDOW_FRAMES, len(self.recording) // HOP - self.seek)
+            frames = min(WINDOW_FRAMES, len(self.recording) // HOP - self.state.seek)
             if frames <= 0:
                 return
             for _ in range(PIECES):
-                self.stage.now += self.stage.costs.window_seconds / PIECES
+                self.stage.now += self.stage.costs.final_window_cost_seconds / PIECES
                 yield "working"
-            self.seek += frames if self.ended else 2700
+            self.state.seek += frames if self.ended else 2700
 
     def speculate(self) -> bool:
         if self.ahead_seconds <= 0.0:
             return False
-        self.stage.now += self.stage.costs.window_seconds / PIECES
-        self.ahead_seconds -= self.stage.costs.window_seconds / PIECES
+        self.stage.now += self.stage.costs.final_window_cost_seconds / PIECES
+        self.ahead_seconds -= self.stage.costs.final_window_cost_seconds / PIECES
         return True
 
     def speculation_complete(self) -> bool:
@@ -80,7 +81,7 @@ class ScriptedLive:
 
     def step(self, requests: Sequence[StepInput]) -> list[Hypothesis]:
         self.batches.append(len(requests))
-        self.stage.now += self.stage.costs.step_seconds(len(requests)) * self.stage.slowness
+        self.stage.now += self.stage.costs.step_cost_seconds(len(requests)) * self.stage.slowness
         return [self._heard(request) for request in requests]
 
     def _heard(self, request: StepInput) -> Hypothesis:

@@ -22,6 +22,7 @@ from openmic.server.access.tokens import AccessToken
 from openmic.server.dialects.dialect import (
     Acknowledged,
     Audio,
+    Configure,
     Dialect,
     Flush,
     Frame,
@@ -105,20 +106,17 @@ class StreamConnection:
         self._token: AccessToken | None = None
         self._session: Session | None = None
         self._resumed = False
+        self._accepted = False
         self._outbox: Outbox[Outgoing | Reply] = Outbox()
 
     async def serve(self) -> str | None:
         """Run the connection to its end; returns the code of the error that ended it, if one did."""
-        offered = self.websocket.scope.get("subprotocols", [])
         try:
-            await self.websocket.accept(subprotocol=self._dialect.subprotocol(offered))
             try:
                 session = await self._begin()
                 await self._run(session)
             except Refused as refused:
-                frames, code = self._dialect.refuse(refused.error)
-                await self._send(frames)
-                await self._close(code, refused.error.code)
+                await self._refuse(refused.error)
                 self._log_refusal(refused.error.code)
                 return refused.error.code
             except Closing as closing:
@@ -143,6 +141,17 @@ class StreamConnection:
 
     # --- for the dialect, until its session is open
 
+    async def accept(self) -> None:
+        """Answer the handshake, unless that was done."""
+        if self._accepted:
+            return
+        self._accepted = True
+        offered = self.websocket.scope.get("subprotocols", [])
+        try:
+            await self.websocket.accept(subprotocol=self._dialect.subprotocol(offered))
+        except Exception as error:
+            raise Gone from error
+
     async def first_frame(self) -> Frame:
         """The first message.
 
@@ -150,6 +159,7 @@ class StreamConnection:
             OpenmicError: ``token_missing`` or ``first_message_late``: it does not come in time.
         """
         seconds = self.settings.first_message_seconds
+        await self.accept()
         try:
             async with asyncio.timeout(seconds):
                 return await self._receive()
@@ -173,12 +183,24 @@ class StreamConnection:
             self._token.check_alive()
         self._gate.tokens.watch(self, self._token, self._revoked)
 
-    async def open(self, audio_format: AudioFormat, options: SpeechOptions, *, words: bool = False) -> Session:
+    async def open(
+        self,
+        audio_format: AudioFormat,
+        options: SpeechOptions,
+        *,
+        words: bool = False,
+        endpoint_silence_seconds: float | None = None,
+    ) -> Session:
         """A new session; see ``Sessions.create`` and ``Gate.count_start``."""
         assert self._token is not None
         self._gate.count_start(self._token, self.websocket)
         return await asyncio.to_thread(
-            self.sessions.create, audio_format, options, words=words, token_id=self._token.id
+            self.sessions.create,
+            audio_format,
+            options,
+            words=words,
+            token_id=self._token.id,
+            endpoint_silence_seconds=endpoint_silence_seconds,
         )
 
     async def resume(self, session_id: str, resume_token: str) -> Session:
@@ -196,6 +218,7 @@ class StreamConnection:
             hello: told before all of it.
             after_seq: the last counted event that the client knows.
         """
+        await self.accept()
         self._outbox.put(Reply(tuple(hello)))
         await asyncio.to_thread(session.attach, self._hear, after_seq)
         self._session = session
@@ -253,8 +276,30 @@ class StreamConnection:
                 if isinstance(outcome, Exception):
                     raise outcome
         finally:
+            if not self._dialect.resumes:
+                await asyncio.shield(asyncio.to_thread(self._hang_up, session))
             session.detach(self._hear)
             log_event(logger, "stream_detached", session=session.id, state=session.state.value)
+
+    def _hang_up(self, session: Session) -> None:
+        """Finish a session to which nobody can come back; one that has been stopped is left as it is."""
+        with contextlib.suppress(OpenmicError):
+            session.stop()
+
+    async def _refuse(self, error: OpenmicError) -> None:
+        """Tell the client why it is not served (any longer): over HTTP while its handshake has no answer."""
+        denial = None if self._accepted else self._dialect.deny(error)
+        if denial is not None:
+            try:
+                async with asyncio.timeout(SEND_SECONDS):
+                    await self.websocket.send_denial_response(denial)
+            except Exception as failure:
+                raise Gone from failure
+            return
+        await self.accept()
+        frames, code = self._dialect.refuse(error)
+        await self._send(frames)
+        await self._close(code, error.code)
 
     async def _read(self, session: Session) -> NoReturn:
         while True:
@@ -279,6 +324,9 @@ class StreamConnection:
                 await asyncio.to_thread(session.flush)
             case Stop():
                 await asyncio.to_thread(session.stop)
+            case Configure(endpoint_silence_seconds, frames):
+                session.set_endpoint_silence(endpoint_silence_seconds)
+                self._outbox.put(Reply(frames))
             case Reply(_, kind) as reply:
                 self._outbox.put(reply, kind=kind)
 

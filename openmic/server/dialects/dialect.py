@@ -5,10 +5,12 @@ To add one: a class with these methods, and one line in ``app.py`` (docs/dialect
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from fastapi import APIRouter
+from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from openmic.errors import OpenmicError
@@ -49,7 +51,15 @@ class Reply:
     kind: Hashable | None = None
 
 
-Asked = Audio | Flush | Stop | Reply | None
+@dataclass(frozen=True, slots=True)
+class Configure:
+    """From now on an utterance ends after so much silence; ``frames`` are the answer, where there is one."""
+
+    endpoint_silence_seconds: float
+    frames: tuple[Frame, ...] = ()
+
+
+Asked = Audio | Flush | Stop | Reply | Configure | None
 """None: nothing is to be done."""
 
 # --- what a client is told beside its session's events
@@ -81,7 +91,13 @@ Outgoing = SessionEvent | Acknowledged | Notice | Rejected
 
 
 class Dialect(Protocol):
-    """One client's conversation; a new object for each connection, used on the event loop, one call at a time."""
+    """One client's conversation; a new object for each connection, used on the event loop, one call at a time.
+
+    Attributes:
+        resumes: a client whose connection broke may come back. If not, its session is finished at once.
+    """
+
+    resumes: bool
 
     def subprotocol(self, offered: list[str]) -> str | None:
         """Which of the WebSocket subprotocols that the client offers is spoken; None: none is named."""
@@ -91,6 +107,9 @@ class Dialect(Protocol):
 
     async def begin(self, connection: StreamConnection) -> Session:
         """Find out what the client wants, and open or resume its session through ``connection``.
+
+        The handshake is answered when the first message is waited for, or else when the session is attached. What is
+        raised before is told by ``deny``, if that has an answer.
 
         Raises:
             OpenmicError: told by ``refuse``, and the connection is closed.
@@ -109,8 +128,24 @@ class Dialect(Protocol):
         Called in a worker thread for a ``Finalised``, which takes a while to write down where it is long.
         """
 
+    def deny(self, error: OpenmicError) -> Response | None:
+        """The answer to a handshake that is refused; None: it is accepted first, and told by ``refuse``."""
+
     def refuse(self, error: OpenmicError) -> tuple[Iterable[Frame], int]:
         """The last frames and the close code of a connection that ends with ``error``."""
 
     def close_code(self, last: Ended | Failed | Replaced) -> int:
         """The close code behind a session's last event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where one dialect is spoken.
+
+    Attributes:
+        sockets: by WebSocket path, what makes a ``Dialect`` for each connection.
+        routers: its routes over HTTP.
+    """
+
+    sockets: Mapping[str, Callable[[], Dialect]] = field(default_factory=dict)
+    routers: tuple[APIRouter, ...] = ()

@@ -29,6 +29,7 @@ class OpenedEntry:
         created: seconds since 1970.
         words: whether its client asked for word times.
         options, audio_format: what its client said.
+        endpoint_silence_seconds: what ends an utterance; None: an earlier version wrote the journal.
     """
 
     id: str
@@ -37,6 +38,7 @@ class OpenedEntry:
     words: bool
     options: SpeechOptions
     audio_format: AudioFormat
+    endpoint_silence_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,13 +27,13 @@ class Costs:
 
     Attributes:
         steps: (streams in a batch, seconds of a live step), by rising numbers of streams; at least one.
-        window_seconds: time of a final window.
+        final_window_cost_seconds: time of a final window.
     """
 
     steps: tuple[tuple[int, float], ...]
-    window_seconds: float
+    final_window_cost_seconds: float
 
-    def step_seconds(self, streams: int) -> float:
+    def step_cost_seconds(self, streams: int) -> float:
         """Time of a live step of so many streams."""
         (near, cost), *others = self.steps
         slope = cost / near  # where one number alone was measured, each stream costs the same
@@ -46,7 +46,10 @@ class Costs:
 
     def load(self, streams: int) -> float:
         """Part of the time in which the device works for so many speakers."""
-        return self.step_seconds(streams) / STEP_EVERY_SECONDS + streams * self.window_seconds / WINDOW_EVERY_SECONDS
+        return (
+            self.step_cost_seconds(streams) / STEP_EVERY_SECONDS
+            + streams * self.final_window_cost_seconds / WINDOW_EVERY_SECONDS
+        )
 
     def capacity(self) -> int:
         """How many may speak at once; at least 1."""
@@ -64,7 +67,7 @@ class Costs:
         """
 
         def longest_wait(size: int) -> float:
-            return (-(-due // size) + 1) * self.step_seconds(size)
+            return (-(-due // size) + 1) * self.step_cost_seconds(size)
 
         return min(range(due, 0, -1), key=longest_wait) if due > 1 else due
 

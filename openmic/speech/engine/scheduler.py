@@ -71,8 +71,8 @@ class ScheduledStream:
         final = self.stream.final
         if final.speculation_complete():
             return 0.0
-        frames = len(self.stream.recording) // HOP_LENGTH - final.seek
-        windows = frames / (WINDOW_EVERY_SECONDS * FRAMES_PER_SECOND)
+        mel_frames = len(self.stream.recording) // HOP_LENGTH - final.state.seek
+        windows = mel_frames / (WINDOW_EVERY_SECONDS * FRAMES_PER_SECOND)
         return max(windows, SHORTEST_WINDOW) if final.ended else float(int(windows))
 
 
@@ -89,7 +89,7 @@ class Scheduler:
 
     Attributes:
         costs: as the argument; it may change.
-        window_seconds: mean time of a final window; 0 until known.
+        final_window_cost_seconds: mean time of a final window; 0 until known.
         step_seconds, batch_size: the latest live step's time, and how many streams it served.
     """
 
@@ -98,7 +98,7 @@ class Scheduler:
         self.costs = costs
         self._clock = clock
         self._debt = 0.0  # time owed to final passes
-        self.window_seconds = costs.window_seconds if costs is not None else 0.0
+        self.final_window_cost_seconds = costs.final_window_cost_seconds if costs is not None else 0.0
         self.step_seconds = 0.0
         self.batch_size = 0
 
@@ -170,18 +170,20 @@ class Scheduler:
         return True, place.due_since or 0.0
 
     def _remaining(self, place: ScheduledStream) -> float:
-        whole = self.window_seconds or WINDOW_EVERY_SECONDS  # where nothing is known: the order is the same
+        whole = self.final_window_cost_seconds or WINDOW_EVERY_SECONDS  # where nothing is known: the order is the same
         return max(SLICE_SECONDS, place.windows_left() * whole - place.spent)
 
     def _share(self, finals: Sequence[ScheduledStream], now: float, speaking: int) -> float:
         """The part of the time in which every window now due is done early enough, while so many streams speak."""
         share = 0.0
         for place in finals:
-            work = max(SLICE_SECONDS, self.window_seconds - place.spent)
-            allowed = PATIENCE_WINDOWS * self.window_seconds if place.stream.final.ended else WINDOW_EVERY_SECONDS
+            work = max(SLICE_SECONDS, self.final_window_cost_seconds - place.spent)
+            allowed = (
+                PATIENCE_WINDOWS * self.final_window_cost_seconds if place.stream.final.ended else WINDOW_EVERY_SECONDS
+            )
             left = (place.due_since or now) + allowed - now
             share += work / max(left, work)
-        spare = 0.9 - self.costs.step_seconds(speaking) / STEP_EVERY_SECONDS if self.costs is not None else 0.0
+        spare = 0.9 - self.costs.step_cost_seconds(speaking) / STEP_EVERY_SECONDS if self.costs is not None else 0.0
         return min(max(MOST_FINAL_SHARE, spare), max(FINAL_SHARE, share))
 
     def _step(self, due: Sequence[DueStep]) -> None:
@@ -204,13 +206,13 @@ class Scheduler:
     def _slice(self, place: ScheduledStream) -> None:
         stream, final = place.stream, place.stream.final
         began = now = self._clock()
-        seek = final.seek
+        seek = final.state.seek
         try:
             for pause in stream.walk:
                 now = self._clock()
-                if final.seek != seek:
-                    self._window_done(place, final.seek - seek, now - began)
-                    began, seek = now, final.seek
+                if final.state.seek != seek:
+                    self._window_done(place, final.state.seek - seek, now - began)
+                    began, seek = now, final.state.seek
                 if pause == "waiting" or now - began > SLICE_SECONDS:
                     place.spent += now - began
                     stream.send_progress(now)
@@ -232,13 +234,13 @@ class Scheduler:
             return True
         return worked
 
-    def _window_done(self, place: ScheduledStream, frames: int, seconds: float) -> None:
+    def _window_done(self, place: ScheduledStream, mel_frames: int, seconds: float) -> None:
         whole = place.spent + seconds
         place.spent = 0.0
         place.due_since = self._clock()  # its next window, if that is complete already, queues behind the others'
-        if frames >= WINDOW_EVERY_SECONDS * FRAMES_PER_SECOND / 2 and not place.stream.final.ended:
-            known = self.window_seconds or whole
-            self.window_seconds = known + LEARNING * (whole - known)
+        if mel_frames >= WINDOW_EVERY_SECONDS * FRAMES_PER_SECOND / 2 and not place.stream.final.ended:
+            known = self.final_window_cost_seconds or whole
+            self.final_window_cost_seconds = known + LEARNING * (whole - known)
 
 
 def fail(stream: EngineStream, error: Exception) -> None:

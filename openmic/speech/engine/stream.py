@@ -23,6 +23,7 @@ from openmic.speech.types import (
     SpeechEvent,
     SpeechFailed,
     SpeechOptions,
+    UtteranceOver,
     Word,
 )
 
@@ -89,7 +90,7 @@ class EngineStream:
     speaking: bool = False
     _inbox: deque[SpeechBoundary] = field(default_factory=deque)
     _boundaries: deque[SpeechBoundary] = field(default_factory=deque)
-    _flush_at: int | None = None
+    _flushes: deque[int] = field(default_factory=deque)  # at how many samples each was asked for
     _committed_until_seconds: float = 0.0
     _stepped_to: int = 0
     _showing: bool = False
@@ -140,7 +141,7 @@ class EngineStream:
 
     def flush(self) -> None:
         """See ``SpeechStream.flush``."""
-        self._flush_at = len(self.recording)
+        self._flushes.append(len(self.recording))
         self.wake()
 
     def finish(self) -> None:
@@ -176,7 +177,7 @@ class EngineStream:
         if finished and length - self.policy.window_start > SKIP_BACKLOG_SECONDS * SAMPLE_RATE and self.speaking:
             self._give_up_live(length)
         if not self.speaking and not self._begin_utterance():
-            self._flush_at = None
+            self._flushed(length)
             self.live_over = finished
             return None
         endpoint = self._endpoint(length, finished)
@@ -243,7 +244,7 @@ class EngineStream:
     def send_progress(self, now: float) -> None:
         """Say how far the final pass is, once it is waited for or far behind; ``now`` is monotonic, in seconds."""
         total = len(self.recording) / SAMPLE_RATE
-        walked = min(total, self.final.seek * HOP_LENGTH / SAMPLE_RATE)
+        walked = min(total, self.final.state.seek * HOP_LENGTH / SAMPLE_RATE)
         wanted = self.finished or total - walked > FAR_BEHIND_SECONDS
         if not wanted or self._progress_sent_at is None:  # what is over within a second needs no word
             self._progress_sent_at = now
@@ -263,6 +264,7 @@ class EngineStream:
         if boundary.state == "ended" and boundary.at <= self._committed_until_seconds:  # all of it was committed before
             self._boundaries.clear()
             self.speaking = False
+            self._utterance_over(boundary)
             return
         if (
             self._committed_until_seconds
@@ -288,14 +290,14 @@ class EngineStream:
         ended = next((round(b.at * SAMPLE_RATE) for b in self._boundaries if b.state == "ended"), None)
         if ended is None and finished:
             ended = length
-        marks = [mark for mark in (ended, self._flush_at) if mark is not None]
+        marks = [mark for mark in (ended, next(iter(self._flushes), None)) if mark is not None]
         return max(min(*marks, length) if marks else length, self.policy.window_start) if marks else None
 
     def _after(self, plan: StepPlan, update: PolicyUpdate) -> None:
         self._stepped_to = max(self._stepped_to, plan.end_sample)
         if update.committed:
             self.final.live_tokens.extend((word.start, word.tokens) for word in update.committed)
-            words = tuple(Word(w.text, w.start, w.end, w.probability) for w in update.committed)
+            words = _words(update.committed)
             text = "".join(word.word for word in words)
             self.send(CommittedText(text, words[0].start, words[-1].end, words, self._language))
         self._show(update.live, plan.end_sample)
@@ -303,8 +305,7 @@ class EngineStream:
             self._end_utterance(plan.end_sample)
 
     def _end_utterance(self, end: int) -> None:
-        if self._flush_at is not None and self._flush_at <= end:
-            self._flush_at = None
+        if self._flushed(end):
             if self._boundaries and round(self._boundaries[0].at * SAMPLE_RATE) > end:
                 return  # flushed in the middle of speech: it goes on
             if not self._boundaries and not self.finished:
@@ -312,29 +313,49 @@ class EngineStream:
         self.speaking = False
         self.memory.clear()  # it is large, and the next utterance begins elsewhere
         if self._boundaries and self._boundaries[0].state == "ended":
-            self._boundaries.popleft()
+            self._utterance_over(self._boundaries.popleft())
+
+    def _utterance_over(self, ended: SpeechBoundary) -> None:
+        self.send(UtteranceOver(ended.at, "stop" if ended.cut else "silence"))
+
+    def _flushed(self, sample: int) -> bool:
+        """Answer the flushes up to ``sample``; returns whether there were any."""
+        due = [self._flushes.popleft() for flush in tuple(self._flushes) if flush <= sample]
+        for flush in due:
+            self.send(UtteranceOver(flush / SAMPLE_RATE, "flush"))
+        return bool(due)
 
     def _show(self, words: Sequence[TimedWord], end: int) -> None:
         if not words and not self._showing:
             return
         self._showing = bool(words)
         seconds = end / SAMPLE_RATE
+        shown = _words(words)
         self.send(
             LiveText(
-                text="".join(word.text for word in words),
-                start=words[0].start if words else seconds,
-                end=words[-1].end if words else seconds,
+                text="".join(word.word for word in shown),
+                start=shown[0].start if shown else seconds,
+                end=shown[-1].end if shown else seconds,
                 audio_seconds=seconds,
                 lag=max(0.0, len(self.recording) / SAMPLE_RATE - seconds),
                 language=self._language,
+                words=shown,
             )
         )
 
     def _give_up_live(self, length: int) -> None:
+        ends = [boundary for boundary in self._boundaries if boundary.state == "ended"]
         self._boundaries.clear()
         self.speaking = False
         self.memory.clear()
         self._show((), length)
+        for ended in ends:
+            self._flushed(round(ended.at * SAMPLE_RATE))
+            self._utterance_over(ended)
+
+
+def _words(words: Sequence[TimedWord]) -> tuple[Word, ...]:
+    return tuple(Word(word.text, word.start, word.end, word.probability) for word in words)
 
 
 def run_step(

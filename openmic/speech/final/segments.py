@@ -11,10 +11,8 @@ from whisper.timing import WordTiming
 from whisper.tokenizer import Tokenizer
 
 from openmic.speech.final.decode import WindowResult
+from openmic.speech.model.units import MEL_FRAMES_PER_STATE, STATE_SECONDS
 from openmic.speech.types import Segment, Word
-
-TIMESTAMP_SECONDS = 0.02
-FRAMES_PER_TIMESTAMP = 2  # mel frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +61,17 @@ def cut(result: WindowResult, tokenizer: Tokenizer, seek: int, size: int) -> Cut
 
     if not cuts:
         last = next((token for token in reversed(tokens) if token >= begin), begin)
-        seconds = (last - begin) * TIMESTAMP_SECONDS if last > begin else size / FRAMES_PER_SECOND
+        seconds = (last - begin) * STATE_SECONDS if last > begin else size / FRAMES_PER_SECOND
         return Cut([segment(0.0, seconds, tokens)], single_ending, size)
     if single_ending:
         cuts.append(len(tokens))
     segments, start = [], 0
     for place in cuts:
         part = tokens[start:place]
-        first, last = (part[0] - begin) * TIMESTAMP_SECONDS, (part[-1] - begin) * TIMESTAMP_SECONDS
+        first, last = (part[0] - begin) * STATE_SECONDS, (part[-1] - begin) * STATE_SECONDS
         segments.append(segment(first, last, part))
         start = place
-    return Cut(segments, single_ending, size if single_ending else (tokens[start - 1] - begin) * FRAMES_PER_TIMESTAMP)
+    return Cut(segments, single_ending, size if single_ending else (tokens[start - 1] - begin) * MEL_FRAMES_PER_STATE)
 
 
 def to_segment(number: int, fields: dict[str, Any], words: Sequence[WordTiming]) -> Segment:

@@ -23,7 +23,7 @@ class Speculation:
 
     def __init__(self, fork: FinalPass, end: float) -> None:
         self.fork = fork
-        self.begin = fork.seek
+        self.begin = fork.state.seek
         self.end = end
         self.done = False
         self._steps = fork.walk()

@@ -20,12 +20,11 @@ from openmic.speech.final.word_times import trace_tokens
 from openmic.speech.model.decoder import CrossAttentionKV, Decoder
 from openmic.speech.model.full_encoder import FullEncoder
 from openmic.speech.model.tokens import Vocabulary
+from openmic.speech.model.units import LOGPROB_THRESHOLD, NO_SPEECH_THRESHOLD
 from openmic.speech.types import Task
 
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 COMPRESSION_RATIO_THRESHOLD = 2.4  # above: too repetitive, try a higher temperature
-LOGPROB_THRESHOLD = -1.0  # below: too unsure, try a higher temperature
-NO_SPEECH_THRESHOLD = 0.6  # above, with a low log-probability: silence
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,17 +26,17 @@ from openmic.speech.final.segments import Cut, cut, to_segment
 from openmic.speech.final.speculation import Speculation
 from openmic.speech.final.speech_timeline import PAUSE_SECONDS, SpeechRegion, SpeechTimeline
 from openmic.speech.final.temperature import (
-    LOGPROB_THRESHOLD,
-    NO_SPEECH_THRESHOLD,
     FinalModel,
     detect_language,
     transcribe_window,
 )
+from openmic.speech.final.walk_state import WalkState
 from openmic.speech.final.word_times import reference_word_times, words_of_all
 from openmic.speech.model.decoder import CrossAttentionKV
-from openmic.speech.model.mel import log_mel_power, normalized
+from openmic.speech.model.mel import log_mel_power_of, normalized
 from openmic.speech.model.tokens import encode_text
-from openmic.speech.types import FinalText, Recording, Segment, SpeechOptions
+from openmic.speech.model.units import LOGPROB_THRESHOLD, NO_SPEECH_THRESHOLD
+from openmic.speech.types import FinalText, Recording, SpeechOptions
 
 __all__ = ["FinalModel", "FinalPass", "Walk"]
 
@@ -71,8 +71,7 @@ class FinalPass:
         recording: the samples, still growing until ``ended``.
         options: language, task and prompt.
         ended: set once no more samples will come.
-        seek: mel frames walked so far.
-        language: once it is known.
+        state: how far it has come.
         live_tokens: committed words of the live pass, appended by the engine; they save time and change nothing.
         timeline: where voice activity hears speech, if it is told.
     """
@@ -81,18 +80,9 @@ class FinalPass:
     recording: Recording
     options: SpeechOptions
     ended: bool = False
-    seek: int = 0
-    language: str | None = None
+    state: WalkState = field(default_factory=WalkState)
     live_tokens: list[TimedTokens] = field(default_factory=list)
     timeline: SpeechTimeline = field(default_factory=SpeechTimeline)
-    _tokens: list[int] = field(default_factory=list)
-    _prompt: list[int] = field(default_factory=list)
-    _segments: list[Segment] = field(default_factory=list)
-    _loudest: float = -10.0
-    _last_speech: float | None = None
-    _last_word: float = 0.0
-    _silent: bool = False
-    _code: str = ""
     _ahead: Speculation | None = None
 
     def ready(self) -> bool:
@@ -119,23 +109,23 @@ class FinalPass:
             states = yield from _working(self.parts.encoder.encode(self._mel(size)))
             cross = self.parts.decoder.cross_attention_kv(states)
             language, probability = detect_language(self.parts, self.options.language, cross)
-            if not self._code:
-                self.language = self._code = language
+            if not self.state.window_language:
+                self.state.language = self.state.window_language = language
                 self._set_prompt()
-            result = yield from self._read(states, cross, self._code, size)
-            if language != self._code and probability > SURE_OF_LANGUAGE:
-                before, self._prompt = self._prompt, []
+            result = yield from self._read(states, cross, self.state.window_language, size)
+            if language != self.state.window_language and probability > SURE_OF_LANGUAGE:
+                before, self.state.prompt = self.state.prompt, []
                 anew = yield from self._read(states, cross, language, size)
                 if anew.avg_logprob > result.avg_logprob:
-                    result, self._code = anew, language
+                    result, self.state.window_language = anew, language
                 else:
-                    self._prompt = before
+                    self.state.prompt = before
             yield "working"
             if result.no_speech_prob > NO_SPEECH_THRESHOLD and result.avg_logprob <= LOGPROB_THRESHOLD:
-                self.seek += size
+                self.state.seek += size
                 continue
-            tokenizer = self._tokenizer(self._code)
-            self._keep(cut(result, tokenizer, self.seek, size), result, cross, tokenizer, size)
+            tokenizer = self._tokenizer(self.state.window_language)
+            self._keep(cut(result, tokenizer, self.state.seek, size), result, cross, tokenizer, size)
 
     def speculate(self) -> bool:
         """Do a small step as if the speaker stopped here, if that is likely: silent for a moment, and not ``ready``.
@@ -164,39 +154,39 @@ class FinalPass:
     def result(self) -> FinalText:
         """The transcript, once the walk is over."""
         return FinalText(
-            text=self.parts.vocabulary.any.decode(self._tokens),
-            language=self.language or self.options.language or "en",
+            text=self.parts.vocabulary.any.decode(self.state.tokens),
+            language=self.state.language or self.options.language or "en",
             duration=len(self.recording) / SAMPLE_RATE,
-            segments=tuple(self._segments),
+            segments=tuple(self.state.segments),
             model=self.parts.name,
         )
 
     def _window(self) -> int:
         """How many mel frames the next window has, 0 where there is none yet; moves ``seek`` over long silence."""
         available_mel_frames: int = len(self.recording) // HOP_LENGTH
-        if self.ended and available_mel_frames <= self.seek:
+        if self.ended and available_mel_frames <= self.state.seek:
             return 0
-        seek_seconds = self.seek / FRAMES_PER_SECOND
+        seek_seconds = self.state.seek / FRAMES_PER_SECOND
         island = self._speech_ahead()
         if island is None:
             known = self.timeline.known_until_seconds or 0.0
             if known > seek_seconds + PAUSE_SECONDS + LATE_SECONDS + LEAD_SECONDS:
-                self.seek = int((known - LATE_SECONDS - LEAD_SECONDS) * FRAMES_PER_SECOND)
-                self._silent = True
+                self.state.seek = int((known - LATE_SECONDS - LEAD_SECONDS) * FRAMES_PER_SECOND)
+                self.state.in_silence = True
             return 0
-        if self._silent or island.start > seek_seconds + PAUSE_SECONDS:
-            self.seek = max(self.seek, int((island.start - LEAD_SECONDS) * FRAMES_PER_SECOND))
-            self._silent = False
+        if self.state.in_silence or island.start > seek_seconds + PAUSE_SECONDS:
+            self.state.seek = max(self.state.seek, int((island.start - LEAD_SECONDS) * FRAMES_PER_SECOND))
+            self.state.in_silence = False
         if island.over or self.ended:
             content = int(min(available_mel_frames, (island.end + TRAIL_SECONDS) * FRAMES_PER_SECOND))
-            return max(0, min(int(N_FRAMES), content - self.seek))
-        return int(N_FRAMES) if available_mel_frames >= self.seek + N_FRAMES + EDGE_FRAMES else 0
+            return max(0, min(int(N_FRAMES), content - self.state.seek))
+        return int(N_FRAMES) if available_mel_frames >= self.state.seek + N_FRAMES + EDGE_FRAMES else 0
 
     def _speech_ahead(self) -> SpeechRegion | None:
         """The next speech that is more than the end of the last word, if there was one."""
-        after = self.seek / FRAMES_PER_SECOND
-        if self._last_speech is not None:
-            after = max(after, self._last_speech + LEFT_SECONDS)
+        after = self.state.seek / FRAMES_PER_SECOND
+        if self.state.last_speech_seconds is not None:
+            after = max(after, self.state.last_speech_seconds + LEFT_SECONDS)
         return self.timeline.island(after, self.ended)
 
     def _paused_at(self) -> float | None:
@@ -207,34 +197,29 @@ class FinalPass:
 
     def _speculation_valid(self) -> bool:
         """Whether the speaker has stopped where ``speculate`` took it that he would."""
-        return self._ahead is not None and (self._ahead.begin, self._ahead.end) == (self.seek, self._paused_at())
+        return self._ahead is not None and (self._ahead.begin, self._ahead.end) == (self.state.seek, self._paused_at())
 
     def _fork(self) -> FinalPass:
         """A copy for which the recording is over."""
         return replace(
             self,
             ended=True,
+            state=self.state.copy(),
             timeline=self.timeline.copy(),
             live_tokens=list(self.live_tokens),
-            _tokens=list(self._tokens),
-            _prompt=list(self._prompt),
-            _segments=list(self._segments),
             _ahead=None,
         )
 
     def _adopt(self) -> None:
         """Go on from where the copy has come to."""
         if self._ahead is not None:
-            fork, self._ahead = self._ahead.fork, None
-            self.seek, self.language, self._code, self._silent = fork.seek, fork.language, fork._code, fork._silent
-            self._tokens, self._prompt, self._segments = fork._tokens, fork._prompt, fork._segments
-            self._loudest, self._last_speech, self._last_word = fork._loudest, fork._last_speech, fork._last_word
+            self.state, self._ahead = self._ahead.fork.state, None
 
     def _mel(self, size: int) -> Tensor:
         model = self.parts.model
-        power = log_mel_power(self.recording, self.seek, size, int(model.dims.n_mels), model.device)
-        self._loudest = max(self._loudest, float(power.max()))
-        mel = F.pad(normalized(power, self._loudest), (0, N_FRAMES - size))
+        power = log_mel_power_of(self.recording, self.state.seek, size, int(model.dims.n_mels), model.device)
+        self.state.loudest = max(self.state.loudest, float(power.max()))
+        mel = F.pad(normalized(power, self.state.loudest), (0, N_FRAMES - size))
         return mel.to(self.parts.decoder.dtype)
 
     def _tokenizer(self, language: str | None) -> Tokenizer:
@@ -243,7 +228,7 @@ class FinalPass:
     def _set_prompt(self) -> None:
         if self.options.prompt and self.options.prompt.strip():
             text = " " + self.options.prompt.strip()
-            self._prompt = encode_text(self.parts.vocabulary.any, text)[-PROMPT_TOKENS:]
+            self.state.prompt = encode_text(self.parts.vocabulary.any, text)[-PROMPT_TOKENS:]
 
     def _read(
         self, states: Tensor, cross: CrossAttentionKV, language: str, size: int
@@ -252,14 +237,16 @@ class FinalPass:
         tokenizer, expected = self._tokenizer(language), self._expected(size)
         sketched = len(expected) < THIN * size / FRAMES_PER_SECOND
         result = yield from _working(
-            transcribe_window(self.parts, self.options.task, states, cross, tokenizer, self._prompt, expected, sketched)
+            transcribe_window(
+                self.parts, self.options.task, states, cross, tokenizer, self.state.prompt, expected, sketched
+            )
         )
         return result
 
     def _expected(self, size: int) -> list[int]:
         """What the live pass has heard in the window; older words are forgotten."""
-        begin = self.seek / FRAMES_PER_SECOND - HEARD_MARGIN_SECONDS
-        end = (self.seek + size) / FRAMES_PER_SECOND
+        begin = self.state.seek / FRAMES_PER_SECOND - HEARD_MARGIN_SECONDS
+        end = (self.state.seek + size) / FRAMES_PER_SECOND
         self.live_tokens = [item for item in self.live_tokens if item[0] >= begin]
         return [token for start, tokens in self.live_tokens if start < end for token in tokens]
 
@@ -267,32 +254,34 @@ class FinalPass:
         self, window: Cut, result: WindowResult, cross: CrossAttentionKV, tokenizer: Tokenizer, size: int
     ) -> None:
         """Give the window's segments their words, move on, and keep what was spoken."""
-        begin = self.seek / FRAMES_PER_SECOND
+        begin = self.state.seek / FRAMES_PER_SECOND
         words = words_of_all(window.segments, self.parts.decoder, result.trace, tokenizer, size, begin)
-        told = window.segments
+        segments = window.segments
         last = next((segment[-1].end for segment in reversed(words) if segment), None)
-        self.seek += window.advance or size  # a window that says to begin at itself again would do so for ever
+        self.state.seek += window.advance or size  # a window that says to begin at itself again would do so for ever
         if last is not None and self._over(last):
-            self.seek = self.seek if window.single_ending else round(last * FRAMES_PER_SECOND)
-            self._last_speech = last
+            self.state.seek = self.state.seek if window.single_ending else round(last * FRAMES_PER_SECOND)
+            self.state.last_speech_seconds = last
         else:  # whisper.transcribe goes on behind the last word, as its own alignment has it
-            before = self._last_speech or 0.0
-            told = reference_word_times(told, self.parts.model, self.parts.decoder, cross, tokenizer, size, before)
-            last = get_end(told)
+            before = self.state.last_speech_seconds or 0.0
+            segments = reference_word_times(
+                segments, self.parts.model, self.parts.decoder, cross, tokenizer, size, before
+            )
+            last = get_end(segments)
             if last is not None:
-                if not window.single_ending and last > told[0]["seek"] / FRAMES_PER_SECOND:
-                    self.seek = round(last * FRAMES_PER_SECOND)
-                self._last_speech = last
-        for segment, spoken in zip(told, words, strict=True):
+                if not window.single_ending and last > segments[0]["seek"] / FRAMES_PER_SECOND:
+                    self.state.seek = round(last * FRAMES_PER_SECOND)
+                self.state.last_speech_seconds = last
+        for segment, spoken in zip(segments, words, strict=True):
             if not spoken or segment["start"] == segment["end"] or not segment["text"].strip():
                 segment, spoken = segment | {"text": "", "tokens": []}, []
             elif not self.timeline.has_speech(spoken[0].start, spoken[-1].end):
                 continue
-            self._tokens.extend(segment["tokens"])
-            self._segments.append(to_segment(len(self._segments), segment, self._placed(spoken)))
-            self._prompt.extend(segment["tokens"])
-        del self._prompt[: -PROMPT_TOKENS if result.temperature <= RESET_TEMPERATURE else None]
-        self.timeline.forget(self.seek / FRAMES_PER_SECOND)
+            self.state.tokens.extend(segment["tokens"])
+            self.state.segments.append(to_segment(len(self.state.segments), segment, self._placed(spoken)))
+            self.state.prompt.extend(segment["tokens"])
+        del self.state.prompt[: -PROMPT_TOKENS if result.temperature <= RESET_TEMPERATURE else None]
+        self.timeline.forget(self.state.seek / FRAMES_PER_SECOND)
 
     def _over(self, last: float) -> bool:
         """Whether a word that ended at ``last`` is its island's last: how the walk goes on does not matter then."""
@@ -306,8 +295,8 @@ class FinalPass:
         duration = len(self.recording) / SAMPLE_RATE
         for word in words:
             start, end = self.timeline.within(word.start, word.end)
-            word.start = round(min(max(start, self._last_word), duration), 2)
-            word.end = self._last_word = round(min(max(end, word.start), duration), 2)
+            word.start = round(min(max(start, self.state.last_word_seconds), duration), 2)
+            word.end = self.state.last_word_seconds = round(min(max(end, word.start), duration), 2)
         return words
 
 

@@ -5,29 +5,29 @@ openai-whisper's ``timing.py``) puts every token to a moment, with no second pas
 attend to where a segment ends and the next begins, and so take up the pauses that would else be added to a word.
 
 ``whisper.transcribe`` goes on behind the last word, by its own times. Where that matters, ``reference_word_times``
-gives these: one pass over the text alone, for ``whisper.timing`` to work with.
+gives these: one pass over the text alone, and openai-whisper's own rules over what its attention says.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 import torch
-import whisper.timing
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from whisper.model import Whisper
-from whisper.timing import WordTiming, add_word_timestamps, dtw_cpu, merge_punctuations
+from whisper.timing import WordTiming, add_word_timestamps, merge_punctuations
 from whisper.tokenizer import Tokenizer
 
 from openmic.speech.final.decode import Trace
-from openmic.speech.model.alignment import WIDTH, first_states, median_filtered, smoothed
+from openmic.speech.model.alignment import first_states, smoothed
 from openmic.speech.model.decoder import CrossAttentionKV, Decoder
+from openmic.speech.model.units import MEL_FRAMES_PER_STATE, STATE_SECONDS
 
-STATE_SECONDS = 0.02  # of one encoder state
-FRAMES_PER_STATE = 2  # mel frames
 MEDIAN_WORD_SECONDS = 0.7  # at most; a segment's first word of more than twice the median has taken a pause in
 PREPENDED = "\"'“¿([{-"  # punctuation that belongs to the word behind it,
 APPENDED = "\"'.。,，!！?？:：”)]}、"  # and to the word before it, as in openai-whisper
@@ -43,19 +43,19 @@ def trace_tokens(decoder: Decoder, cross: CrossAttentionKV, tokenizer: Tokenizer
     return Trace(row, 0, len(control), tuple(float(logprobs[i, token]) for i, token in enumerate(said)))
 
 
-def token_times(decoder: Decoder, trace: Trace, frames: int) -> NDArray[np.float64]:
+def token_times(decoder: Decoder, trace: Trace, mel_frames: int) -> NDArray[np.float64]:
     """When each token of a window's text begins, and when the last one ends.
 
     Args:
         decoder: that said them.
         trace: of the window's text.
-        frames: mel frames of the window that hold audio.
+        mel_frames: of the window, those that hold audio.
 
     Returns:
         Seconds from the window's start, rising, shape (tokens + 1,).
     """
     count = len(trace.logprobs)
-    states = frames // FRAMES_PER_STATE
+    states = mel_frames // MEL_FRAMES_PER_STATE
     if count == 0 or states == 0:
         return np.zeros(count + 1)
     matrix = smoothed(decoder.attention(trace.row, trace.start, states))
@@ -65,7 +65,7 @@ def token_times(decoder: Decoder, trace: Trace, frames: int) -> NDArray[np.float
 
 
 def words_of_all(
-    segments: list[dict[str, Any]], decoder: Decoder, trace: Trace, tokenizer: Tokenizer, frames: int, begin: float
+    segments: list[dict[str, Any]], decoder: Decoder, trace: Trace, tokenizer: Tokenizer, mel_frames: int, begin: float
 ) -> list[list[WordTiming]]:
     """The words of each of a window's segments.
 
@@ -74,10 +74,10 @@ def words_of_all(
         decoder: that said them.
         trace: of the window's text.
         tokenizer: of the window's language.
-        frames: mel frames of the window that hold audio.
+        mel_frames: of the window, those that hold audio.
         begin: the window's start; times are from where it counts, in seconds.
     """
-    times = token_times(decoder, trace, frames) + begin
+    times = token_times(decoder, trace, mel_frames) + begin
     first, words = 0, []
     for segment in segments:
         words.append(words_of(segment["tokens"], first, times, trace, tokenizer))
@@ -120,7 +120,7 @@ def reference_word_times(
     decoder: Decoder,
     cross: CrossAttentionKV,
     tokenizer: Tokenizer,
-    frames: int,
+    mel_frames: int,
     last_speech: float,
 ) -> list[dict[str, Any]]:
     """The segments with the words and times that ``whisper.transcribe`` would give them.
@@ -131,73 +131,50 @@ def reference_word_times(
         decoder: of this model, at the precision of the result.
         cross: keys and values of the window's encoder states.
         tokenizer: of the window's language and task.
-        frames: mel frames of the window that hold audio.
+        mel_frames: of the window, those that hold audio.
         last_speech: seconds at which the last word before the window ended.
     """
-    told = copy.deepcopy(segments)
-    add_word_timestamps(
-        segments=told,
-        model=_Heads(model, decoder, cross),
+    found = copy.deepcopy(segments)
+
+    def find_alignment(
+        _model: Whisper, tokenizer: Tokenizer, text_tokens: list[int], _mel: Tensor, mel_frames: int
+    ) -> list[WordTiming]:
+        return _reference_alignment(decoder, cross, tokenizer, text_tokens, mel_frames)
+
+    _with_alignment(find_alignment)(
+        segments=found,
+        model=model,
         tokenizer=tokenizer,
         mel=torch.empty(0, device=decoder.device),
-        num_frames=frames,
+        num_frames=mel_frames,
         last_speech_timestamp=last_speech,
     )
-    return told
+    return found
 
 
-def _median_filter(x: Tensor, filter_width: int) -> Tensor:
-    """Stands for ``whisper.timing.median_filter``; the same values."""
-    return median_filtered(x) if filter_width == WIDTH and x.ndim == 3 else _WHISPERS_FILTER(x, filter_width)
+def _reference_alignment(
+    decoder: Decoder, cross: CrossAttentionKV, tokenizer: Tokenizer, text_tokens: list[int], mel_frames: int
+) -> list[WordTiming]:
+    """What ``whisper.timing.find_alignment`` finds, without its hooks; of the words' probabilities nobody asks."""
+    texts, groups = tokenizer.split_to_word_tokens([*text_tokens, tokenizer.eot])
+    if len(groups) <= 1:
+        return []
+    control = tokenizer.sot_sequence
+    row = decoder.row(cross)
+    decoder.forward([row], [[*control, tokenizer.no_timestamps, *text_tokens, tokenizer.eot]])
+    matrix = smoothed(decoder.attention(row, 0, mel_frames // MEL_FRAMES_PER_STATE))[len(control) : -1]
+    times = first_states(matrix) * STATE_SECONDS
+    begins = np.cumsum([0, *(len(group) for group in groups[:-1])])
+    return [
+        WordTiming(text, list(group), float(times[first]), float(times[last]), 0.0)
+        for text, group, first, last in zip(texts[:-1], groups[:-1], begins, begins[1:], strict=False)
+    ]
 
 
-def _dtw(x: Tensor) -> NDArray[np.int64]:
-    """Stands for ``whisper.timing.dtw``, which on a GPU compiles a kernel for seconds while everybody waits."""
-    path: NDArray[np.int64] = dtw_cpu(x.double().cpu().numpy())
-    return path
-
-
-_WHISPERS_FILTER = whisper.timing.median_filter
-whisper.timing.median_filter = _median_filter  # its sort takes a third of the time that its word times take
-whisper.timing.dtw = _dtw
-
-
-class _Attention(nn.Module):
-    """Stands where ``whisper.timing`` looks for a layer's cross-attention weights."""
-
-    def forward(self, weights: Tensor) -> tuple[None, tuple[Tensor]]:
-        return None, (weights,)
-
-
-class _Block:
-    def __init__(self) -> None:
-        self.cross_attn = _Attention()
-
-
-class _Blocks:
-    def __init__(self, layers: int) -> None:
-        self.blocks = [_Block() for _ in range(layers)]
-
-
-class _Heads:
-    """As much of a model as ``whisper.timing`` needs, over a window whose keys and values are there already."""
-
-    def __init__(self, model: Whisper, decoder: Decoder, cross: CrossAttentionKV) -> None:
-        self.dims, self.device, self.alignment_heads = model.dims, model.device, model.alignment_heads
-        self.decoder = _Blocks(int(model.dims.n_text_layer))
-        self._own, self._cross = decoder, cross
-
-    def __call__(self, mel: Tensor, tokens: Tensor) -> Tensor:
-        """Attention of all tokens, as a layer's hook gets it; the scores, which times do not need, are all equal."""
-        row = self._own.row(self._cross)
-        self._own.forward([row], [tokens[0].tolist()])
-        attention = self._own.attention(row, 0, self._cross.frames).log()
-        places = iter(attention)
-        for layer, block in enumerate(self.decoder.blocks):
-            heads = self._own.alignment_heads.get(layer)
-            if heads is not None:
-                weights = torch.zeros(self._own.heads, *attention.shape[1:], device=self.device)
-                for head in heads:
-                    weights[head] = next(places)
-                block.cross_attn(weights)
-        return torch.zeros(1, device=self.device).expand(1, tokens.shape[1], int(self.dims.n_vocab))
+def _with_alignment(find_alignment: Callable[..., list[WordTiming]]) -> Callable[..., None]:
+    """openai-whisper's ``add_word_timestamps`` over another alignment; for everybody else it stays as it is."""
+    original = add_word_timestamps
+    names = original.__globals__ | {"find_alignment": find_alignment}
+    rebound = FunctionType(original.__code__, names, closure=original.__closure__)
+    rebound.__kwdefaults__ = original.__kwdefaults__
+    return rebound

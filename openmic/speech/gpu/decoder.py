@@ -2,7 +2,7 @@
 
 The ragged decoder (``model/decoder.py``) goes from row to row for attention. That wastes nothing on a processor; a GPU
 would wait for thousands of launches. Here the rows' keys and values are in slots (``kv_slots.py``), and one padded
-attention per layer serves all rows. Rows, tokens, cache lengths and frames are rounded up to a few sizes, so shapes
+attention per layer serves all rows. Rows, tokens, cache lengths and states are rounded up to a few sizes, so shapes
 come back from step to step, and the step of one token per row, which decoding mostly is, is replayed as a CUDA graph
 (``cuda_graphs.py``).
 """
@@ -30,8 +30,8 @@ ROW_BUCKETS = (1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 TOKEN_BUCKETS = (1, 9, 16, 33, 64, 128, 224, 448)  # fed to a row in one pass; 9 and 33: a token and a draft
 CACHE_BUCKETS = (64, 128, 256, 448)  # places of the self-attention cache that are looked at
 STEP_CACHE = (128, 448)  # the same for a step of one token: fewer, since each is recorded
-FRAME_BUCKETS = (416, 832, 1504)  # encoder states; multiples of 16, as the attention kernels want masks to be
-POOL_FRAMES = (832, 1504)  # live windows of up to 12.1 s with their silence and tail; longer ones, and final windows
+STATE_BUCKETS = (416, 832, 1504)  # encoder states; multiples of 16, as the attention kernels want masks to be
+POOL_STATES = (832, 1504)  # live windows of up to 12.1 s with their silence and tail; longer ones, and final windows
 MOST_TOKENS = 16_384  # in one pass, padding included: bounds the memory of activations
 
 
@@ -41,7 +41,7 @@ class StepShape(NamedTuple):
     pool: int
     rows: int
     cache: int
-    frames: int
+    states: int
 
 
 class _Lanes(NamedTuple):
@@ -50,13 +50,13 @@ class _Lanes(NamedTuple):
     Attributes:
         slots: shape (rows,); padding names the first row's.
         tokens, places: shape (rows, tokens); padding writes to the pool's padding place.
-        frames: encoder states of each row, shape (rows,).
+        states: encoder states of each row, shape (rows,).
     """
 
     slots: Tensor
     tokens: Tensor
     places: Tensor
-    frames: Tensor
+    states: Tensor
 
 
 class _StepTensors(NamedTuple):
@@ -75,11 +75,11 @@ class BatchedDecoder(Decoder):
     Args:
         model: the loaded model (its parameters are read once, here).
         precision: of the matrices; not int8.
-        slots: how many for rows of each of ``POOL_FRAMES``.
+        slots: how many for rows of each of ``POOL_STATES``.
         capture: records a step; None runs every step as it is.
 
     Attributes:
-        pools: slots of ``POOL_FRAMES`` encoder states, the smaller ones first.
+        pools: slots of ``POOL_STATES`` encoder states, the smaller ones first.
         graphs: the recorded steps.
         aligned_heads: of each alignment head its layer's place in the pools' queries, its layer and its place there,
             shape (3, alignment heads), int64.
@@ -90,8 +90,8 @@ class BatchedDecoder(Decoder):
     ) -> None:
         super().__init__(model, precision)
         self.pools = [
-            KVSlotPool(count, slot_shape(model, frames), self.device, self.dtype)
-            for count, frames in zip(slots, POOL_FRAMES, strict=True)
+            KVSlotPool(count, slot_shape(model, states), self.device, self.dtype)
+            for count, states in zip(slots, POOL_STATES, strict=True)
         ]
         self.graphs = StepGraphs(capture)
         self._aligned_place = {layer: place for place, layer in enumerate(self.alignment_heads)}
@@ -126,9 +126,9 @@ class BatchedDecoder(Decoder):
         found: dict[int, Row] = {}
         for places in groups.values():
             lanes = [cast(LaneKeys, windows[place]) for place in places]
-            widest = max(lane.frames for lane in lanes)
+            widest = max(lane.states for lane in lanes)
             for pool in self.pools:
-                if pool.free and pool.shape.frames >= widest:
+                if pool.free and pool.shape.states >= widest:
                     taken = pool.take_together(lanes[0].together, [one.lane for one in lanes[: pool.free]])
                     found.update(zip(places, taken, strict=False))
                     break
@@ -217,10 +217,10 @@ class BatchedDecoder(Decoder):
                 self._numbers([*(row.slot for row in rows), *[rows[0].slot] * spare]),
                 self._numbers([*fed, *[[0] * width] * spare]),
                 self._numbers([*places, *[[pool.padding] * width] * spare]),
-                self._numbers([*(row.frames for row in rows), *[1] * spare]),
+                self._numbers([*(row.states for row in rows), *[1] * spare]),
             ),
             bucket(CACHE_BUCKETS, max(row.length + count for row, count in zip(rows, counts, strict=True))),
-            bucket(FRAME_BUCKETS, max(row.frames for row in rows)),
+            bucket(STATE_BUCKETS, max(row.states for row in rows)),
         )
         for row, count in zip(rows, counts, strict=True):
             row.length += count
@@ -238,10 +238,10 @@ class BatchedDecoder(Decoder):
             self.pools.index(pool),
             bucket(ROW_BUCKETS, len(rows)),
             bucket(STEP_CACHE, max(row.length for row in rows) + 1),
-            bucket(FRAME_BUCKETS, max(row.frames for row in rows)),
+            bucket(STATE_BUCKETS, max(row.states for row in rows)),
         )
         shape = self._recorded(shape)
-        lanes = [(row.slot, token, row.length, row.frames) for row, token in zip(rows, tokens, strict=True)]
+        lanes = [(row.slot, token, row.length, row.states) for row, token in zip(rows, tokens, strict=True)]
         lanes += [(rows[0].slot, 0, pool.padding, 1)] * (shape.rows - len(rows))
         tensors = self._steps[shape.rows]
         tensors.numbers.copy_(torch.tensor(lanes).T)
@@ -258,15 +258,15 @@ class BatchedDecoder(Decoder):
             for key in self.graphs.keys
             if cast(StepShape, key).pool == shape.pool and all(a >= b for a, b in zip(key, shape, strict=True))  # type: ignore[call-overload]
         )
-        return min(larger, default=shape, key=lambda key: key.rows * (key.cache + key.frames))
+        return min(larger, default=shape, key=lambda key: key.rows * (key.cache + key.states))
 
     def _work(self, shape: StepShape) -> Step:
         pool, tensors = self.pools[shape.pool], self._steps[shape.rows]
 
         def step() -> None:
-            slots, tokens, places, frames = tensors.numbers
-            lanes = _Lanes(slots, tokens[:, None], places[:, None], frames)
-            hidden = self._layers_over(pool, lanes, shape.cache, shape.frames)[:, 0]
+            slots, tokens, places, states = tensors.numbers
+            lanes = _Lanes(slots, tokens[:, None], places[:, None], states)
+            hidden = self._layers_over(pool, lanes, shape.cache, shape.states)[:, 0]
             scores = self.logits(hidden).add_(self._forbidden)
             best, chosen = scores.max(dim=-1)
             tensors.output[0].copy_(chosen)  # exact: float32 counts to 16,777,216
@@ -274,13 +274,13 @@ class BatchedDecoder(Decoder):
 
         return step
 
-    def _layers_over(self, pool: KVSlotPool, lanes: _Lanes, cache: int, frames: int) -> Tensor:
+    def _layers_over(self, pool: KVSlotPool, lanes: _Lanes, cache: int, states: int) -> Tensor:
         """Hidden states of a padded batch, shape (rows, tokens, n_text_state); fills the slots' keys and values."""
         rows, width = lanes.tokens.shape
         heads = (rows, width, self.heads, self.head_width)
         slots, places = lanes.slots[:, None], lanes.places
         seen = self._mask(places[:, None, :, None] >= torch.arange(cache, device=self.device))
-        inside = self._mask(lanes.frames[:, None, None, None] > torch.arange(frames, device=self.device))
+        inside = self._mask(lanes.states[:, None, None, None] > torch.arange(states, device=self.device))
         x = F.embedding(lanes.tokens, self.embedding) + self.positions[places.clamp(max=self.context - 1)]
         for index, layer in enumerate(self.layers):
             query, key, value = layer.qkv(layer.attn_ln(x)).view(rows, width, 3, *heads[2:]).unbind(2)
@@ -291,7 +291,7 @@ class BatchedDecoder(Decoder):
             query = layer.cross_query(layer.cross_ln(x)).view(heads)
             if index in self._aligned_place:
                 pool.queries[self._aligned_place[index]][slots, places] = query
-            far = pool.cross_keys[index, :, :frames], pool.cross_values[index, :, :frames]
+            far = pool.cross_keys[index, :, :states], pool.cross_values[index, :, :states]
             x = x + layer.cross_out(_attended_slots(query, *far, lanes.slots, inside))
             x = x + layer.down(F.gelu(layer.up(layer.mlp_ln(x))))
         normed: Tensor = self.norm(x)
@@ -316,10 +316,10 @@ def _in_slots(rows: Sequence[Row]) -> Sequence[SlotRow]:
     return cast(Sequence[SlotRow], rows)
 
 
-def slot_shape(model: Whisper, frames: int) -> SlotShape:
-    """Of a slot for rows of ``model`` that attend to up to ``frames`` encoder states."""
+def slot_shape(model: Whisper, states: int) -> SlotShape:
+    """Of a slot for rows of ``model`` that attend to up to ``states`` encoder states."""
     dims, aligned = model.dims, set(model.alignment_heads.indices()[0].tolist())
     heads = int(dims.n_text_head)
     return SlotShape(
-        int(dims.n_text_layer), len(aligned), heads, int(dims.n_text_state) // heads, int(dims.n_text_ctx), frames
+        int(dims.n_text_layer), len(aligned), heads, int(dims.n_text_state) // heads, int(dims.n_text_ctx), states
     )

@@ -26,7 +26,7 @@ class SlotShape:
         aligned: how many of them have alignment heads.
         heads, width: attention heads, and the width of one.
         context: tokens of a row; one more place takes what padding writes.
-        frames: encoder states that a row may attend to.
+        states: of the encoder, that a row may attend to.
     """
 
     layers: int
@@ -34,13 +34,13 @@ class SlotShape:
     heads: int
     width: int
     context: int
-    frames: int
+    states: int
 
     @property
     def values(self) -> int:
         """Numbers in one slot."""
         places = self.context + 1
-        return self.heads * self.width * (self.layers * 2 * (places + self.frames) + self.aligned * places)
+        return self.heads * self.width * (self.layers * 2 * (places + self.states) + self.aligned * places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,12 @@ class WindowsTogether:
     Attributes:
         keys, values: per layer, shape (windows, states, heads, head_width); behind a window's own states is anything
             that is a number.
-        frames: states of each window.
+        states: states of each window.
     """
 
     keys: Sequence[Tensor]
     values: Sequence[Tensor]
-    frames: Sequence[int]
+    states: Sequence[int]
 
     @property
     def width(self) -> int:
@@ -77,9 +77,9 @@ class LaneKeys(CrossAttentionKV):
         self.together, self.lane = together, lane
 
     @property
-    def frames(self) -> int:
-        """See ``CrossAttentionKV.frames``."""
-        return self.together.frames[self.lane]
+    def states(self) -> int:
+        """See ``CrossAttentionKV.states``."""
+        return self.together.states[self.lane]
 
     @property
     def keys(self) -> list[Tensor]:  # type: ignore[override]
@@ -92,7 +92,7 @@ class LaneKeys(CrossAttentionKV):
         return self._own(self.together.values)
 
     def _own(self, layers: Sequence[Tensor]) -> list[Tensor]:
-        return [layer[self.lane, : self.frames].transpose(0, 1) for layer in layers]
+        return [layer[self.lane, : self.states].transpose(0, 1) for layer in layers]
 
 
 class KVSlotPool:
@@ -105,7 +105,7 @@ class KVSlotPool:
 
     Attributes:
         keys, values: self-attention, shape (layers, slots, context + 1, heads, width).
-        cross_keys, cross_values: shape (layers, slots, frames, heads, width).
+        cross_keys, cross_values: shape (layers, slots, states, heads, width).
         queries: the alignment layers' cross-attention queries, shape (aligned, slots, context + 1, heads, width).
     """
 
@@ -116,8 +116,8 @@ class KVSlotPool:
         self.shape = shape
         self.keys, self.values = zeros(shape.layers, shape.context + 1), zeros(shape.layers, shape.context + 1)
         self.cross_keys, self.cross_values = (
-            zeros(shape.layers, shape.frames),
-            zeros(shape.layers, shape.frames),
+            zeros(shape.layers, shape.states),
+            zeros(shape.layers, shape.states),
         )
         self.queries = zeros(shape.aligned, shape.context + 1)
         self._free = list(range(slots))[::-1]
@@ -133,11 +133,11 @@ class KVSlotPool:
         return self.shape.context
 
     def take(self, cross: CrossAttentionKV) -> SlotRow | None:
-        """A slot that attends to ``cross``, or None if none is free or ``cross`` has more frames than a slot."""
-        if not self._free or cross.frames > self.shape.frames:
+        """A slot that attends to ``cross``, or None if none is free or ``cross`` has more states than a slot."""
+        if not self._free or cross.states > self.shape.states:
             return None
         keys, values = ([side.transpose(0, 1)[None] for side in sides] for sides in (cross.keys, cross.values))
-        return self.take_together(WindowsTogether(keys, values, (cross.frames,)), [0])[0]
+        return self.take_together(WindowsTogether(keys, values, (cross.states,)), [0])[0]
 
     def take_together(self, windows: WindowsTogether, lanes: Sequence[int]) -> list[SlotRow]:
         """Slots that attend to those windows of a batch that are in ``lanes``; so many must be free, and wide enough.
@@ -146,11 +146,11 @@ class KVSlotPool:
         """
         device = self.keys.device
         rows = [
-            SlotRow(self.shape.context, pool=self, slot=self._free.pop(), frames=windows.frames[lane]) for lane in lanes
+            SlotRow(self.shape.context, pool=self, slot=self._free.pop(), states=windows.states[lane]) for lane in lanes
         ]
-        width = min(windows.width, self.shape.frames)
+        width = min(windows.width, self.shape.states)
         slots = torch.tensor([row.slot for row in rows], device=device)
-        whole = len(lanes) == len(windows.frames)
+        whole = len(lanes) == len(windows.states)
         chosen = None if whole else torch.tensor(lanes, device=device)
         for pool, layers in ((self.cross_keys, windows.keys), (self.cross_values, windows.values)):
             pool[:, slots, width:] = 0
@@ -172,12 +172,12 @@ class SlotRow(Row):
     Attributes:
         pool: which one.
         slot: its slot.
-        frames: how many encoder states it attends to.
+        states: how many encoder states it attends to.
     """
 
     pool: KVSlotPool = field(kw_only=True)
     slot: int = field(kw_only=True)
-    frames: int = field(kw_only=True)
+    states: int = field(kw_only=True)
 
     def __del__(self) -> None:
         self.pool.give_back(self.slot)

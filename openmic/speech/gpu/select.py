@@ -11,8 +11,8 @@ from whisper.model import Whisper
 
 from openmic.speech.gpu.cuda_graphs import cuda_capture
 from openmic.speech.gpu.decoder import (
-    FRAME_BUCKETS,
-    POOL_FRAMES,
+    POOL_STATES,
+    STATE_BUCKETS,
     STEP_CACHE,
     BatchedDecoder,
     StepShape,
@@ -37,7 +37,7 @@ def decoder_for(model: Whisper, precision: Precision) -> Decoder:
         return Decoder(model, precision)
     torch.cuda.empty_cache()
     free_bytes, _ = torch.cuda.mem_get_info(model.device)
-    shapes = [slot_shape(model, frames) for frames in POOL_FRAMES]
+    shapes = [slot_shape(model, states) for states in POOL_STATES]
     number_bytes = 2 if precision == "float16" else 4
     slots = slots_that_fit(shapes, MOST_SLOTS, number_bytes, int(MEMORY_SHARE * free_bytes))
     log.info("%d slots for live windows and %d for wider ones", *slots)
@@ -74,9 +74,9 @@ def warm_up(decoder: Decoder, record_seconds: float = RECORD_SECONDS) -> None:
 def likely_steps(decoder: BatchedDecoder) -> list[StepShape]:
     """The steps of live windows, the largest first: what they need between kernels, the smaller ones use again."""
     rows = [size for size in STEP_ROWS if size <= decoder.pools[0].free]
-    frames = [size for size in FRAME_BUCKETS if size <= POOL_FRAMES[0]]
-    shapes = [StepShape(0, *sizes) for sizes in itertools.product(rows, STEP_CACHE, frames)]
-    return sorted(shapes, key=lambda shape: -shape.rows * (shape.cache + shape.frames))
+    states = [size for size in STATE_BUCKETS if size <= POOL_STATES[0]]
+    shapes = [StepShape(0, *sizes) for sizes in itertools.product(rows, STEP_CACHE, states)]
+    return sorted(shapes, key=lambda shape: -shape.rows * (shape.cache + shape.states))
 
 
 def _agrees(decoder: BatchedDecoder) -> bool:
@@ -84,8 +84,8 @@ def _agrees(decoder: BatchedDecoder) -> bool:
     generator = torch.Generator().manual_seed(0)
     width = decoder.heads * decoder.head_width
     windows = [
-        decoder.cross_attention_kv(torch.randn(frames, width, generator=generator).to(decoder.device, decoder.dtype))
-        for frames in (400, 830, 150)
+        decoder.cross_attention_kv(torch.randn(states, width, generator=generator).to(decoder.device, decoder.dtype))
+        for states in (400, 830, 150)
     ]
     never = torch.tensor([0], device=decoder.device)
     found = []

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from whisper.audio import HOP_LENGTH, N_FFT, mel_filters
 from whisper.model import Whisper
 
 from openmic.audio.types import SAMPLE_RATE, Samples
@@ -25,14 +24,14 @@ from openmic.speech.gpu.kv_slots import LaneKeys, WindowsTogether, bucket
 from openmic.speech.model.decoder import Decoder
 from openmic.speech.model.encoder import EncoderCache
 from openmic.speech.model.linear import Precision
-from openmic.speech.model.mel import DYNAMIC_RANGE
+from openmic.speech.model.mel import log_mel_power, normalized
+from openmic.speech.model.units import MEL_FRAMES_PER_STATE, STATE_SAMPLES
 from openmic.speech.model.window_encoder import PAD_SECONDS, Window, WindowEncoder
 
 log = logging.getLogger(__name__)
 
-FRAME_SAMPLES = 2 * HOP_LENGTH  # one encoder state stands for two mel frames
 LENGTHS = (128, 256, 384, 512, 640, 832, 1024, 1280, 1500)  # encoder states that windows are padded to
-MOST_FRAMES = 32_768  # in one pass, padding included: bounds the memory of activations
+MOST_STATES = 32_768  # in one pass, padding included: bounds the memory of activations
 AGREEMENT = 0.05  # of keys of windows encoded together and alone, relative; float16 rounds to some 0.005
 
 
@@ -50,14 +49,14 @@ class BatchedWindowEncoder(WindowEncoder):
             ValueError: a window and its half second of silence are longer than the model's context.
         """
         groups: dict[int, list[int]] = {}
-        counts = [-(-(len(s) + int(PAD_SECONDS * SAMPLE_RATE)) // FRAME_SAMPLES) for s in samples]
-        for place, frames in enumerate(counts):
-            if frames > self.context:
-                raise ValueError(f"a window of {frames} states does not fit into {self.context}")
-            groups.setdefault(bucket(LENGTHS, frames), []).append(place)
+        counts = [-(-(len(s) + int(PAD_SECONDS * SAMPLE_RATE)) // STATE_SAMPLES) for s in samples]
+        for place, count in enumerate(counts):
+            if count > self.context:
+                raise ValueError(f"a window of {count} states does not fit into {self.context}")
+            groups.setdefault(bucket(LENGTHS, count), []).append(place)
         found: dict[int, Window] = {}
         for length, places in groups.items():
-            most = max(1, MOST_FRAMES // length)
+            most = max(1, MOST_STATES // length)
             for first in range(0, len(places), most):
                 part = places[first : first + most]
                 windows = self._together([samples[i] for i in part], [counts[i] for i in part], length)
@@ -65,16 +64,18 @@ class BatchedWindowEncoder(WindowEncoder):
         return [found[i] for i in range(len(samples))]
 
     def _together(self, samples: Sequence[Samples], counts: Sequence[int], length: int) -> list[Window]:
-        """Windows of ``counts`` frames, all padded to ``length``."""
-        frames = torch.tensor(counts, device=self.device)
-        states = self._padded_states(self._on_device(samples, length * FRAME_SAMPLES), frames)
+        """Windows of ``counts`` states, all padded to ``length``."""
+        state_counts = torch.tensor(counts, device=self.device)
+        states = self._padded_states(self._on_device(samples, length * STATE_SAMPLES), state_counts)
         flat = self.decoder.cross_attention_kv(states.flatten(0, 1))
-        tail_begins = frames.clamp(min=self._tail_begin)
+        tail_begins = state_counts.clamp(min=self._tail_begin)
         keys = [
-            self._with_tails(k, far, frames, tail_begins) for k, far in zip(flat.keys, self._tail.keys, strict=True)
+            self._with_tails(k, far, state_counts, tail_begins)
+            for k, far in zip(flat.keys, self._tail.keys, strict=True)
         ]
         values = [
-            self._with_tails(v, far, frames, tail_begins) for v, far in zip(flat.values, self._tail.values, strict=True)
+            self._with_tails(v, far, state_counts, tail_begins)
+            for v, far in zip(flat.values, self._tail.values, strict=True)
         ]
         wholes = [count + min(self.tail_states, self.context - max(count, self._tail_begin)) for count in counts]
         together = WindowsTogether(keys, values, wholes)
@@ -89,20 +90,14 @@ class BatchedWindowEncoder(WindowEncoder):
             row[len(one) :] = 0.0
         return staged.to(self.device, non_blocking=True)
 
-    def _padded_states(self, audio: Tensor, frames: Tensor) -> Tensor:
+    def _padded_states(self, audio: Tensor, state_counts: Tensor) -> Tensor:
         """Encoder states of ``audio``, shape (windows, length * 320); shape (windows, length, n_audio_state)."""
-        inside = torch.arange(audio.shape[1] // FRAME_SAMPLES, device=self.device) < frames[:, None]
-        stft = torch.stft(
-            audio,
-            N_FFT,
-            HOP_LENGTH,
-            window=torch.hann_window(N_FFT, device=self.device),
-            return_complex=True,
-        )
-        power = (mel_filters(self.device, self.n_mels) @ (stft[..., :-1].abs() ** 2)).clamp(min=1e-10).log10()
-        loudest = power.amax(dim=(1, 2), keepdim=True)
-        mel = (torch.maximum(power, loudest - DYNAMIC_RANGE) + 4.0) / 4.0
-        mel = mel * inside.repeat_interleave(2, dim=1)[:, None]  # behind a window its convolutions see zeros
+        inside = torch.arange(audio.shape[1] // STATE_SAMPLES, device=self.device) < state_counts[:, None]
+        power = log_mel_power(audio, self.n_mels)
+        mel = normalized(power, power.amax(dim=(1, 2), keepdim=True))
+        mel = (
+            mel * inside.repeat_interleave(MEL_FRAMES_PER_STATE, dim=1)[:, None]
+        )  # behind a window its convolutions see zeros
         x = (
             F.gelu(self._encoder.conv2(F.gelu(self._encoder.conv1(mel.to(self.decoder.dtype)))))
             .transpose(1, 2)
@@ -118,24 +113,24 @@ class BatchedWindowEncoder(WindowEncoder):
         states: Tensor = self._encoder.ln_post(x)
         return states
 
-    def _with_tails(self, near: Tensor, far: Tensor, frames: Tensor, tail_begins: Tensor) -> Tensor:
+    def _with_tails(self, near: Tensor, far: Tensor, state_counts: Tensor, tail_begins: Tensor) -> Tensor:
         """Put the tail behind each window.
 
         Args:
             near: of all windows one after another, shape (heads, windows * length, head_width).
             far: of the tail, shape (heads, n_audio_ctx, head_width).
-            frames: of each window, shape (windows,).
+            state_counts: of each window, shape (windows,).
             tail_begins: where in the tail each window goes on, shape (windows,).
 
         Returns:
             Shape (windows, length + tail_states, heads, head_width).
         """
-        windows, (heads, _, width) = len(frames), near.shape
+        windows, (heads, _, width) = len(state_counts), near.shape
         spliced = F.pad(near.transpose(0, 1).reshape(windows, -1, heads, width), (0, 0, 0, 0, 0, self.tail_states))
         steps = torch.arange(self.tail_states, device=self.device)
         source = (tail_begins[:, None] + steps).clamp(max=self.context - 1)
         lanes = torch.arange(windows, device=self.device)[:, None]
-        spliced[lanes, frames[:, None] + steps] = far.transpose(0, 1)[source]
+        spliced[lanes, state_counts[:, None] + steps] = far.transpose(0, 1)[source]
         return spliced
 
 
@@ -150,7 +145,7 @@ def encoder_for(model: Whisper, decoder: Decoder, precision: Precision) -> Windo
         wrong = f"fails ({failure})"
     if wrong is None:
         if model.device.type == "cuda":  # kernels are loaded at their first use, which is no speaker's business
-            encoder.windows([np.zeros(length * FRAME_SAMPLES - SAMPLE_RATE, np.float32) for length in LENGTHS])
+            encoder.windows([np.zeros(length * STATE_SAMPLES - SAMPLE_RATE, np.float32) for length in LENGTHS])
         return encoder
     log.warning("batched encoding %s on %s; windows are encoded one by one", wrong, model.device)
     return WindowEncoder(model, decoder, precision)

@@ -26,7 +26,8 @@ from openmic.speech.model.alignment import first_states
 from openmic.speech.model.decoder import Decoder, Row, TokenSpan
 from openmic.speech.model.encoder import EncoderCache
 from openmic.speech.model.tokens import Vocabulary
-from openmic.speech.model.window_encoder import FRAME_SECONDS, Window, WindowEncoder
+from openmic.speech.model.units import STATE_SECONDS
+from openmic.speech.model.window_encoder import Window, WindowEncoder
 from openmic.speech.types import Task
 
 MAX_SPOKEN_TOKENS_PER_SECOND = 10  # nobody speaks faster; a longer hypothesis is a loop
@@ -82,7 +83,7 @@ class StepCache:
     """What a step leaves for the next one of the same window, so that it pays for what is new.
 
     Attributes:
-        settled: frames that are not encoded again.
+        settled: states that are not encoded again.
         language_known: nobody needs to look again in which language this window is.
     """
 
@@ -291,7 +292,7 @@ class LiveStepDecoder:
         found = [_found(state, request) for state, request in zip(states, requests, strict=True)]
         spans = {
             place: TokenSpan(
-                state.row, state.start_token, len(state.control) - state.start_token + len(tokens), w.frames
+                state.row, state.start_token, len(state.control) - state.start_token + len(tokens), w.states
             )
             for place, (state, request, (tokens, _), w) in enumerate(zip(states, requests, found, windows, strict=True))
             if len(tokens) > len(request.prefix)
@@ -313,7 +314,7 @@ class LiveStepDecoder:
         """Words after the prefix, aligned by where the tokens in the window were heard."""
         control, known = len(state.control), len(request.prefix)
         matrix = matrix[control - state.start_token - 1 :]  # row i: where token i was heard; the last: the end
-        times = first_states(matrix) * FRAME_SECONDS + request.start
+        times = first_states(matrix) * STATE_SECONDS + request.start
         words, place = [], known
         for stem, stem_tokens, mark, mark_tokens in self._vocabulary.words(tokens[known:], language):
             last = place + len(stem_tokens) + len(mark_tokens)

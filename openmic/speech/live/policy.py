@@ -14,6 +14,7 @@ from itertools import takewhile
 
 from openmic.audio.types import SAMPLE_RATE
 from openmic.speech.live.decode import Hypothesis, TimedWord
+from openmic.speech.model.units import LOGPROB_THRESHOLD, NO_SPEECH_THRESHOLD
 
 GUARD_SECONDS = 0.3  # words that end closer than this to the end of the audio are not committed yet
 EDGE_SECONDS = 0.06  # a word that ends closer than this to the end of the audio may be cut in its middle:
@@ -21,8 +22,6 @@ SURE = 0.9  # it is not even shown, unless the model is as sure as this (shown a
 CONTEXT_TOKENS = 100  # committed text before the window that is fed as a prompt
 KEEP_SECONDS = 2.0  # committed audio kept in front of the unstable words when the window slides
 SLIDE_SECONDS = 8.0  # a window longer than this slides as soon as it can
-NO_SPEECH = 0.6  # with LOW_LOGPROB: the window holds no speech (openai-whisper's thresholds)
-LOW_LOGPROB = -1.0
 STALL_SECONDS = 2.0  # of speech after which nothing is heard: the committed words in the window are in the way
 FASTEST = 8.0  # words a second, and BURST_WORDS: more than nobody says, so they were copied from the prompt
 BURST_WORDS = 6
@@ -194,4 +193,4 @@ def _normalised(word: TimedWord) -> str:
 
 
 def _is_silence(hypothesis: Hypothesis) -> bool:
-    return hypothesis.no_speech_prob > NO_SPEECH and hypothesis.avg_logprob < LOW_LOGPROB
+    return hypothesis.no_speech_prob > NO_SPEECH_THRESHOLD and hypothesis.avg_logprob < LOGPROB_THRESHOLD

@@ -26,13 +26,13 @@ from openmic.speech.model.linear import Precision, linear, norm, threads_for
 
 @dataclass(slots=True)
 class CrossAttentionKV:
-    """One row's cross-attention keys and values: per layer two tensors of shape (heads, frames, head_width)."""
+    """One row's cross-attention keys and values: per layer two tensors of shape (heads, states, head_width)."""
 
     keys: list[Tensor]
     values: list[Tensor]
 
     @property
-    def frames(self) -> int:
+    def states(self) -> int:
         """How many encoder states are attended to."""
         return int(self.keys[0].shape[1])
 
@@ -130,7 +130,7 @@ class Decoder:
             self.alignment_heads.setdefault(layer, []).append(head)
 
     def cross_attention_kv(self, states: Tensor) -> CrossAttentionKV:
-        """Keys and values for encoder ``states`` of shape (frames, n_audio_state)."""
+        """Keys and values for encoder ``states`` of shape (states, n_audio_state)."""
         keys, values = [], []
         for layer in self.layers:
             keys.append(self._split(layer.cross_keys(states)).contiguous())  # each head's side by side: read once
@@ -206,16 +206,16 @@ class Decoder:
         best, chosen = scores.max(dim=-1)
         return chosen.tolist(), (best - scores.logsumexp(dim=-1)).tolist()
 
-    def attention(self, row: Row, first: int, frames: int) -> Tensor:
-        """How tokens from ``first`` on attended to the first ``frames`` states, by the alignment heads.
+    def attention(self, row: Row, first: int, states: int) -> Tensor:
+        """How tokens from ``first`` on attended to the first ``states`` states, by the alignment heads.
 
         Returns:
-            Probabilities over those frames, float32, shape (alignment heads, tokens, frames).
+            Probabilities over those states, float32, shape (alignment heads, tokens, states).
         """
         weights = []
         for layer, heads in self.alignment_heads.items():
             queries, keys = self._aligned(row, layer)
-            queries, keys = queries[heads, first : row.length], keys[heads, :frames]
+            queries, keys = queries[heads, first : row.length], keys[heads, :states]
             weights.append(queries.float() @ keys.float().transpose(-1, -2) * self.head_width**-0.5)
         return torch.cat(weights).softmax(dim=-1)
 

@@ -18,13 +18,13 @@ class EncoderCache:
     """What is kept of one growing window between steps; empty for a new one.
 
     Attributes:
-        frames: how many frames, from the window's start, are settled.
+        states: how many states, from the window's start, are settled.
         loudest: log10 mel power, the maximum so far.
-        keys, values: per encoder layer, of the settled frames, shape (1, heads, frames, head_width).
+        keys, values: per encoder layer, of the settled states, shape (1, heads, states, head_width).
         cross: the decoder's keys and values for them.
     """
 
-    frames: int = 0
+    states: int = 0
     loudest: float = -10.0
     keys: dict[int, Tensor] = field(default_factory=dict)
     values: dict[int, Tensor] = field(default_factory=dict)
@@ -32,7 +32,7 @@ class EncoderCache:
 
     def clear(self) -> None:
         """Forget everything: the window begins elsewhere now."""
-        self.frames, self.loudest, self.cross = 0, -10.0, None
+        self.states, self.loudest, self.cross = 0, -10.0, None
         self.keys, self.values = {}, {}
 
 
@@ -60,22 +60,22 @@ class EncoderLayer:
         self.heads = attn.n_head
 
     def __call__(self, x: Tensor, settled: EncoderCache, index: int, kept: int) -> Tensor:
-        """Work out new frames ``x`` behind the settled ones, and keep the first ``kept`` of them.
+        """Work out new states ``x`` behind the settled ones, and keep the first ``kept`` of them.
 
         Args:
-            x: shape (frames, n_audio_state), as the result.
+            x: shape (states, n_audio_state), as the result.
             settled: of the window; its keys and values of layer ``index`` grow.
             index: this layer's place.
-            kept: how many of the new frames are settled from now on.
+            kept: how many of the new states are settled from now on.
         """
-        frames, width = x.shape
-        query, key, value = self.qkv(self.attn_ln(x)).view(frames, 3, self.heads, -1).permute(1, 2, 0, 3)[:, None]
-        if settled.frames:
+        states, width = x.shape
+        query, key, value = self.qkv(self.attn_ln(x)).view(states, 3, self.heads, -1).permute(1, 2, 0, 3)[:, None]
+        if settled.states:
             key = torch.cat([settled.keys[index], key], dim=2)
             value = torch.cat([settled.values[index], value], dim=2)
-        attended = F.scaled_dot_product_attention(query, key, value)[0].transpose(0, 1).reshape(frames, width)
+        attended = F.scaled_dot_product_attention(query, key, value)[0].transpose(0, 1).reshape(states, width)
         if kept:
-            settled.keys[index] = key[:, :, : settled.frames + kept]
-            settled.values[index] = value[:, :, : settled.frames + kept]
+            settled.keys[index] = key[:, :, : settled.states + kept]
+            settled.values[index] = value[:, :, : settled.states + kept]
         x = x + self.out(attended)
         return x + self.down(F.gelu(self.up(self.mlp_ln(x))))

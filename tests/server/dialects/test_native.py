@@ -586,3 +586,28 @@ def test_only_the_newest_live_text_waits_for_a_slow_reader(tmp_path: Path) -> No
         assert [commit["seq"] for commit in slow.of("commit")] == list(range(1, 31))
         assert len(slow.of("live")) < 250
         assert slow.of("ack")[-1]["received_bytes"] == 960_000
+
+
+def test_a_flush_is_answered_by_the_end_of_its_utterance(server: ScriptedServer) -> None:
+    with started(server, words=True) as one:
+        one.say(type="configure", endpoint_silence_seconds=1.5)
+        one.connection.send(tone(1.5))
+        one.hear_until("live")
+        one.say(type="flush")
+        over = one.hear_until("utterance")
+        assert over == {"type": "utterance", "end": 1.5, "cause": "flush"}
+        assert [commit["text"] for commit in one.of("commit")] == [" one", " two"]
+        assert [word["word"] for word in one.of("live")[-2]["words"]] == [one.of("live")[-2]["text"]]
+
+
+@pytest.mark.parametrize(
+    "message", [PCM | {"endpoint_silence_seconds": 0.1}, PCM | {"endpoint_silence_seconds": 6}, PCM]
+)
+def test_a_silence_out_of_bounds_is_refused(server: ScriptedServer, message: Json) -> None:
+    with client(server) as one:
+        one.say(**message)
+        if message is PCM:
+            one.hear_until("ready")
+            one.say(type="configure", endpoint_silence_seconds=99)
+        assert one.hear_until("error")["code"] == "bad_message"
+        assert one.hear_out() == 4400

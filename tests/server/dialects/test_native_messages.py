@@ -26,13 +26,14 @@ from openmic.sessions.events import (
     Replaced,
     SessionEvent,
     SpeechChanged,
+    UtteranceEnded,
     Warned,
 )
 from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
 from openmic.sessions.problems import ServerFull
 from openmic.sessions.text.revisions import revise
 from openmic.speech.problems import PROBLEMS as SPEECH_PROBLEMS
-from openmic.speech.types import CommittedText, FinalProgress, FinalText, LiveText, Segment, Word
+from openmic.speech.types import CommittedText, FinalProgress, FinalText, LiveText, Segment, UtteranceOver, Word
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 WORD = Word(" hi", 0.0, 0.5, 0.9)
@@ -41,9 +42,10 @@ FINAL = FinalText(" Hi.", "en", 1.0, (SEGMENT,), "base")
 ERROR = PROBLEMS.error("bad_json")
 EVENTS: list[SessionEvent] = [
     SpeechChanged(SpeechBoundary("started", 0.5)),
-    Live(0, LiveText(" hi", 0.0, 0.5, 1.0, 0.2, "en")),
+    Live(0, LiveText(" hi", 0.0, 0.5, 1.0, 0.2, "en", (WORD,))),
     Live(0, LiveText(" hi", 0.0, 0.5, 1.0, 0.2)),
     Committed(1, CommittedText(" hi", 0.0, 0.5, (WORD,), "en")),
+    UtteranceEnded(UtteranceOver(0.5, "silence")),
     Progressed(FinalProgress(30.0, 45.5), finishing=True),
     Finalised(2, FINAL, "hi", revise([CommittedText(" hi", 0.0, 0.5, (WORD,))], FINAL)),
     Warned(ERROR),
@@ -70,7 +72,7 @@ def test_the_schema_in_the_docs_is_that_of_the_models() -> None:
 def test_every_event_becomes_a_message_of_the_schema(event: SessionEvent, words: bool) -> None:
     text = to_text(to_message(event, words=words))
     valid(json.loads(text), "ServerMessage")
-    assert ("probability" in text) == (words and isinstance(event, Committed | Finalised))
+    assert ("probability" in text) == (words and (isinstance(event, Committed | Finalised) or event is EVENTS[1]))
 
 
 def test_the_language_is_left_out_until_it_is_known() -> None:

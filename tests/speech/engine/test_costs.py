@@ -27,10 +27,12 @@ KNOWN = Costs(((1, 0.1), (4, 0.25), (16, 0.85)), 0.9)
 
 
 def test_a_steps_time_is_a_line_between_and_behind_what_was_measured() -> None:
-    times = [KNOWN.step_seconds(speakers) for speakers in (1, 2, 4, 10, 16, 20)]
+    times = [KNOWN.step_cost_seconds(speakers) for speakers in (1, 2, 4, 10, 16, 20)]
     assert times == pytest.approx([0.1, 0.15, 0.25, 0.55, 0.85, 1.05])
-    assert Costs(((1, 0.1),), 1.0).step_seconds(3) == pytest.approx(0.3)
-    assert Costs(((1, 0.1), (4, 0.08)), 1.0).step_seconds(8) == pytest.approx(0.1), "a larger batch is never quicker"
+    assert Costs(((1, 0.1),), 1.0).step_cost_seconds(3) == pytest.approx(0.3)
+    assert Costs(((1, 0.1), (4, 0.08)), 1.0).step_cost_seconds(8) == pytest.approx(0.1), (
+        "a larger batch is never quicker"
+    )
 
 
 def test_capacity_is_what_fits_into_the_time() -> None:
@@ -59,7 +61,7 @@ def test_measuring_replays_steps_and_one_window(monkeypatch: pytest.MonkeyPatch)
     measured = capacity.measure(stage.live, None, (1, 4), told.append, [lambda: stage.now])  # type: ignore[arg-type]
     assert [count for count, _ in measured.steps] == [1, 4]
     assert [seconds for _, seconds in measured.steps] == pytest.approx([0.1, 0.3])
-    assert measured.window_seconds == pytest.approx(1.6)
+    assert measured.final_window_cost_seconds == pytest.approx(1.6)
     assert stage.live.batches == [1] * 5 + [4] * 5
     assert told == sorted(told)
     assert told[-1] < 1
@@ -70,8 +72,8 @@ def test_others_work_on_the_machine_is_not_measured(monkeypatch: pytest.MonkeyPa
     replace_final_pass(monkeypatch, lambda parts, recording, options, ended=False: _final(stage, recording))
     clocks = [lambda: 5.0 * stage.now, lambda: stage.now]
     measured = capacity.measure(stage.live, None, (1,), clocks=clocks)  # type: ignore[arg-type]
-    assert measured.window_seconds == pytest.approx(1.6)
-    assert measured.step_seconds(1) == pytest.approx(0.1)
+    assert measured.final_window_cost_seconds == pytest.approx(1.6)
+    assert measured.step_cost_seconds(1) == pytest.approx(0.1)
 
 
 def test_where_nothing_writes_a_draft_first_a_window_counts_as_with_live_text(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +91,7 @@ def test_where_nothing_writes_a_draft_first_a_window_counts_as_with_live_text(mo
     replace_final_pass(monkeypatch, passes)
     parts = SimpleNamespace(vocabulary=SimpleNamespace(any=get_tokenizer(multilingual=True)))
     measured = capacity.measure(stage.live, parts, (1,), clocks=[lambda: stage.now], drafted=True)  # type: ignore[arg-type]
-    assert measured.window_seconds == pytest.approx(0.2)
+    assert measured.final_window_cost_seconds == pytest.approx(0.2)
     assert given[:-1] == [[]] * (len(given) - 1)
     assert len(given[-1]) == len(words) - 2
 

@@ -92,7 +92,7 @@ def test_of_those_who_wait_for_finals_the_one_nearest_its_end_is_first() -> None
     times = sorted(at for one in (long, short, third) if (at := one.final_at) is not None)
     gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert len(times) == 3
-    assert min(gaps) > 0.4 * PROCESSOR.window_seconds, "they were walked side by side, so all end late"
+    assert min(gaps) > 0.4 * PROCESSOR.final_window_cost_seconds, "they were walked side by side, so all end late"
 
 
 def test_a_long_file_does_not_hold_up_a_short_recordings_final() -> None:
@@ -140,7 +140,7 @@ def test_finals_are_worked_off_while_people_speak() -> None:
     stage.play(100.0)
     waits = sorted(speaker.final_at - 74.0 for speaker in speakers if speaker.final_at is not None)
     assert len(waits) == 4
-    assert waits[-1] < 4 * PROCESSOR.window_seconds + 2.0
+    assert waits[-1] < 4 * PROCESSOR.final_window_cost_seconds + 2.0
 
 
 def test_the_estimate_of_waiting_finals() -> None:
@@ -153,7 +153,7 @@ def test_the_estimate_of_waiting_finals() -> None:
     estimates = stage.turns.finals_seconds(places)
     assert len(estimates) == 2
     assert estimates == sorted(estimates)
-    assert 0 < estimates[0] <= PROCESSOR.window_seconds
+    assert 0 < estimates[0] <= PROCESSOR.final_window_cost_seconds
     stage.play(stage.now + 10.0)
     assert stage.turns.finals_seconds(places) == []
 

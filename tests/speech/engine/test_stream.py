@@ -29,11 +29,11 @@ def test_whoever_waits_for_the_final_is_told_how_far_it_is_once_a_second() -> No
     for now in (10.0, 10.5, 10.9):
         stream.send_progress(now)
     assert events == []  # it may be over within a second
-    stream.final.seek = 30 * FRAMES_PER_SECOND
+    stream.final.state.seek = 30 * FRAMES_PER_SECOND
     for now in (11.0, 11.1, 11.9, 12.0):
         stream.send_progress(now)
     assert events == [FinalProgress(30.0, 50.0)] * 2
-    stream.final.seek = 60 * FRAMES_PER_SECOND
+    stream.final.state.seek = 60 * FRAMES_PER_SECOND
     stream.send_progress(13.0)
     assert events[-1] == FinalProgress(50.0, 50.0)
 
@@ -45,7 +45,7 @@ def test_while_audio_comes_only_a_pass_that_is_far_behind_says_so(seconds: float
     for now in (10.0, 11.0):
         stream.send_progress(now)
     assert len(events) == told
-    stream.final.seek = int(seconds) * FRAMES_PER_SECOND
+    stream.final.state.seek = int(seconds) * FRAMES_PER_SECOND
     stream.send_progress(12.0)
     assert len(events) == told
 

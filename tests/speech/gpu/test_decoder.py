@@ -16,7 +16,7 @@ from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.speech.final.walk import FinalModel, FinalPass
 from openmic.speech.gpu import decoder as batched
 from openmic.speech.gpu.cuda_graphs import Step
-from openmic.speech.gpu.decoder import CACHE_BUCKETS, FRAME_BUCKETS, ROW_BUCKETS, BatchedDecoder, StepShape
+from openmic.speech.gpu.decoder import CACHE_BUCKETS, ROW_BUCKETS, STATE_BUCKETS, BatchedDecoder, StepShape
 from openmic.speech.gpu.kv_slots import SlotRow
 from openmic.speech.gpu.select import decoder_for
 from openmic.speech.model.decoder import CrossAttentionKV, Decoder, OwnRow, Row
@@ -125,8 +125,8 @@ def test_tokens_and_attention_equal_the_ragged_decoders(
     assert said == follow(decoder, ragged, never, 40)
     assert max(len(tokens) for tokens in said) > 15
     for one, other, window in zip(slotted, ragged, windows, strict=True):
-        frames = window.frames - 200
-        difference = decoder.attention(one, 2, frames) - decoder.attention(other, 2, frames)
+        states = window.states - 200
+        difference = decoder.attention(one, 2, states) - decoder.attention(other, 2, states)
         assert float(difference.abs().max()) < 1e-3
 
 
@@ -263,11 +263,11 @@ def test_a_pass_is_bounded(
 
 
 def test_sizes_suit_the_attention_kernels() -> None:
-    for sizes in (CACHE_BUCKETS, FRAME_BUCKETS):
+    for sizes in (CACHE_BUCKETS, STATE_BUCKETS):
         assert all(size % 16 == 0 for size in sizes)
     assert ROW_BUCKETS[-1] == 512
     assert CACHE_BUCKETS[-1] == 448
-    assert FRAME_BUCKETS[-1] >= 1500
+    assert STATE_BUCKETS[-1] >= 1500
 
 
 @pytest.mark.gpu

@@ -8,15 +8,15 @@ import torch
 from openmic.speech.gpu.kv_slots import KVSlotPool, SlotShape, bucket, slots_that_fit
 from openmic.speech.model.decoder import CrossAttentionKV
 
-SHAPE = SlotShape(layers=2, aligned=1, heads=3, width=4, context=10, frames=16)
+SHAPE = SlotShape(layers=2, aligned=1, heads=3, width=4, context=10, states=16)
 
 
 def pool(slots: int = 2) -> KVSlotPool:
     return KVSlotPool(slots, SHAPE, torch.device("cpu"), torch.float32)
 
 
-def window(frames: int, value: float = 1.0) -> CrossAttentionKV:
-    keys = [torch.full((3, frames, 4), value + layer) for layer in range(2)]
+def window(states: int, value: float = 1.0) -> CrossAttentionKV:
+    keys = [torch.full((3, states, 4), value + layer) for layer in range(2)]
     return CrossAttentionKV(keys, [-k for k in keys])
 
 
@@ -25,7 +25,7 @@ def test_a_row_finds_its_window_in_its_slot() -> None:
     cross = CrossAttentionKV(*([torch.randn(3, 7, 4) for _ in range(2)] for _ in range(2)))
     row = slots.take(cross)
     assert row is not None
-    assert (row.length, row.capacity, row.frames) == (0, 10, 7)
+    assert (row.length, row.capacity, row.states) == (0, 10, 7)
     for layer in range(2):
         assert torch.equal(slots.cross_keys[layer, row.slot, :7].transpose(0, 1), cross.keys[layer])
         assert torch.equal(slots.cross_values[layer, row.slot, :7].transpose(0, 1), cross.values[layer])
@@ -72,8 +72,8 @@ def test_a_slots_memory_is_known_before_it_is_allocated() -> None:
 
 
 def test_as_many_slots_as_fit() -> None:
-    base = SlotShape(layers=6, aligned=3, heads=8, width=64, context=448, frames=832)
-    wide = SlotShape(layers=6, aligned=3, heads=8, width=64, context=448, frames=1504)
+    base = SlotShape(layers=6, aligned=3, heads=8, width=64, context=448, states=832)
+    wide = SlotShape(layers=6, aligned=3, heads=8, width=64, context=448, states=1504)
     gib = 1 << 30
     assert slots_that_fit([base, wide], [256, 8], 2, 40 * gib) == [256, 8]
     few = slots_that_fit([base, wide], [256, 8], 2, gib)

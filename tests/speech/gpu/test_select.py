@@ -88,8 +88,8 @@ def test_after_warming_up_nothing_is_recorded_and_steps_run_in_the_next_larger_s
     assert decoder._recorded(StepShape(0, 8, 128, 416)) == StepShape(0, 8, 128, 416)  # none holds it
 
 
-def some_window(frames: int) -> CrossAttentionKV:
-    return CrossAttentionKV(*([torch.zeros(8, frames, 64, dtype=torch.float16) for _ in range(6)] for _ in range(2)))
+def some_window(states: int) -> CrossAttentionKV:
+    return CrossAttentionKV(*([torch.zeros(8, states, 64, dtype=torch.float16) for _ in range(6)] for _ in range(2)))
 
 
 def test_a_device_on_which_rows_in_slots_are_wrong_gets_ragged_rows(

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import whisper.timing
 
-from openmic.speech.final import word_times as alignment
 from openmic.speech.gpu import token_attention
 from openmic.speech.gpu.decoder import BatchedDecoder
 from openmic.speech.model.decoder import CrossAttentionKV, Row, TokenSpan
@@ -57,11 +55,3 @@ def test_more_rows_need_no_more_operations(decoder: BatchedDecoder) -> None:
             decoder.token_attention(wanted)
         counts.append((done.total, done.copies))
     assert counts[0] == counts[1]
-
-
-@pytest.mark.slow
-def test_whispers_own_times_are_warped_on_the_host() -> None:
-    """On a GPU openai-whisper compiles a kernel for it, for seconds, in the thread that everybody waits for."""
-    assert whisper.timing.dtw is alignment._dtw
-    x = torch.randn(5, 40, generator=torch.Generator().manual_seed(0))
-    assert np.array_equal(whisper.timing.dtw(x), whisper.timing.dtw_cpu(x.double().numpy()))

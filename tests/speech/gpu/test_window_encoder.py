@@ -36,7 +36,7 @@ def inference() -> Iterator[None]:
 
 
 def cuts(speech: Samples) -> list[Samples]:
-    """Windows of many lengths, among them the shortest and one that is no whole number of frames."""
+    """Windows of many lengths, among them the shortest and one that is no whole number of states."""
     seconds = ((0.0, 0.3), (0.3, 4.0), (4.2, 9.6), (1.0, 3.2), (0.0, 12.0), (2.0, 2.31234), (5.0, 9.0))
     return [speech[round(begin * SAMPLE_RATE) : round(end * SAMPLE_RATE)] for begin, end in seconds]
 
@@ -45,8 +45,8 @@ def test_windows_together_equal_windows_alone(encoder: BatchedWindowEncoder, spe
     samples = [*cuts(speech), np.zeros(SAMPLE_RATE, np.float32), np.resize(speech, 29 * SAMPLE_RATE)]
     for one, window in zip(samples, encoder.windows(samples), strict=True):
         alone = encoder.window(one)
-        assert window.frames == alone.frames
-        assert window.cross.frames == alone.cross.frames
+        assert window.states == alone.states
+        assert window.cross.states == alone.cross.states
         for ours, other in zip(
             [*window.cross.keys, *window.cross.values], [*alone.cross.keys, *alone.cross.values], strict=True
         ):
@@ -66,7 +66,7 @@ def test_a_pass_is_bounded(encoder: BatchedWindowEncoder, speech: Samples, monke
         return together(self, samples, counts, length)
 
     monkeypatch.setattr(BatchedWindowEncoder, "_together", noted)
-    monkeypatch.setattr(batched_encoder, "MOST_FRAMES", 512)
+    monkeypatch.setattr(batched_encoder, "MOST_STATES", 512)
     encoder.windows([speech[: 4 * SAMPLE_RATE]] * 3 + [speech[:SAMPLE_RATE]])
     assert passes == [(2, 256), (1, 256), (1, 128)]
 
@@ -104,10 +104,10 @@ def test_a_device_on_which_windows_together_are_wrong_encodes_them_alone(
 ) -> None:
     inner = BatchedWindowEncoder._padded_states
 
-    def wrong(self: Any, audio: Samples, frames: torch.Tensor) -> torch.Tensor:
+    def wrong(self: Any, audio: Samples, state_counts: torch.Tensor) -> torch.Tensor:
         if failure is not None:
             raise failure
-        return inner(self, audio, torch.full_like(frames, 100))  # as if the mask were that of other windows
+        return inner(self, audio, torch.full_like(state_counts, 100))  # as if the mask were that of other windows
 
     monkeypatch.setattr(BatchedWindowEncoder, "_padded_states", wrong)
     with caplog.at_level(logging.WARNING):

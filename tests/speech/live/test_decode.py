@@ -16,7 +16,8 @@ from openmic.speech.live.policy import CommitPolicy
 from openmic.speech.model.decoder import Decoder
 from openmic.speech.model.encoder import EncoderCache
 from openmic.speech.model.tokens import Vocabulary
-from openmic.speech.model.window_encoder import FRAME_SECONDS, SETTLED_SECONDS, WindowEncoder, tail_clip
+from openmic.speech.model.units import STATE_SECONDS
+from openmic.speech.model.window_encoder import SETTLED_SECONDS, WindowEncoder, tail_clip
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,7 @@ def test_a_growing_window_says_what_one_that_is_worked_out_at_once_says(
         growing = live.step([request])[0]
         draft = tokens_of(growing)
     assert text_of(growing) == text_of(live.step([cut(samples, 4.2, end)])[0])
-    assert memory.settled.frames == int((len(request.samples) / SAMPLE_RATE - SETTLED_SECONDS) / FRAME_SECONDS)
+    assert memory.settled.states == int((len(request.samples) / SAMPLE_RATE - SETTLED_SECONDS) / STATE_SECONDS)
 
 
 def test_a_window_elsewhere_owes_nothing_to_the_one_before(live: LiveStepDecoder, samples: Samples) -> None:
@@ -125,14 +126,14 @@ def test_settled_frames_are_not_worked_out_again(base_model: Any, samples: Sampl
     encoder = WindowEncoder(base_model, decoder, "float32")
     settled = EncoderCache()
     first = encoder.window(samples[: 4 * SAMPLE_RATE], settled)
-    kept = settled.frames
+    kept = settled.states
     second = encoder.window(samples[: 5 * SAMPLE_RATE], settled)
     at_once = encoder.window(samples[: 5 * SAMPLE_RATE])
-    assert kept == round((4 - SETTLED_SECONDS) / FRAME_SECONDS)
-    assert second.frames == at_once.frames
+    assert kept == round((4 - SETTLED_SECONDS) / STATE_SECONDS)
+    assert second.states == at_once.states
     for then, now, fresh in zip(first.cross.values, second.cross.values, at_once.cross.values, strict=True):
         assert (then[:, :kept] == now[:, :kept]).all()
-        alike = np.corrcoef(now[:, : second.frames].flatten(), fresh[:, : second.frames].flatten())[0, 1]
+        alike = np.corrcoef(now[:, : second.states].flatten(), fresh[:, : second.states].flatten())[0, 1]
         assert 0.95 < alike < 1
 
 

@@ -16,7 +16,7 @@ from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.speech.final.decode import decode
 from openmic.speech.model.decoder import Decoder
 from openmic.speech.model.full_encoder import FullEncoder
-from openmic.speech.model.mel import log_mel_power, normalized
+from openmic.speech.model.mel import log_mel_power_of, normalized
 from openmic.speech.model.tokens import Vocabulary
 from tests.support.clip import Clip
 
@@ -81,7 +81,7 @@ def test_the_likeliest_token_that_may_be_taken_is_chosen(base_model: Any, states
     decoder = Decoder(base_model, "float32")
     feed = [50258, 50259, 50359]
     with torch.inference_mode():
-        rows = [decoder.row(decoder.cross_attention_kv(states[:frames])) for frames in (1500, 900)]
+        rows = [decoder.row(decoder.cross_attention_kv(states[:count])) for count in (1500, 900)]
         decoder.forward(rows, [feed, feed[:2]])
         scores = base_model.decoder(torch.tensor([[*feed, 50363]]), states[None])[0, -1]
         first, second = scores.topk(2).indices.tolist()
@@ -128,13 +128,13 @@ def test_greedy_decoding_equals_whispers_token_for_token(
 @pytest.mark.parametrize("first", [0, 1, 700])
 def test_a_stretch_of_mel_equals_the_whole_files(samples: Samples, first: int) -> None:
     whole = whisper.log_mel_spectrogram(samples, padding=480_000)
-    power = log_mel_power(Clip(samples), first, 500, 80, torch.device("cpu"))
-    loudest = float(log_mel_power(Clip(samples), 0, len(samples) // 160, 80, torch.device("cpu")).max())
+    power = log_mel_power_of(Clip(samples), first, 500, 80, torch.device("cpu"))
+    loudest = float(log_mel_power_of(Clip(samples), 0, len(samples) // 160, 80, torch.device("cpu")).max())
     assert torch.allclose(normalized(power, loudest), whole[:, first : first + 500], atol=1e-4)
 
 
 def test_mel_of_a_recording_shorter_than_one_frame() -> None:
-    power = log_mel_power(Clip(np.zeros(10, np.float32)), 0, 1, 80, torch.device("cpu"))
+    power = log_mel_power_of(Clip(np.zeros(10, np.float32)), 0, 1, 80, torch.device("cpu"))
     assert power.shape == (80, 1)
 
 

@@ -17,6 +17,7 @@ from openmic.server.dialects.native.messages import (
     LiveMessage,
     Progress,
     Speech,
+    Utterance,
     Warning,
 )
 from openmic.server.problems import PROBLEMS, TooManyStarts, TooManyWrongTokens
@@ -30,6 +31,7 @@ from openmic.sessions.events import (
     Replaced,
     SessionEvent,
     SpeechChanged,
+    UtteranceEnded,
     Warned,
 )
 from openmic.sessions.problems import ServerFull
@@ -94,6 +96,7 @@ def to_message(event: SessionEvent, *, words: bool) -> Message:
                 audio_seconds=live.audio_seconds,
                 lag=live.lag,
                 language=live.language,
+                words=words_json(live.words) if words else None,
             )
         case Committed(seq, committed):
             return Commit(
@@ -104,6 +107,8 @@ def to_message(event: SessionEvent, *, words: bool) -> Message:
                 language=committed.language,
                 words=words_json(committed.words) if words else None,
             )
+        case UtteranceEnded(over):
+            return Utterance(end=over.end, cause=over.cause)
         case Progressed(progress, finishing):
             return Progress(
                 stage="finishing" if finishing else "receiving",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from openmic.errors import OpenmicError
@@ -11,6 +12,7 @@ from openmic.server.dialects.dialect import (
     Acknowledged,
     Asked,
     Audio,
+    Configure,
     Flush,
     Frame,
     Notice,
@@ -32,6 +34,8 @@ GOING_AWAY = 1001
 
 class NativeDialect:
     """One client on ``/v1/stream``; a ``Dialect``."""
+
+    resumes = True
 
     def __init__(self) -> None:
         self._words = False
@@ -55,7 +59,11 @@ class NativeDialect:
                 connection.authenticate(message.token, begins=True)
                 audio_format = AudioFormat(message.encoding, message.sample_rate, message.channels)  # type: ignore[arg-type]
                 options = SpeechOptions(message.language, message.task, message.prompt)
-                session, after_seq = await connection.open(audio_format, options, words=message.words), 0
+                silence = message.endpoint_silence_seconds
+                session = await connection.open(
+                    audio_format, options, words=message.words, endpoint_silence_seconds=silence
+                )
+                after_seq = 0
             case messages.Resume():
                 connection.authenticate(message.token, begins=False)
                 session = await connection.resume(message.session_id, message.resume_token)
@@ -75,6 +83,8 @@ class NativeDialect:
                 return Reply((to_text(messages.Pong()),), kind="pong")
             case messages.Flush():
                 return Flush()
+            case messages.Configure(endpoint_silence_seconds=seconds):
+                return Configure(seconds) if seconds is not None else None
             case messages.Stop():
                 return Stop()
             case _:
@@ -91,6 +101,10 @@ class NativeDialect:
                 return [to_text(error_message(error, fatal=False))]
             case _:
                 return [to_text(to_message(outgoing, words=self._words))]
+
+    def deny(self, error: OpenmicError) -> Response | None:
+        """See ``Dialect.deny``: browsers show no page an HTTP status, so a refusal is a message and a close code."""
+        return None
 
     def refuse(self, error: OpenmicError) -> tuple[list[Frame], int]:
         """See ``Dialect.refuse``."""

@@ -24,11 +24,15 @@ from openmic.sessions.schemas import (
     TranscriptJson,
     WordJson,
 )
+from openmic.sessions.state import ENDPOINT_SILENCE_SECONDS
 
 MOST_NAME_LETTERS = 40  # of a language or an encoding: what is refused is repeated in the error
 SUBPROTOCOL = "openmic.v1"
 
 # --- client to server
+
+
+EndpointSilence = Annotated[float, Field(ge=ENDPOINT_SILENCE_SECONDS[0], le=ENDPOINT_SILENCE_SECONDS[1])]
 
 
 class Start(Message):
@@ -50,7 +54,10 @@ class Start(Message):
     )
     sample_rate: int | None = Field(None, description="of raw samples, in Hz; required for them")
     channels: int | None = Field(None, description="of raw samples, interleaved; null: one")
-    words: bool = Field(False, description="send words with times in `commit` and `final`")
+    words: bool = Field(False, description="send words with times in `live`, `commit` and `final`")
+    endpoint_silence_seconds: EndpointSilence | None = Field(
+        None, description="silence that ends an utterance; null: the server's default"
+    )
 
 
 class Resume(Message):
@@ -69,6 +76,15 @@ class Flush(Message):
     type: Literal["flush"] = "flush"
 
 
+class Configure(Message):
+    """Change something of a running stream; what is left out stays."""
+
+    type: Literal["configure"] = "configure"
+    endpoint_silence_seconds: EndpointSilence | None = Field(
+        None, description="silence that ends an utterance from now on"
+    )
+
+
 class Stop(Message):
     """No more audio; send the final."""
 
@@ -81,8 +97,8 @@ class Ping(Message):
     type: Literal["ping"] = "ping"
 
 
-ClientMessage = Annotated[Start | Resume | Flush | Stop | Ping, Field(discriminator="type")]
-CLIENT_TYPES = ("start", "resume", "flush", "stop", "ping")
+ClientMessage = Annotated[Start | Resume | Flush | Configure | Stop | Ping, Field(discriminator="type")]
+CLIENT_TYPES = ("start", "resume", "flush", "configure", "stop", "ping")
 
 # --- server to client
 
@@ -133,6 +149,7 @@ class LiveMessage(Message):
     audio_seconds: Milli = Field(description="how much audio the server had heard when it worked this out")
     lag: Milli = Field(description="seconds of audio that had arrived since then")
     language: Language = None
+    words: list[WordJson] | None = Field(None, description="only if `start` asked for words")
 
 
 class Progress(Message):
@@ -154,6 +171,14 @@ class Commit(Message):
     end: Seconds
     language: Language = None
     words: list[WordJson] | None = Field(None, description="only if `start` asked for words")
+
+
+class Utterance(Message):
+    """All words up to ``end`` are committed; one for each ``speech`` that ended and one for each ``flush``."""
+
+    type: Literal["utterance"] = "utterance"
+    end: Seconds
+    cause: Literal["silence", "flush", "stop"] = Field(description="`stop`: the stream ended in the middle of speech")
 
 
 class Final(Message):
@@ -216,7 +241,7 @@ class Done(Message):
 
 
 ServerMessage = Annotated[
-    Ready | Ack | Speech | LiveMessage | Commit | Progress | Final | Warning | Error | Pong | Done,
+    Ready | Ack | Speech | LiveMessage | Commit | Utterance | Progress | Final | Warning | Error | Pong | Done,
     Field(discriminator="type"),
 ]
 
