@@ -1,7 +1,8 @@
 """The dashboard: what the service does right now, with a button to refresh and one to stop it.
 
 It changes only from the main thread (a button's callback, a running cell): updates from other threads do not render
-in Colab after the cell has ended.
+in Colab after the cell has ended. What stays in a cell is saved with the notebook, and shown to everybody whom that is
+shared with, long after the recording was deleted: so it holds nobody's words, unless the owner wants it to.
 """
 
 from __future__ import annotations
@@ -25,11 +26,18 @@ class Dashboard:
         read: gives the status now.
         stop: stops the service.
         delete: deletes all recordings of ended sessions and says how many; None: no button for that.
+        words: whether what stays in the cell may hold what people said; ``watch`` shows it while it runs in any case.
     """
 
     def __init__(
-        self, read: Callable[[], Status], stop: Callable[[], None], delete: Callable[[], int] | None = None
+        self,
+        read: Callable[[], Status],
+        stop: Callable[[], None],
+        delete: Callable[[], int] | None = None,
+        *,
+        words: bool = False,
     ) -> None:
+        self._words = words
         self._read = read
         self._stop = stop
         self._delete = delete
@@ -39,7 +47,7 @@ class Dashboard:
 
     def html(self) -> str:
         """The status now, as HTML: the form for front ends without widgets."""
-        return status_html(self._read())
+        return status_html(self._read(), words=self._words)
 
     def refresh(self) -> None:
         """Read the status again and show it."""
@@ -49,17 +57,20 @@ class Dashboard:
     def watch(self, seconds: float = 60.0, every_seconds: float = 0.5) -> None:
         """Show the status in this cell, moving, for ``seconds``, until the service stops, or until interrupted."""
         area, deadline = Area(), time.monotonic() + seconds
+        status: Status | None = None
         try:
             while True:
                 status = self._read()
-                area.show(status_html(status), status_text(status))
                 self.refresh()
                 left = deadline - time.monotonic()
                 if left <= 0 or status.state != "running":
-                    return
+                    break
+                area.show(status_html(status), status_text(status))
                 time.sleep(min(left, every_seconds))
         except KeyboardInterrupt:
-            return
+            pass
+        if status is not None:  # this is what stays
+            area.show(status_html(status, words=self._words), status_text(status, words=self._words))
 
     def widget(self) -> Any:
         """The same as an ipywidgets box (7.7 or 8) with its buttons.
@@ -103,7 +114,10 @@ class Dashboard:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         status = self._read()
-        bundle: dict[str, Any] = {"text/html": status_html(status), "text/plain": status_text(status)}
+        bundle: dict[str, Any] = {
+            "text/html": status_html(status, words=self._words),
+            "text/plain": status_text(status, words=self._words),
+        }
         try:
             model_id = self.widget().model_id
         except ImportError:

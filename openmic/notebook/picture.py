@@ -9,13 +9,14 @@ from openmic.notebook.status import SessionStatus, Status
 
 _ROW = "border-top:1px solid rgba(128,128,128,.3);margin-top:.6em"
 _SHOWN_CHARACTERS = 400  # of each session's text: its end
+_SHOWN_SESSIONS = 50  # the newest
 
 
-def status_html(status: Status) -> str:
-    """The whole picture; every word of others is escaped."""
+def status_html(status: Status, *, words: bool = True) -> str:
+    """The whole picture; every word of others is escaped. ``words``: what people said, or only how much it is."""
     link = escape(status.link, quote=True)
     anchor = f'<a href="{link}" target="_blank" rel="noopener noreferrer" style="{LINK}">{link}</a>' if link else ""
-    sessions = "".join(_row(session) for session in status.sessions)
+    sessions = "".join(_row(session, words=words) for session in status.sessions[:_SHOWN_SESSIONS])
     hint = "No session yet: open the link and speak." if link else "No session is open."
     nobody = f'<p style="{QUIET}">{hint}</p>'
     return (
@@ -26,11 +27,12 @@ def status_html(status: Status) -> str:
     )
 
 
-def status_text(status: Status) -> str:
+def status_text(status: Status, *, words: bool = True) -> str:
     """The same for a front end that shows text alone."""
     lines = [f"openmic: {status.state} {status.link}", _load(status)]
-    for session in status.sessions:
-        lines.append(f"{session.session_id[:8]}  {_state(session)}  {session.audio_seconds:.1f} s  {_text(session)}")
+    for session in status.sessions[:_SHOWN_SESSIONS]:
+        said = _end(_text(session)) if words else _amount(session)
+        lines.append(f"{session.session_id[:8]}  {_state(session)}  {session.audio_seconds:.1f} s  {said}")
     return "\n".join(lines)
 
 
@@ -63,8 +65,14 @@ def _text(session: SessionStatus) -> str:
     return f"{session.committed_text} {session.live_text}".strip()
 
 
-def _row(session: SessionStatus) -> str:
-    if session.final_text is not None:
+def _amount(session: SessionStatus) -> str:
+    return f"{len(_text(session).split())} words"
+
+
+def _row(session: SessionStatus, *, words: bool) -> str:
+    if not words:
+        text = _amount(session)
+    elif session.final_text is not None:
         text = escape(_end(session.final_text.strip()))
     else:
         live = f' <span style="opacity:.55">{escape(session.live_text)}</span>' if session.live_text else ""

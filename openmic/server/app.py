@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import cast
 
@@ -11,6 +12,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from openmic.errors import OpenmicError
+from openmic.log import log_event
 from openmic.server.access.browser_rules import BrowserRules
 from openmic.server.access.connections import Connections
 from openmic.server.access.gate import Gate
@@ -26,6 +28,8 @@ from openmic.server.metrics import Metrics
 from openmic.server.problems import PROBLEMS, error_response
 from openmic.sessions.registry import Sessions
 from openmic.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 NATIVE = Endpoints({"/v1/stream": NativeDialect})
 DIALECTS: Mapping[str, Endpoints] = {"openai": Endpoints(routers=(uploads.router,))}
@@ -73,7 +77,10 @@ def create_app(
     async def answer(request: Request, error: Exception) -> Response:
         problem = cast(OpenmicError, error)
         app.state.metrics.count_error(problem.code)
-        entry.refusals.tell("request_refused", problem.code, entry.address(request))
+        address = entry.address(request)
+        unlogged = entry.refusals.due("request_refused", problem.code, address)
+        if unlogged is not None:
+            log_event(logger, "request_refused", code=problem.code, address=address, unlogged=unlogged or None)
         return error_response(problem)
 
     @app.exception_handler(StarletteHTTPException)

@@ -256,9 +256,13 @@ class OpenMic:
             speakers=self.speakers,
         )
 
-    def dashboard(self) -> Dashboard:
-        """What it does right now, to display or to ``watch``."""
-        return Dashboard(self.status, self.stop, self.delete_recordings)
+    def dashboard(self, *, words: bool = False) -> Dashboard:
+        """What it does right now, to display or to ``watch``.
+
+        Args:
+            words: whether what is saved in the notebook may hold what people said, too.
+        """
+        return Dashboard(self.status, self.stop, self.delete_recordings, words=words)
 
     def delete_recordings(self) -> int:
         """Delete sound and text of all ended sessions, before ``keep_seconds`` is over; returns how many there were."""

@@ -123,6 +123,23 @@ def test_every_word_of_others_is_escaped() -> None:
     assert "img" not in Tags(view.html()).seen
 
 
+def test_what_stays_in_a_cell_holds_nobody_s_words_and_is_bounded(shown: Shown) -> None:
+    long = replace(SESSION, session_id="f" * 32, state="ended", final_text="secret words " * 5000)
+    status = replace(STATUS, sessions=(SESSION, *[long] * 200))
+    for words in (False, True):
+        dashboard = Dashboard(lambda: status, lambda: None, words=words)
+        bundle = dashboard._repr_mimebundle_()
+        kept = [bundle["text/html"], bundle["text/plain"], dashboard.html()]
+        dashboard.watch(seconds=0.3, every_seconds=0.1)
+        moving, last = shown.bundles[-2], shown.bundles[-1]
+        assert "secret words" in moving["text/html"]
+        assert "secret words" in moving["text/plain"]
+        for text in (*kept, *last.values()):
+            assert ("secret" in text) == ("fellow" in text) == words
+            assert len(text) < 50_000
+    assert "10000 words" in status_text(status, words=False)
+
+
 def test_a_long_text_shows_its_end() -> None:
     text = " ".join(f"word{n}" for n in range(1000))
     page = Tags(status_html(replace(STATUS, sessions=(replace(SESSION, committed_text=text),))))
@@ -262,4 +279,4 @@ def test_without_ipywidgets_the_picture_is_html(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     bundle = Dashboard(lambda: STATUS, lambda: None)._repr_mimebundle_()
     assert set(bundle) == {"text/html", "text/plain"}
-    assert re.search("And so my", bundle["text/html"])
+    assert re.search("5 words", bundle["text/html"])

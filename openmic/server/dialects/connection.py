@@ -117,7 +117,7 @@ class StreamConnection:
                 await self._run(session)
             except Refused as refused:
                 await self._refuse(refused.error)
-                self._gate.refusals.tell("connection_refused", refused.error.code, self._gate.address(self.websocket))
+                self._log_refusal(refused.error.code)
                 return refused.error.code
             except Closing as closing:
                 await self._close(closing.code, closing.error_code or "")
@@ -132,6 +132,12 @@ class StreamConnection:
             if self._session is None:
                 abort_soon(self.websocket, REFUSED_SECONDS)
         return None
+
+    def _log_refusal(self, code: str) -> None:
+        address = self._gate.address(self.websocket)
+        unlogged = self._gate.refusals.due("connection_refused", code, address)
+        if unlogged is not None:
+            log_event(logger, "connection_refused", code=code, address=address, unlogged=unlogged or None)
 
     # --- for the dialect, until its session is open
 

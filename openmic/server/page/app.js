@@ -9,7 +9,7 @@ import { endingOf, problemOf } from "./problems.js";
 import { Remaining } from "./remaining.js";
 import { Stream } from "./stream.js";
 import { language, preferredLanguage, setLanguage, t } from "./strings.js";
-import { copyPart, enableToolbar, showChanges } from "./toolbar.js";
+import { copyPart, enableToolbar, offerFiles, showChanges } from "./toolbar.js";
 import { Transcript, clock } from "./transcript.js";
 import * as view from "./view.js";
 
@@ -39,6 +39,7 @@ function begin(kind, extra = {}) {
   view.heard(null);
   view.finalProgress(null);
   showChanges(null);
+  offerFiles();
   transcript.clear();
   run = { kind, remaining: new Remaining(), begunAt: performance.now(), soundAt: performance.now(), screen: keepScreenOn(), ...extra };
   run.clock = setInterval(tick, 250, run);
