@@ -125,10 +125,12 @@ class FinalProgress:
     Attributes:
         walked_seconds: audio that it has done with.
         total_seconds: audio that there is; it may still grow.
+        text: what the final text begins with; it only grows.
     """
 
     walked_seconds: float
     total_seconds: float
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
