@@ -213,7 +213,8 @@ class ScriptedEngine:
     ) -> None:
         self.filler = filler
         self.capacity = capacity
-        self.late = False  # set by a test that wants those inside to be late
+        self.late = False  # set by a test that wants those inside to be late,
+        self.finals_held = False  # or finals to give way to live text
         self.problems: tuple[str, ...] = ()  # and by one that wants its thread to be unwell
         self.finals_seconds = 0.0  # and by one that wants much work on finals to be left
         self.corrections = corrections or {}
@@ -254,6 +255,7 @@ class ScriptedEngine:
             lag_seconds=0.5,
             capacity=self.capacity,
             late=self.late,
+            finals_held=self.finals_held,
             finals_waiting=1 if self.finals_seconds else 0,
             finals_seconds=self.finals_seconds,
             next_final_seconds=self.finals_seconds or None,
