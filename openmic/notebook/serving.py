@@ -11,10 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import sys
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
+
+from openmic.notebook.output import kernel
 
 POLL_SECONDS = 0.02  # how often the queue is looked into
 ANSWERED = {
@@ -25,13 +28,6 @@ ANSWERED = {
 
 Ended = Literal["done", "over", "interrupted"]
 """Why a cell that stayed has ended: what it waited for happened, its time was over, somebody interrupted it."""
-
-
-def kernel() -> Any:
-    """The kernel that runs this; None in a terminal or a script."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return getattr(shell, "kernel", None)
 
 
 def somebody_is_there() -> bool:
@@ -52,22 +48,46 @@ async def stay(turn: Callable[[], bool], seconds: float | None = None) -> Ended:
     """
     pump = CommPump(kernel())
     deadline = math.inf if seconds is None else time.monotonic() + seconds
+    with _interruptions() as interrupted:
+        try:
+            while turn():
+                if interrupted:
+                    return "interrupted"
+                if time.monotonic() >= deadline:
+                    return "over"
+                await pump.turn()
+                await asyncio.sleep(POLL_SECONDS)
+            return "done"
+        finally:
+            pump.close()
+
+
+@contextlib.contextmanager
+def _interruptions() -> Iterator[list[int]]:
+    """The interruptions within the block; they do nothing else. A kernel would cancel the cell, but once only."""
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield came
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
     try:
-        while turn():
-            if time.monotonic() >= deadline:
-                return "over"
-            await pump.turn()
-            await asyncio.sleep(POLL_SECONDS)
-        return "done"
-    except KeyboardInterrupt:
-        return "interrupted"
-    except asyncio.CancelledError:  # how a kernel interrupts a cell that awaits
-        task = asyncio.current_task()
-        if task is not None:
-            task.uncancel()
-        return "interrupted"
+        yield came
     finally:
-        pump.close()
+        signal.signal(signal.SIGINT, before)
+
+
+def let_cells_run_loops() -> None:
+    """Let a cell call ``asyncio.run`` on the client's coroutines while the kernel's loop runs; not needed here.
+
+    In a kernel of ipykernel 7 nest-asyncio makes cells that are queued behind such a cell disappear; there a cell
+    writes ``await`` in place of ``asyncio.run``, which works in all of them.
+    """
+    if not hasattr(kernel(), "msg_queue"):
+        return
+    import nest_asyncio
+
+    with contextlib.suppress(ValueError):  # the kernel's loop is uvloop, which cannot be patched
+        nest_asyncio.apply()
 
 
 class CommPump:
@@ -78,7 +98,7 @@ class CommPump:
     """
 
     def __init__(self, kernel: Any) -> None:
-        self._kernel = kernel if hasattr(kernel, "msg_queue") else None
+        self._kernel: Any = kernel if hasattr(kernel, "msg_queue") else None
         self._put_aside: list[Any] = []
         if self._kernel is not None:
             self._cell = (kernel._parent_ident.get("shell"), kernel.get_parent("shell"))

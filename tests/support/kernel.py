@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +56,7 @@ class Kernel:
         self._cells: dict[str, Cell] = {}
         self._displays: dict[str, list[dict[str, Any]]] = {}
         self.comm_messages: list[tuple[float, dict[str, Any]]] = []
+        self._widgets: dict[str, dict[str, Any]] = {}
 
     def send(self, code: str, *, allow_stdin: bool = True) -> Cell:
         """Queue a cell, as pressing it does; waits for nothing."""
@@ -75,9 +76,14 @@ class Kernel:
         self._client.session.send(self._client.shell_channel.socket, message, buffers=list(buffers))
         return str(message["header"]["msg_id"])
 
-    def click(self, model_id: str) -> None:
-        """Press the button that is this widget."""
+    def click(self, description: str) -> None:
+        """Press the newest button that says this, once it is there."""
+        self.wait_for(lambda: self._buttons(description))
+        model_id = self._buttons(description)[-1]
         self.send_comm("comm_msg", {"comm_id": model_id, "data": {"method": "custom", "content": {"event": "click"}}})
+
+    def _buttons(self, description: str) -> list[str]:
+        return [ident for ident, state in self._widgets.items() if state.get("description") == description]
 
     def interrupt(self) -> None:
         """Press the button that interrupts the running cell."""
@@ -85,9 +91,13 @@ class Kernel:
 
     def wait(self, cells: Sequence[Cell], seconds: float = CELL_SECONDS) -> None:
         """Read what comes until all these cells have ended."""
+        self.wait_for(lambda: all(cell.status and cell.ended_at for cell in cells), seconds)
+
+    def wait_for(self, condition: Callable[[], object], seconds: float = CELL_SECONDS) -> None:
+        """Read what comes until something is so."""
         deadline = time.monotonic() + seconds
-        while not all(cell.status and cell.ended_at for cell in cells):
-            assert time.monotonic() < deadline, [(cell.status, cell.text[-2000:]) for cell in cells]
+        while not condition():
+            assert time.monotonic() < deadline, [(cell.status, cell.text[-2000:]) for cell in self._cells.values()]
             self.read(0.1)
 
     def read(self, seconds: float) -> None:
@@ -116,6 +126,9 @@ class Kernel:
         kind, content = message["msg_type"], message["content"]
         if kind == "comm_msg":
             self.comm_messages.append((time.monotonic(), message))
+            self._widgets.get(content["comm_id"], {}).update(content["data"].get("state", {}))
+        elif kind == "comm_open":
+            self._widgets[content["comm_id"]] = dict(content["data"].get("state", {}))
         shown_as = content.get("transient", {}).get("display_id", "") if kind.endswith("display_data") else ""
         if kind == "update_display_data":
             for one in self._displays.get(shown_as, []):
