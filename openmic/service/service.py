@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol, get_args
 
 from openmic.errors import OpenmicError
 from openmic.log import Log, log_event
+from openmic.notebook.capacity import CapacityPicture
 from openmic.notebook.card import Card
 from openmic.notebook.dashboard import Dashboard
 from openmic.notebook.output import in_colab, in_notebook
@@ -28,7 +29,7 @@ from openmic.server.app import create_app
 from openmic.server.problems import PROBLEMS as SERVER_PROBLEMS
 from openmic.server.thread import ServerThread
 from openmic.service.arguments import check_port, make_settings
-from openmic.service.status import device_called, read_status
+from openmic.service.status import capacity_picture, device_called, read_status
 from openmic.service.tokens import NewToken, ServiceTokens
 from openmic.sessions.registry import Sessions
 from openmic.settings import Settings
@@ -88,7 +89,7 @@ def launch(model: str = "auto", language: str | None = None, tunnel: str = "auto
         try:
             mic._start(progress)
         except BaseException:
-            stop_current()
+            stop_current(quietly=True)
             raise
         finally:
             progress.close()
@@ -270,6 +271,10 @@ class OpenMic:
     def dashboard(self) -> Dashboard:
         """What it does right now, to display: one for the service, however often it is asked for."""
         return self._view.dashboard
+
+    def capacity(self) -> CapacityPicture:
+        """How many can speak at once on this device, to display: with this model as measured, with others estimated."""
+        return capacity_picture(self._engine, self.settings.max_sessions or 0)
 
     def delete_recordings(self) -> int:
         """Delete sound and text of all ended sessions, before ``keep_seconds`` is over; returns how many there were."""

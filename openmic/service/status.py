@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from openmic.notebook.capacity import CapacityPicture, ModelSpeakers
 from openmic.notebook.status import Moment, SessionStatus, Status
 from openmic.server.thread import ServerThread
 from openmic.sessions import load
@@ -58,6 +59,14 @@ def read_status(
         earlier=len(snapshots) - len(ours),
         history=_history(sessions.load.moments, time.monotonic()) if sessions is not None else (),
     )
+
+
+def capacity_picture(engine: Engine | None, limit: int) -> CapacityPicture:
+    """What the engine's device carries with each model; ``limit``: how many the owner lets in, 0 for as measured."""
+    if engine is None:
+        return CapacityPicture("?", ())
+    models = [ModelSpeakers(one.model, one.least, one.most, one.measured, one.fits) for one in engine.capacities()]
+    return CapacityPicture(device_called(engine.info), models, limit)
 
 
 def device_called(info: ModelInfo) -> str:

@@ -187,6 +187,25 @@ class EngineStats:
     problems: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ModelCapacity:
+    """How many may speak at once with a model on the engine's device.
+
+    Attributes:
+        model: its name.
+        least: how many it is at the least.
+        most: the same number where it is known better.
+        measured: it is the loaded model, and was measured; else estimated from that.
+        fits: whether the device's memory holds it.
+    """
+
+    model: str
+    least: int
+    most: int
+    measured: bool
+    fits: bool
+
+
 class Recording(Protocol):
     """The samples of one stream so far; safe to read from any thread while another appends."""
 
@@ -223,6 +242,9 @@ class Engine(Protocol):
     @property
     def capacity(self) -> int | None:
         """How many may speak at once, as measured at the start and again while nobody speaks; None: not measured."""
+
+    def capacities(self) -> Sequence[ModelCapacity]:
+        """The same for each model, the smallest first: measured for this one, estimated for others; empty: as above."""
 
     def open(
         self,

@@ -27,9 +27,9 @@ NOTEBOOK = nbformat.read(ROOT / "notebooks" / "openmic.ipynb", as_version=4)
 CELLS = {cell.id: str(cell.source) for cell in NOTEBOOK.cells if cell.cell_type == "code"}
 SCRIPTED = f"""
 import sys
-sys.path.insert(0, {str(ROOT)!r})
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests" / "support")!r}]
 import openmic.service.service as launching
-from tests.support.scripted_engine import ScriptedEngine
+from scripted_engine import ScriptedEngine
 launching.load_engine = lambda settings, progress: ScriptedEngine()
 """
 GIT = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
@@ -71,7 +71,7 @@ def statuses(cells: dict[str, Cell]) -> dict[str, str]:
 @pytest.mark.parametrize("how", ["stop", "interrupt"])
 def test_it_stays_on_until_somebody_ends_it_and_then_says_so(how: str, tmp_path: Path) -> None:
     with kernel_in(ROOT / "notebooks", tmp_path) as kernel:
-        kernel.run(SCRIPTED)
+        assert kernel.run(SCRIPTED).status == "ok"
         cells = run_all(kernel)
         kernel.wait_for(lambda: "openmic is on" in cells["serve"].html)
         kernel.read(1.0)

@@ -89,3 +89,17 @@ def test_its_time_is_over_and_it_knows_whether_somebody_is_there(kernel: Kernel)
     assert kernel.run("print(await stay(lambda: True, seconds=0.2))").text == "over\n"
     assert kernel.run("print(somebody_is_there())").text == "True\n"
     assert kernel.run("print(somebody_is_there())", allow_stdin=False).text == "False\n"
+
+
+@pytest.mark.slow
+def test_a_cell_may_run_a_loop_only_where_no_queued_cell_is_lost_by_it(kernel: Kernel) -> None:
+    kernel.run("from openmic.notebook.serving import let_cells_run_loops\nlet_cells_run_loops()\nimport asyncio")
+    kernel.run("async def one():\n    await asyncio.sleep(0.1)\n    return 1")
+    of_ipykernel_6 = kernel.run("print(hasattr(get_ipython().kernel, 'msg_queue'))").text == "True\n"
+    own_loop = "print(asyncio.run(one()))"
+    cells = [kernel.send(code) for code in ("print(await one())", own_loop if of_ipykernel_6 else "print(await one())")]
+    cells += [kernel.send("print(await stay(lambda: True, seconds=0.1))"), kernel.send("print('last')")]
+    kernel.wait(cells)
+    assert [cell.text for cell in cells] == ["1\n", "1\n", "over\n", "last\n"]
+    if not of_ipykernel_6:
+        assert "await" in kernel.run(own_loop).text, "Python's own words: the loop is running"

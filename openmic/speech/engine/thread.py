@@ -11,16 +11,17 @@ from dataclasses import dataclass
 import numba
 import torch
 
-from openmic.speech.device import free_memory, on_own_stream
+from openmic.speech.device import device_report, free_memory, on_own_stream
 from openmic.speech.engine.calibration import Measured, Recalibrate
 from openmic.speech.engine.costs import Costs
+from openmic.speech.engine.estimates import capacities, shape_of
 from openmic.speech.engine.scheduler import LATE_SECONDS, ScheduledStream, Scheduler
 from openmic.speech.engine.stream import EngineStream, LiveDecoder
 from openmic.speech.final.walk import FinalModel
 from openmic.speech.live.decode import TimedWord
 from openmic.speech.model.tokens import encode_text
 from openmic.speech.problems import PROBLEMS
-from openmic.speech.types import CommittedText, EngineStats, ModelInfo, OnEvent, Recording, SpeechOptions
+from openmic.speech.types import CommittedText, EngineStats, ModelCapacity, ModelInfo, OnEvent, Recording, SpeechOptions
 from openmic.threads import SupervisedThread
 
 IDLE_SECONDS = 0.25  # how long an idle engine sleeps at most
@@ -66,6 +67,8 @@ class WhisperEngine:
     ) -> None:
         self._info = parts.info
         self._final: FinalModel | None = parts.final
+        dims = parts.final.model.dims
+        self._shape = shape_of(dims.n_audio_state, dims.n_audio_layer, dims.n_text_layer)
         self._turns = Scheduler(parts.live, costs)
         self._measured = Measured(costs, recalibrate)
         self._live_step_every_seconds = live_step_every_seconds
@@ -88,6 +91,13 @@ class WhisperEngine:
     def capacity(self) -> int | None:
         """See ``Engine.capacity``."""
         return self._measured.capacity
+
+    def capacities(self) -> Sequence[ModelCapacity]:
+        """See ``Engine.capacities``."""
+        costs = self._measured.costs
+        if costs is None:
+            return ()
+        return capacities(self._info.name, self._shape, costs, device_report(self._info.device))
 
     def open(
         self,
