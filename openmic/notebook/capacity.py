@@ -18,11 +18,10 @@ ESTIMATED = (
 
 @dataclass(frozen=True, slots=True)
 class ModelSpeakers:
-    """One model: how many speak at once, at least and at most; whether that was measured; whether it fits."""
+    """One model: how many speak at once, whether that was measured, whether it fits."""
 
     model: str
-    least: int
-    most: int
+    speakers: int
     measured: bool
     fits: bool
 
@@ -31,8 +30,7 @@ class ModelSpeakers:
         """In words."""
         if not self.fits:
             return "too large for this device"
-        count = f"{self.least}" if self.least == self.most else f"{self.least} to {self.most}"
-        return f"about {count}{'' if self.measured else ' (estimated)'}"
+        return f"about {self.speakers}{'' if self.measured else ' (estimated)'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ class CapacityPicture:
         return [MEASURED, ESTIMATED, *limit]
 
     def _repr_html_(self) -> str:
-        top = max((one.most for one in self.models if one.fits), default=1)
+        top = max((one.speakers for one in self.models if one.fits), default=1)
         rows = "".join(_row(one, top) for one in self.models)
         notes = "".join(f'<p style="{QUIET}">{escape(note)}</p>' for note in self._notes)
         return (
@@ -76,17 +74,13 @@ class CapacityPicture:
 
 
 def _row(one: ModelSpeakers, top: int) -> str:
-    """Name, bar, number; what is estimated is pale, and paler from the least to the most."""
-    colour, solid = (GREEN, 1.0) if one.measured else (BLUE, 0.45)
-    parts = []
-    if one.fits:
-        for width, opacity in ((one.least, solid), (one.most - one.least, solid / 2.5)):
-            if width:
-                style = f"width:{100 * width / top:.1f}%;min-width:3px;background:{colour};opacity:{opacity:.2f}"
-                parts.append(f'<div style="{style}"></div>')
+    """Name, bar, number; what is estimated is pale."""
+    colour, opacity = (GREEN, 1.0) if one.measured else (BLUE, 0.5)
+    style = f"width:{100 * one.speakers / top:.1f}%;min-width:3px;background:{colour};opacity:{opacity}"
+    bar = f'<div style="{style}"></div>' if one.fits else ""
     name = f"<strong>{escape(one.model)}</strong>" if one.measured else escape(one.model)
     faint = "" if one.fits else "opacity:.6"
     return (
         f'<div style="{faint}">{name}</div><div style="display:flex;height:14px;border-radius:4px;overflow:hidden">'
-        f'{"".join(parts)}</div><div style="font-variant-numeric:tabular-nums;{faint}">{escape(one.told)}</div>'
+        f'{bar}</div><div style="font-variant-numeric:tabular-nums;{faint}">{escape(one.told)}</div>'
     )

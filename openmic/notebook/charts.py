@@ -46,14 +46,15 @@ def chart(title: str, now: str, lines: Sequence[Line], seconds: float, top: floa
     edge = "stroke:currentColor;stroke-opacity:.2;stroke-width:1;vector-effect:non-scaling-stroke"
     label = escape(f"{title}: {now}", quote=True)
     return (
-        f'<div style="flex:1 1 160px;min-width:150px"><div style="font-size:.85em;opacity:.75">{escape(title)}</div>'
-        f'<div style="font-weight:600">{escape(now)}</div>'
+        f'<div style="flex:1 1 170px;min-width:150px"><div style="font-size:.85em;opacity:.75">{escape(title)}</div>'
+        f'<div style="display:flex;justify-content:space-between;align-items:baseline;gap:8px;margin-bottom:2px">'
+        f'<strong>{escape(now)}</strong><span style="font-size:.7em;opacity:.65">{escape(mark)}</span></div>'
         f'<svg role="img" aria-label="{label}" viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" preserveAspectRatio="none" '
         f'style="display:block;width:100%;height:56px;overflow:visible">'
         f'<line x1="0" y1="{HEIGHT:.0f}" x2="{WIDTH:.0f}" y2="{HEIGHT:.0f}" style="{edge}"></line>'
         f'<line x1="0" y1="0" x2="{WIDTH:.0f}" y2="0" style="{edge};stroke-dasharray:2 4"></line>{drawn}</svg>'
         f'<div style="display:flex;justify-content:space-between;font-size:.7em;opacity:.65">'
-        f"<span>{seconds / 60:.0f} min ago</span><span>{escape(mark)}</span><span>now</span></div></div>"
+        f"<span>{seconds / 60:.0f} min ago</span><span>now</span></div></div>"
     )
 
 

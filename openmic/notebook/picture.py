@@ -130,7 +130,7 @@ def _charts(status: Status) -> str:
 def _delay(status: Status) -> str:
     if status.delay_p50 is None or status.delay_p90 is None:
         return "nobody speaks"
-    return f"{status.delay_p50:.1f} s, at most {status.delay_p90:.1f} s for 9 of 10"
+    return f"{status.delay_p50:.1f} s, 9 in 10: {status.delay_p90:.1f} s"
 
 
 def _facts(session: SessionStatus) -> str:

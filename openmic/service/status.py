@@ -65,7 +65,7 @@ def capacity_picture(engine: Engine | None, limit: int) -> CapacityPicture:
     """What the engine's device carries with each model; ``limit``: how many the owner lets in, 0 for as measured."""
     if engine is None:
         return CapacityPicture("?", ())
-    models = [ModelSpeakers(one.model, one.least, one.most, one.measured, one.fits) for one in engine.capacities()]
+    models = [ModelSpeakers(one.model, one.speakers, one.measured, one.fits) for one in engine.capacities()]
     return CapacityPicture(device_called(engine.info), models, limit)
 
 

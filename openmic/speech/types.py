@@ -193,15 +193,13 @@ class ModelCapacity:
 
     Attributes:
         model: its name.
-        least: how many it is at the least.
-        most: the same number where it is known better.
+        speakers: how many.
         measured: it is the loaded model, and was measured; else estimated from that.
         fits: whether the device's memory holds it.
     """
 
     model: str
-    least: int
-    most: int
+    speakers: int
     measured: bool
     fits: bool
 

@@ -47,6 +47,7 @@ def run_all(kernel: Kernel, *, allow_stdin: bool = True, **settings: str) -> dic
     sources = {**CELLS, "voice": CELLS["voice"].replace("(mic)", "(mic, realtime=False)")}
     for name, value in settings.items():
         sources["settings"] = re.sub(rf'^{name} = ".*?"', f"{name} = {value!r}", sources["settings"], flags=re.M)
+    kernel.send("import time\ntime.sleep(0.5)")  # until all of them have come
     return {ident: kernel.send(source, allow_stdin=allow_stdin) for ident, source in sources.items()}
 
 

@@ -165,3 +165,4 @@ def running_kernel(
     finally:
         client.stop_channels()
         manager.shutdown_kernel()
+        manager.context.destroy(linger=0)  # left to the garbage collector it warns in some later test

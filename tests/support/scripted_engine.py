@@ -226,7 +226,7 @@ class ScriptedEngine:
 
     def capacities(self) -> Sequence[ModelCapacity]:
         """The scripted model alone, as it was told to be."""
-        return [] if self.capacity is None else [ModelCapacity("scripted", self.capacity, self.capacity, True, True)]
+        return [] if self.capacity is None else [ModelCapacity("scripted", self.capacity, measured=True, fits=True)]
 
     def open(
         self,

@@ -1,13 +1,12 @@
 """How many speakers this device would carry with each other model, from what the loaded one was measured to cost.
 
-A model's costs are those of the loaded one, scaled in two ways: by its arithmetic (multiplications of a usual live step
-and of a final window), and by the kernels that a GPU has to start for them, one row of layers after the other. On a
-processor the arithmetic counts. On a GPU the truth lies between the two, so both are given.
+A model's costs are those of the loaded one, scaled. On a processor all of it is arithmetic: multiplications of a usual
+live step and of a final window. On a GPU a step of one stream, and a final window, whose tokens come one by one, are
+held up by the kernels that must be started, layer after layer; what each further stream adds to a step is arithmetic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from openmic.speech.device import DeviceReport
@@ -31,8 +30,18 @@ class Shape:
     decoder_layers: int
     parameters_millions: int
 
-    def arithmetic(self, new_states: int, all_states: int, tokens: int) -> float:
-        """Multiplications to encode new states and decode tokens over all states."""
+    @property
+    def step_arithmetic(self) -> float:
+        """Multiplications of a usual live step."""
+        return self._arithmetic(STEP_STATES, STEP_WINDOW_STATES, STEP_TOKENS)
+
+    @property
+    def window_arithmetic(self) -> float:
+        """Multiplications of a final window."""
+        return self._arithmetic(WINDOW_STATES, WINDOW_STATES, WINDOW_TOKENS)
+
+    def _arithmetic(self, new_states: int, all_states: int, tokens: int) -> float:
+        """To encode new states and decode tokens over all states."""
         width = self.width
         encoder = self.encoder_layers * (12 * width**2 * new_states + 2 * new_states * all_states * width)
         crossed = self.decoder_layers * 2 * width**2 * all_states
@@ -63,14 +72,11 @@ def capacities(name: str, loaded: Shape, costs: Costs, report: DeviceReport) -> 
         costs: its, as measured.
         report: the device.
     """
-    measured = costs.capacity()
-    found = [ModelCapacity(name, measured, measured, measured=True, fits=True)]
+    found = [ModelCapacity(name, costs.capacity(), measured=True, fits=True)]
     for other, shape in SHAPES.items():
-        if shape == loaded:
-            continue
-        both = [_scaled(costs, loaded, shape, work).capacity() for work in (_arithmetic, _launches)]
-        least, most = (both[0], both[0]) if report.device == "cpu" else (min(both), max(both))
-        found.append(ModelCapacity(other, least, most, measured=False, fits=_fits(shape, report)))
+        if shape != loaded:
+            scaled = _on_cpu(costs, loaded, shape) if report.device == "cpu" else _on_gpu(costs, loaded, shape)
+            found.append(ModelCapacity(other, scaled.capacity(), measured=False, fits=_fits(shape, report)))
     sizes = {other: shape.parameters_millions for other, shape in SHAPES.items()}
     return tuple(sorted(found, key=lambda one: sizes.get(one.model, loaded.parameters_millions)))
 
@@ -84,22 +90,18 @@ def shape_of(width: int, encoder_layers: int, decoder_layers: int) -> Shape:
     return Shape(width, encoder_layers, decoder_layers, round(parameters / 1e6))
 
 
-def _arithmetic(shape: Shape) -> tuple[float, float]:
-    """Of a live step, and of a final window."""
-    return (
-        shape.arithmetic(STEP_STATES, STEP_WINDOW_STATES, STEP_TOKENS),
-        shape.arithmetic(WINDOW_STATES, WINDOW_STATES, WINDOW_TOKENS),
-    )
+def _on_cpu(costs: Costs, loaded: Shape, other: Shape) -> Costs:
+    step, window = other.step_arithmetic / loaded.step_arithmetic, other.window_arithmetic / loaded.window_arithmetic
+    return Costs(tuple((count, seconds * step) for count, seconds in costs.steps), costs.window_seconds * window)
 
 
-def _launches(shape: Shape) -> tuple[float, float]:
-    return shape.launches(STEP_TOKENS), shape.launches(WINDOW_TOKENS)
-
-
-def _scaled(costs: Costs, loaded: Shape, other: Shape, work: Callable[[Shape], tuple[float, float]]) -> Costs:
-    (step, window), (other_step, other_window) = work(loaded), work(other)
-    steps = tuple((count, seconds * other_step / step) for count, seconds in costs.steps)
-    return Costs(steps, costs.window_seconds * other_window / window)
+def _on_gpu(costs: Costs, loaded: Shape, other: Shape) -> Costs:
+    launches = other.launches(STEP_TOKENS) / loaded.launches(STEP_TOKENS)
+    arithmetic = other.step_arithmetic / loaded.step_arithmetic
+    alone = costs.steps[0][1]
+    steps = tuple((count, alone * launches + (seconds - alone) * arithmetic) for count, seconds in costs.steps)
+    window = other.launches(WINDOW_TOKENS) / loaded.launches(WINDOW_TOKENS)
+    return Costs(steps, costs.window_seconds * window)
 
 
 def _fits(shape: Shape, report: DeviceReport) -> bool:

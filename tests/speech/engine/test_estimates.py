@@ -25,25 +25,29 @@ def test_the_shapes_are_those_of_the_weights(base_model: Any) -> None:
 
 
 def test_the_arithmetic_grows_as_the_models_do() -> None:
-    work = {name: shape.arithmetic(1500, 1500, 80) for name, shape in SHAPES.items()}
+    work = {name: shape.window_arithmetic for name, shape in SHAPES.items()}
     assert sorted(work, key=lambda name: work[name]) == ["tiny", "base", "small", "medium", "turbo", "large-v3"]
 
 
 def test_on_a_processor_one_number_for_each_model_and_the_loaded_one_as_measured() -> None:
     found = {one.model: one for one in capacities("base.en", SHAPES["base"], COSTS, CPU)}
     assert list(found) == ["tiny", "base.en", "small", "medium", "turbo", "large-v3"]
-    assert (found["base.en"].least, found["base.en"].measured) == (COSTS.capacity(), True)
-    assert all(one.least == one.most for one in found.values())
-    assert found["tiny"].least > found["base.en"].least > found["small"].least >= found["large-v3"].least >= 1
+    assert (found["base.en"].speakers, found["base.en"].measured) == (COSTS.capacity(), True)
+    speakers = [one.speakers for one in found.values()]
+    assert speakers == sorted(speakers, reverse=True)
+    assert speakers[0] > speakers[1] > speakers[2] >= 1
     assert [name for name, one in found.items() if one.measured] == ["base.en"]
 
 
-def test_on_a_gpu_a_span_between_launches_and_arithmetic() -> None:
+def test_on_a_gpu_layers_count_for_one_stream_and_width_for_each_further_one() -> None:
     costs = Costs(((1, 0.02), (64, 0.05)), 0.12)
-    found = {one.model: one for one in capacities("base", SHAPES["base"], costs, GPU)}
-    assert found["base"].least == found["base"].most == costs.capacity()
-    assert found["turbo"].least < costs.capacity() <= found["turbo"].most, "few layers, but wide ones"
-    assert found["tiny"].most > costs.capacity()
+    found = {one.model: one.speakers for one in capacities("base", SHAPES["base"], costs, GPU)}
+    assert found["base"] == costs.capacity()
+    assert found["tiny"] > found["base"] > found["turbo"] > found["large-v3"]
+    assert found["turbo"] > found["medium"], "wide, but with few layers to start for each token"
+    alone = Costs(((1, 0.02),), 0.12)
+    same = capacities("base", SHAPES["base"], alone, GPU)
+    assert [one.speakers for one in same if one.model in ("base", "turbo")] == [4, 4], "no more than were measured"
 
 
 def test_what_does_not_fit_is_said() -> None:
