@@ -92,7 +92,9 @@ def shape_of(width: int, encoder_layers: int, decoder_layers: int) -> Shape:
 
 def _on_cpu(costs: Costs, loaded: Shape, other: Shape) -> Costs:
     step, window = other.step_arithmetic / loaded.step_arithmetic, other.window_arithmetic / loaded.window_arithmetic
-    return Costs(tuple((count, seconds * step) for count, seconds in costs.steps), costs.window_seconds * window)
+    return Costs(
+        tuple((count, seconds * step) for count, seconds in costs.steps), costs.final_window_cost_seconds * window
+    )
 
 
 def _on_gpu(costs: Costs, loaded: Shape, other: Shape) -> Costs:
@@ -101,7 +103,7 @@ def _on_gpu(costs: Costs, loaded: Shape, other: Shape) -> Costs:
     alone = costs.steps[0][1]
     steps = tuple((count, alone * launches + (seconds - alone) * arithmetic) for count, seconds in costs.steps)
     window = other.launches(WINDOW_TOKENS) / loaded.launches(WINDOW_TOKENS)
-    return Costs(steps, costs.window_seconds * window)
+    return Costs(steps, costs.final_window_cost_seconds * window)
 
 
 def _fits(shape: Shape, report: DeviceReport) -> bool:
