@@ -21,7 +21,7 @@ def test_the_shapes_are_those_of_the_weights(base_model: Any) -> None:
     dims = base_model.dims
     assert shape_of(dims.n_audio_state, dims.n_audio_layer, dims.n_text_layer) is SHAPES["base"]
     assert set(SHAPES) <= set(whisper.available_models())
-    assert shape_of(512, 6, 5).parameters_millions == pytest.approx(SHAPES["base"].parameters_millions, rel=0.1)
+    assert shape_of(512, 6, 5).parameters_millions == pytest.approx(SHAPES["base"].parameters_millions, rel=0.15)
 
 
 def test_the_arithmetic_grows_as_the_models_do() -> None:
