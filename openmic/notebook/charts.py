@@ -31,30 +31,32 @@ class Line:
     dashed: bool = False
 
 
-def chart(title: str, now: str, lines: Sequence[Line], seconds: float, top: float, mark: str = "") -> str:
+def chart(title: str, now: str, beside: str, lines: Sequence[Line], seconds: float, top: float, scale: str = "") -> str:
     """One chart with its title, the present value in words, and its lines over the last ``seconds``.
 
     Args:
         title: what is drawn.
         now: the value now, with its unit.
+        beside: what else is to be known of it, in few words.
         lines: drawn in this order.
         seconds: the width of the time axis; its right end is now.
         top: the value at the upper edge; 0 is at the lower one.
-        mark: what the upper edge stands for.
+        scale: what the upper edge stands for.
     """
     drawn = "".join(_line(line, seconds, top) for line in lines)
     edge = "stroke:currentColor;stroke-opacity:.2;stroke-width:1;vector-effect:non-scaling-stroke"
-    label = escape(f"{title}: {now}", quote=True)
+    label = escape(f"{title}: {now} {beside}".strip(), quote=True)
     return (
         f'<div style="flex:1 1 170px;min-width:150px"><div style="font-size:.85em;opacity:.75">{escape(title)}</div>'
-        f'<div style="display:flex;justify-content:space-between;align-items:baseline;gap:8px;margin-bottom:2px">'
-        f'<strong>{escape(now)}</strong><span style="font-size:.7em;opacity:.65">{escape(mark)}</span></div>'
+        f'<div style="display:flex;justify-content:space-between;align-items:baseline;gap:8px;white-space:nowrap;'
+        f'margin-bottom:2px">'
+        f'<strong>{escape(now)}</strong><span style="font-size:.75em;opacity:.75">{escape(beside)}</span></div>'
         f'<svg role="img" aria-label="{label}" viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" preserveAspectRatio="none" '
         f'style="display:block;width:100%;height:56px;overflow:visible">'
         f'<line x1="0" y1="{HEIGHT:.0f}" x2="{WIDTH:.0f}" y2="{HEIGHT:.0f}" style="{edge}"></line>'
         f'<line x1="0" y1="0" x2="{WIDTH:.0f}" y2="0" style="{edge};stroke-dasharray:2 4"></line>{drawn}</svg>'
         f'<div style="display:flex;justify-content:space-between;font-size:.7em;opacity:.65">'
-        f"<span>{seconds / 60:.0f} min ago</span><span>now</span></div></div>"
+        f"<span>{seconds / 60:.0f} min ago</span><span>{escape(scale)}</span><span>now</span></div></div>"
     )
 
 

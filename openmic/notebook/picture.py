@@ -93,44 +93,47 @@ def _charts(status: Status) -> str:
         (
             chart(
                 "The text is behind by",
-                _delay(status),
+                *_delay(status),
                 [Line(most, ORANGE, dashed=True), Line(middle, BLUE, filled=True)],
                 HISTORY_SECONDS,
                 delay_top,
-                f"up to {delay_top:.0f} s",
+                f"height: {delay_top:.0f} s",
             ),
             chart(
                 "People speaking",
-                f"{status.speaking} of {status.places}",
+                str(status.speaking),
+                f"room for {status.places}",
                 [Line(places, ORANGE, dashed=True), Line(speakers, GREEN, filled=True)],
                 HISTORY_SECONDS,
                 speakers_top,
-                f"room for {status.places}",
             ),
             chart(
                 "The device works",
-                f"{status.busy:.0%} of the time",
+                f"{status.busy:.0%}",
+                "of the time",
                 [Line(line(lambda one: one.busy), BLUE, filled=True)],
                 HISTORY_SECONDS,
                 1.0,
-                "up to 100%",
+                "height: 100%",
             ),
             chart(
                 "Memory",
                 "not known" if status.memory_bytes is None else f"{status.memory_bytes / 2**30:.1f} GiB",
+                "in use",
                 [Line(memory, VIOLET, filled=True)],
                 HISTORY_SECONDS,
                 memory_top,
-                f"up to {memory_top:.1f} GiB",
+                f"height: {memory_top:.1f} GiB",
             ),
         )
     )
 
 
-def _delay(status: Status) -> str:
+def _delay(status: Status) -> tuple[str, str]:
+    """The middle one, and what nine of ten are not above."""
     if status.delay_p50 is None or status.delay_p90 is None:
-        return "nobody speaks"
-    return f"{status.delay_p50:.1f} s, 9 in 10: {status.delay_p90:.1f} s"
+        return "none", "nobody speaks"
+    return f"{status.delay_p50:.1f} s", f"9 in 10: {status.delay_p90:.1f} s"
 
 
 def _facts(session: SessionStatus) -> str:
