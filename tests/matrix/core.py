@@ -24,7 +24,11 @@ TESTS = {
     "service": ("tests/test_whole_service.py",),
     "OpenAI SDK": ("tests/server/dialects/test_openai_sdk.py",),
     "page": ("tests/server/page/test_page.py::test_real_speech_through_the_microphone",),
-    "notebook": ("tests/notebook/test_notebook.py::test_papermill_executes_it_without_an_edit",),
+    "notebook": (
+        "tests/notebook/test_notebook.py::test_papermill_executes_it_without_an_edit",
+        "tests/notebook/test_serving.py",
+        "tests/notebook/test_run_all.py",
+    ),
     "suite's tools": (
         "-n2",
         "tests/audio/test_samples.py",
