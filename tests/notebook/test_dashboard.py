@@ -97,6 +97,10 @@ def test_the_pictures_say_what_is_going_on() -> None:
     for part in ("about 1 speaker at once", "nobody more is let in", "finals in work 2 (about 8 s)"):
         assert part in Tags(status_html(busy)).text
         assert part not in Tags(status_html(STATUS)).text
+    held = replace(STATUS, finals_held=True, slowness=2.31)
+    for part in ("2.3 times as long as measured", "finals wait for live text, and nobody more is let in"):
+        assert part in status_text(held)
+        assert part not in status_text(STATUS)
     lost = replace(STATUS, sessions=(replace(SESSION, attached=False),))
     assert "connection lost" in Tags(status_html(lost)).text
     ended = replace(SESSION, state="ended", attached=False, final_text=" The end.", problem="The disk is full.")
