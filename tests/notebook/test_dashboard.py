@@ -135,6 +135,10 @@ def test_the_picture_says_what_is_going_on() -> None:
         assert part in Tags(status_html(busy)).text
         assert part in status_text(busy)
         assert part not in Tags(status_html(STATUS)).text
+    held = replace(STATUS, finals_held=True, slowness=2.31)
+    for part in ("2.3 times as long as measured", "finals wait for live text, and nobody more is let in"):
+        assert part in status_text(held)
+        assert part not in status_text(STATUS)
     lost = replace(STATUS, sessions=(replace(SESSION, attached=False),))
     assert "connection lost" in Tags(status_html(lost)).text
     assert "open the link" in Tags(status_html(replace(STATUS, sessions=()))).text
