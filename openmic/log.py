@@ -36,6 +36,8 @@ EVENTS = frozenset(
         "address_blocked",
         "connection_refused",
         "descriptors_short",
+        "engine_overloaded",
+        "engine_recovered",
         "request_refused",
         "stream_attached",
         "stream_detached",

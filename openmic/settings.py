@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from openmic.origins import parse_origins
 
 
 class Settings(BaseSettings):
@@ -92,7 +94,7 @@ class Settings(BaseSettings):
     allowed_origins: str = Field(
         "",
         description="Web pages of others that may use the server, by origin (`https://example.org`), separated by "
-        "spaces; `*`: all. Its own page and pages of this machine always may; programs send no origin.",
+        "spaces or commas; `*`: all. Its own page and pages of this machine always may; programs send no origin.",
     )
     dialects: str = Field(
         "openai",
@@ -214,6 +216,11 @@ class Settings(BaseSettings):
     cloudflared_path: Path | None = Field(
         None, description="Cloudflare's `cloudflared` program; empty: the one on the search path."
     )
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, text: str) -> str:
+        return " ".join(sorted(parse_origins(text)))
 
     @classmethod
     def settings_customise_sources(

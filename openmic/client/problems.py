@@ -28,6 +28,11 @@ PROBLEMS = ProblemTable(
             "The service has ended, its public link has run out, or this machine is offline.",
             "Look whether the notebook still runs and shows this link, then connect again.",
         ),
+        "proxy_unusable": Problem(
+            "The proxy of {variable} cannot be used ({detail}).",
+            "Connections to {host} go through it, because the environment says so.",
+            "Set it to an address like http://proxy.example:3128, add {host} to NO_PROXY, or unset it.",
+        ),
         "not_a_service": Problem(
             "{host} answered, but not as an openmic service ({detail}).",
             "Another program listens there, or the address has a path too many.",

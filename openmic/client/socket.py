@@ -5,11 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import re
+import urllib.request
 from typing import Any
 
 import websockets
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidProxy,
+    InvalidStatus,
+    InvalidURI,
+    ProxyError,
+)
 
 from openmic.client.link import Address
 from openmic.client.problems import PROBLEMS, from_wire
@@ -22,6 +32,7 @@ KEEPALIVE_SECONDS = 20.0
 
 PASSING = {
     "unreachable",
+    "proxy_unusable",
     "no_ready",
     "link_down",
     "server_full",
@@ -74,6 +85,8 @@ async def _connect(address: Address) -> ClientConnection:
         )
     except InvalidStatus as refused:
         raise _status_error(address, refused.response.status_code, _header_code(refused)) from refused
+    except (ImportError, InvalidProxy, ProxyError) as unusable:  # ImportError: SOCKS needs one more package
+        raise _proxy_error(address, str(unusable)) from unusable
     except InvalidURI as bad:
         raise PROBLEMS.error("bad_url", url=address.url) from bad
     except InvalidHandshake as odd:
@@ -82,7 +95,33 @@ async def _connect(address: Address) -> ClientConnection:
         raise PROBLEMS.error("not_a_service", host=address.host, detail=str(odd) or type(odd).__name__) from odd
     except OSError as failure:
         detail = failure.strerror or str(failure) or type(failure).__name__
+        if not address.local and proxy_variable(address) is not None:
+            raise _proxy_error(address, detail) from failure
         raise PROBLEMS.error("unreachable", host=address.host, detail=detail) from failure
+
+
+def proxy_variable(address: Address) -> str | None:
+    """The environment variable whose proxy is on the way to the service; None: there is no proxy."""
+    if urllib.request.proxy_bypass(address.host):
+        return None
+    found = urllib.request.getproxies()
+    schemes = (
+        ("wss", "socks", "https") if address.url.startswith("wss:") else ("ws", "socks", "https", "http")
+    )  # as websockets has it
+    scheme = next((scheme for scheme in schemes if scheme in found), None)
+    if scheme is None:
+        return None
+    names = (name for name in os.environ if name.lower() == f"{scheme}_proxy")
+    return next(names, "this system's settings")
+
+
+def _proxy_error(address: Address, detail: str) -> OpenmicError:
+    variable = proxy_variable(address) or "this system's settings"
+    return PROBLEMS.error("proxy_unusable", variable=variable, host=address.host, detail=_without_password(detail))
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]*@", "//***@", text)
 
 
 def _header_code(refused: InvalidStatus) -> str:

@@ -8,6 +8,7 @@ from openmic.notebook.card import LINK, QUIET, STYLE
 from openmic.notebook.status import SessionStatus, Status
 
 _ROW = "border-top:1px solid rgba(128,128,128,.3);margin-top:.6em"
+NOTED_SLOWNESS = 1.5  # a step that takes so many times as long as measured is no chance
 _SHOWN_CHARACTERS = 400  # of each session's text: its end
 _SHOWN_SESSIONS = 50  # the newest
 
@@ -45,8 +46,12 @@ def _load(status: Status) -> str:
         parts.append(f"last step {status.step_seconds * 1000:.0f} ms")
     parts.append(f"longest wait {status.lag_seconds:.1f} s")
     parts.extend(f"{problem}: see the log" for problem in status.problems)
+    if status.slowness >= NOTED_SLOWNESS:
+        parts.append(f"steps take {status.slowness:.1f} times as long as measured")
     if status.late:
-        parts.append("late: nobody more is let in until it has caught up")
+        parts.append("live text is late: nobody more is let in until it has caught up")
+    elif status.finals_held:
+        parts.append("overloaded: finals wait for live text, and nobody more is let in")
     if status.finals_waiting:
         parts.append(f"finals in work {status.finals_waiting} (about {status.finals_seconds:.0f} s)")
     if status.memory_bytes is not None:

@@ -34,6 +34,8 @@ class Status:
         sessions: open and kept ones, the newest first.
         speakers: as the card's.
         late: live text is so late that nobody more is let in.
+        finals_held: final passes give way to live text that is late; nobody more is let in either.
+        slowness: how many times longer live steps take than measured.
         problems: what is wrong with the threads that keep its promises, each in some words.
         finals_waiting, finals_seconds: finals that are waited for, and the work left on them.
     """
@@ -50,6 +52,8 @@ class Status:
     sessions: tuple[SessionStatus, ...]
     speakers: str = ""
     late: bool = False
+    finals_held: bool = False
+    slowness: float = 1.0
     problems: tuple[str, ...] = ()
     finals_waiting: int = 0
     finals_seconds: float = 0.0

@@ -285,6 +285,8 @@ class OpenMic:
             sessions=tuple(_session(one) for one in reversed(sessions.list())) if sessions is not None else (),
             speakers=self.speakers,
             late=stats.late if stats else False,
+            finals_held=stats.finals_held if stats else False,
+            slowness=stats.slowness if stats else 1.0,
             problems=self._server.problems if self._server is not None and self.running else (),
             finals_waiting=stats.finals_waiting if stats else 0,
             finals_seconds=stats.finals_seconds if stats else 0.0,

@@ -43,4 +43,11 @@ def language_code(tag: str | None) -> str | None:
         code = OTHER_CODES.get(part, part)
         if code in LANGUAGES and (part == parts[0] or part == "yue"):
             return code
-    raise PROBLEMS.error("unknown_language", language=tag[:SHOWN_LETTERS])
+    raise PROBLEMS.error("unknown_language", language=(tag or "")[:SHOWN_LETTERS])
+
+
+def language_codes() -> list[str]:
+    """The ISO 639-1 codes of all languages that Whisper knows."""
+    from whisper.tokenizer import LANGUAGES
+
+    return list(LANGUAGES)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -50,12 +52,67 @@ def test_a_full_service_is_told(tmp_path: Path, sample_audio: Path) -> None:
     assert "It serves 1 of about 1 at once" in str(caught.value)
 
 
+@contextmanager
+def answering(answer: bytes, seen: list[bytes] | None = None) -> Iterator[int]:
+    """A port whose first caller gets ``answer``, whatever it says, which ``seen`` keeps."""
+
+    def serve(listener: socket.socket) -> None:
+        client, _ = listener.accept()
+        with client:
+            request = client.recv(65_536)
+            if seen is not None:
+                seen.append(request)
+            client.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(120)
+
+
 def test_nobody_there_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(OpenmicError) as caught:
         stream_file(f"http://127.0.0.1:{port}/#token=x", __file__, realtime=False)
     assert caught.value.code == "unreachable"
+
+
+@pytest.mark.parametrize(
+    ("variable", "proxy"),
+    [
+        ("HTTPS_PROXY", "socks5://127.0.0.1:9"),
+        ("https_proxy", "socks4://127.0.0.1:9"),
+        ("SOCKS_PROXY", "socks5://127.0.0.1:9"),
+        ("HTTPS_PROXY", "127.0.0.1:9"),
+        ("HTTPS_PROXY", "ftp://127.0.0.1:9"),
+        ("HTTPS_PROXY", "http://someone:secret@127.0.0.1:9"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_named(variable: str, proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv(variable, proxy)
+    with pytest.raises(OpenmicError) as caught:
+        stream_file("https://mic.example/#token=x", __file__, realtime=False)
+    assert caught.value.code == "proxy_unusable"
+    assert variable in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("answer", [b"407 Proxy Authentication Required", b"403 Forbidden", b"502 Bad Gateway"])
+def test_a_proxy_that_refuses_is_named(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    with answering(b"HTTP/1.1 " + answer + b"\r\nContent-Length: 0\r\n\r\n") as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        with pytest.raises(OpenmicError) as caught:
+            stream_file("https://mic.example/#token=x", __file__, realtime=False)
+    assert caught.value.code == "proxy_unusable"
+    assert answer[:3].decode() in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -72,19 +129,8 @@ def test_nobody_there_is_told() -> None:
 )
 def test_other_servers_are_told_from_ours(answer: bytes, code: str) -> None:
     seen: list[bytes] = []
-
-    def serve(listener: socket.socket) -> None:
-        client, _ = listener.accept()
-        with client:
-            seen.append(client.recv(65_536))
-            client.sendall(answer)
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
-        thread.start()
-        with pytest.raises(OpenmicError) as caught:
-            stream_file(f"http://127.0.0.1:{listener.getsockname()[1]}/#token=secret", __file__, realtime=False)
-        thread.join(120)
+    with answering(answer, seen) as port, pytest.raises(OpenmicError) as caught:
+        stream_file(f"http://127.0.0.1:{port}/#token=secret", __file__, realtime=False)
     assert caught.value.code == code
     assert b"ngrok-skip-browser-warning: 1" in seen[0]
     assert b"Authorization: Bearer secret" in seen[0]

@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 
 from openmic.errors import OpenmicError
 from openmic.log import log_event
+from openmic.origins import ANY, normalized_origin, parse_origins, without_default_port
 from openmic.server.access.client_address import RefillingBudget, client_address, is_local
 from openmic.server.access.refusals import RefusalLog
 from openmic.server.access.tokens import AccessToken, TokenStore
@@ -25,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 OWN_ENDINGS = (".localhost", ".local")  # of names that only this machine or this network gives
-ANY = "*"
 SHOWN_CHARACTERS = 60  # of a client's own text in an error
 
 
@@ -50,7 +50,7 @@ class Gate:
         self.starts = RefillingBudget(settings.max_starts_per_minute, 60.0)
         self.refusals = RefusalLog()
         self.public_url: str | None = None
-        self._allowed = frozenset(origin.rstrip("/").lower() for origin in settings.allowed_origins.split())
+        self._allowed = parse_origins(settings.allowed_origins)
         self._names = {settings.host.lower(), *(urlsplit(origin).hostname for origin in self._allowed)}
 
     def address(self, connection: HTTPConnection) -> str:
@@ -90,16 +90,20 @@ class Gate:
         """
         self.check_host(connection)
         origin = connection.headers.get("origin")
-        if origin is None or ANY in self._allowed or origin.lower() in self._allowed:
+        if origin is None or ANY in self._allowed:
             return
+        host = connection.headers.get("host", "").lower()
         try:
-            parts = urlsplit(origin.lower())
-            name, place = parts.hostname, parts.netloc
-        except ValueError:
-            name = place = None
-        ours = urlsplit(self.public_url.lower()).netloc if self.public_url else None
-        if not place or (place not in (connection.headers.get("host", "").lower(), ours) and name not in LOCAL_NAMES):
-            raise PROBLEMS.error("origin_not_allowed")
+            normal = normalized_origin(origin)
+        except ValueError:  # "null", a program's own scheme
+            normal = ""
+        parts = urlsplit(normal)
+        ours = {without_default_port(host, parts.scheme), urlsplit((self.public_url or "").lower()).netloc}
+        if normal not in self._allowed and (
+            not normal or (parts.netloc not in ours and parts.hostname not in LOCAL_NAMES)
+        ):
+            shown = {"origin": origin[:SHOWN_CHARACTERS], "host": host[:SHOWN_CHARACTERS]}
+            raise PROBLEMS.error("origin_not_allowed", **shown)
 
     def check(self, shown: str | None, connection: HTTPConnection, *, counted: bool = True) -> AccessToken:
         """The token that is shown, also one whose life is over; a wrong one is counted against the address.

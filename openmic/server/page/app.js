@@ -73,7 +73,8 @@ function linkChanged(one, name) {
 
 function told(one, { code, message, hint }) {
   const ending = endingOf(code);
-  if (!ending) view.noticeText(`${message} ${hint}`);
+  if (code === "live_text_on_time") view.notice(null);
+  else if (!ending) view.noticeText(`${message} ${hint}`);
   else if (view.state() === "recording" || view.state() === "uploading") {
     view.notice((one.ending = ending));
     stop();

@@ -15,12 +15,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
+from openmic.folding import fold
 from openmic.sessions.text.words import is_spaceless, word_spans
 from openmic.speech.types import Word
 
 LINE_COLUMNS = 42
 CHARACTERS_PER_SECOND = 17.0  # a caption stays long enough to be read at this speed, where the next one lets it
 SHORTEST_SECONDS, LONGEST_SECONDS = 1.0, 7.0  # of a caption
+MOMENT_SECONDS, BRIEFEST_SECONDS = 0.1, 0.002  # between two starts; and where there is no time for that
 LONG_PAUSE_SECONDS, PAUSE_SECONDS = 1.0, 0.3  # between words: no caption spans the one; a phrase may end at the other
 
 CAPTION_COST, LINE_COST = 3.0, 1.0  # of one more
@@ -68,9 +70,15 @@ def captions(cues: Iterable[Cue], until: float | None = None) -> list[Cue]:
 
     Args:
         cues: segments in order. One that breaks off inside a sentence, which Whisper's do, goes on in the next.
-        until: when the recording ends, in seconds; no caption stays longer. None: unknown.
+        until: when the recording ends, in seconds; no caption stays longer, as far as there is time for each at all.
+            None: unknown.
+
+    Returns:
+        Captions one after another: each is on display for a moment at least, and none begins before the last has gone.
     """
     cut = [caption for units in _stretches(cues) for caption in _Cutter(units).cut()]
+    starts = _rising([cue.start for cue in cut], until)
+    cut = [replace(cue, start=start) for cue, start in zip(cut, starts, strict=True)]
     return [_readable(cue, following.start) for cue, following in pairwise(cut)] + [
         _readable(cue, until if until is not None else cue.end) for cue in cut[-1:]
     ]
@@ -84,11 +92,24 @@ def columns(text: str) -> int:
     )
 
 
+def _rising(starts: Sequence[float], until: float | None) -> list[float]:
+    """The starts a moment apart, moved as little as that takes; Whisper gives words no time, or falling ones."""
+    moment = MOMENT_SECONDS
+    if until is not None and starts:
+        moment = max(BRIEFEST_SECONDS, min(moment, until / len(starts)))
+    rising = list(accumulate(starts, lambda before, start: max(start, before + moment)))
+    latest = until if until is not None else float("inf")
+    for place in reversed(range(len(rising))):
+        latest = max(latest - moment, place * moment)  # where there is no time left at all, it is beyond the end
+        rising[place] = min(rising[place], latest)
+    return rising
+
+
 def _readable(cue: Cue, latest: float) -> Cue:
     """The caption on display long enough to be read, but not longer than to ``latest``."""
     wanted = max(SHORTEST_SECONDS, columns(cue.text) / CHARACTERS_PER_SECOND)
     end = max(cue.end, cue.start + wanted)
-    return replace(cue, end=max(cue.start, min(end, latest) if latest > cue.start else cue.end))
+    return replace(cue, end=min(end, latest) if latest > cue.start else cue.start + BRIEFEST_SECONDS)
 
 
 # --- what can be parted
@@ -116,9 +137,16 @@ def _goes_on(last: _Unit, first: _Unit) -> bool:
 
 
 def _ends_sentence(text: str) -> bool:
-    word = text.rstrip(".").lower()
-    short = len(word) == 1 or word in ABBREVIATIONS or (len(word) <= LITTLE_LETTERS and not VOWELS & {*word})
+    word = text.rstrip(".")
+    folds = _folds(word)
+    little = len(word) <= LITTLE_LETTERS and not any(VOWELS & {*folded} for folded in folds)
+    short = len(word) == 1 or bool(folds & ABBREVIATIONS) or little
     return SENTENCE_END.search(text) is not None and not (text.endswith(".") and word.isalpha() and short)
+
+
+def _folds(word: str) -> set[str]:
+    """The word in small letters; in a text of unknown language ``I`` may be the capital of ``i`` and of ``ı``."""
+    return {fold(word), fold(word, "tr")}
 
 
 def _units(cue: Cue) -> list[_Unit]:
@@ -238,7 +266,7 @@ def _break_cost(left: _Unit, right: _Unit) -> float:
         return 0.0
     if CLAUSE_END.search(before):
         return AFTER_CLAUSE
-    if after.lower() in ENCLITICS:
+    if _folds(after) & ENCLITICS:
         return INSIDE_PHRASE + ENCLITIC
     if right.start - left.end >= PAUSE_SECONDS:
         return AT_PAUSE

@@ -130,7 +130,7 @@ def test_a_tester_speaks_and_reads_what_is_its_own(door: Service) -> None:
         files={"file": ("a.wav", (Path(__file__).parents[3] / "sample_audio" / "quickstart.wav").read_bytes())},
         timeout=120,
     )
-    assert posted.json() == {"text": "heard 15.2 seconds"}
+    assert posted.json()["text"] == "heard 15.2 seconds"
 
 
 # --- lives
@@ -218,6 +218,25 @@ def test_pages_of_others_must_be_allowed(tmp_path: Path, origin: str, passes: bo
             code, error = door.refusal(Origin=origin)
             assert (code, error["code"]) == (4403, "origin_not_allowed")
             assert (posted.status_code, posted.json()["error"]["code"]) == (403, "origin_not_allowed")
+            assert origin in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "status"),
+    [
+        ("https://mic.example", "mic.example:443", 400),
+        ("http://mic.example", "mic.example:80", 400),
+        ("https://mic.example:443", "mic.example", 400),
+        ("http://mic.example", "mic.example:443", 403),
+        ("https://mic.example:8443", "mic.example", 403),
+        ("https://MIC.example", "mic.EXAMPLE", 400),
+    ],
+)
+def test_a_schemes_own_port_makes_no_other_origin(tmp_path: Path, origin: str, host: str, status: int) -> None:
+    with service(tmp_path, allowed_origins="http://mic.example:1") as door:  # so that the server has this name
+        headers = {"Authorization": f"Bearer {door.tester}", "Origin": origin, "Host": host}
+        posted = httpx.post(door.thread.url + "/v1/audio/transcriptions", headers=headers)
+    assert posted.status_code == status
 
 
 def test_its_own_page_and_all_pages_if_the_owner_says_so(tmp_path: Path) -> None:

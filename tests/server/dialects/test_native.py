@@ -388,6 +388,28 @@ def test_a_container_cut_in_the_middle_gives_what_is_there(server: ScriptedServe
 # --- clients that misbehave
 
 
+def test_control_messages_may_come_as_binary_ones(server: ScriptedServer) -> None:
+    """Some libraries send text so; taken as sound, they would be in the recording, and nothing would end."""
+    with client(server) as one:
+        one.say(**PCM)
+        one.connection.send(tone(1.0))
+        for message in (b'{"type": "ping"}', b' {"type": "ping"}'[1:], b'{"type":"flush"}', b'{"type": "stop"}'):
+            one.connection.send(message)
+        assert one.hear_out() == 1000
+    assert one.of("pong")
+    assert one.of("final")[0]["duration"] == 1.0
+
+
+def test_sound_that_looks_like_text_is_sound(server: ScriptedServer) -> None:
+    for data in (b'{"type": "music"}' + b" " * 15, b"{" * 32, b'{"type": "stop"}' + bytes(16), b'["type", "stop"]' * 2):
+        with client(server) as one:
+            one.say(**PCM)
+            one.connection.send(data)
+            one.say(type="stop")
+            assert one.hear_out() == 1000
+        assert one.of("ack")[-1]["received_bytes"] == 32
+
+
 def test_stop_twice(server: ScriptedServer) -> None:
     with started(server) as one:
         server.engine.may_finish.clear()

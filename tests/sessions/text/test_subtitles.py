@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pysubs2
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from openmic.sessions.text.captions import Cue
 from openmic.sessions.text.subtitles import cues, to_subtitles, to_text
@@ -52,3 +56,34 @@ def test_long_ones_are_broken_into_lines(ending: str) -> None:
 def test_text() -> None:
     assert to_text(CUES) == "Hello, world.\n{braces} stay\n"
     assert to_text([]) == ""
+
+
+TIME = st.floats(0, 30).map(lambda seconds: round(seconds, 2))
+
+
+@given(
+    st.lists(st.tuples(TIME, st.sampled_from([0.0, 0.0, 0.0004, 0.3, 4.0]), st.booleans()), min_size=1, max_size=40),
+    st.sampled_from([None, 0.0, 0.01, 6.0, 31.0]),
+    st.booleans(),
+    st.sampled_from(["srt", "vtt"]),
+)
+@example([(5.0, 0.0, False), (5.0, 1.0, False)], 6.0, True, "srt")
+@example([(5.0, 1.0, False), (4.0, 0.5, False)], None, False, "srt")
+@example([(6.0, 0.5, False)], 6.0, True, "vtt")
+@example([(0.0, 0.0, False)], 0.0, True, "srt")
+def test_every_caption_has_its_time_whatever_the_words_have(
+    said: list[tuple[float, float, bool]], until: float | None, rising: bool, ending: str
+) -> None:
+    """No caption without length, none that overlaps, starts that fall, nothing beyond the end, no word lost."""
+    said = sorted(said) if rising else said
+    given_cues = []
+    for number, (start, length, with_words) in enumerate(said):
+        text = f" word{number}."
+        words = (Word(text, start, start + length, 1.0),) if with_words else ()
+        given_cues.append(Cue(start, start + length, text, words))
+    read = pysubs2.SSAFile.from_string(to_subtitles(given_cues, ending, until), ending)  # type: ignore[arg-type]
+    assert " ".join(event.plaintext for event in read).split() == [f"word{n}." for n in range(len(said))]
+    assert all(event.end > event.start for event in read)
+    assert all(left.end <= right.start for left, right in pairwise(read))
+    if until is not None and until >= 0.1 * len(said):
+        assert read[-1].end <= round(until * 1000)

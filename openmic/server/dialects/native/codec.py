@@ -38,6 +38,7 @@ from openmic.sessions.problems import ServerFull
 from openmic.sessions.schemas import Message, revisions_json, segment_json, words_json
 
 CLIENT_MESSAGE: TypeAdapter[ClientMessage] = TypeAdapter(ClientMessage)
+CONTROL_BYTES = 4096  # of a control message that comes as a binary one, at most
 SHOWN_CHARACTERS = 40  # of a client's own text in an error
 
 
@@ -62,6 +63,17 @@ def parse(text: str) -> ClientMessage:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"][1:])
         raise PROBLEMS.error("bad_message", type=kind, detail=f"{field}: {first['msg']}") from error
+
+
+def is_control(data: bytes) -> bool:
+    """Whether a binary message holds a control message; some libraries send text so. Sound never looks like one."""
+    if not data.startswith(b"{") or len(data) > CONTROL_BYTES:
+        return False
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and value.get("type") in CLIENT_TYPES
 
 
 def to_text(message: Message) -> str:

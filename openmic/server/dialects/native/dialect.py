@@ -22,7 +22,7 @@ from openmic.server.dialects.dialect import (
     Stop,
 )
 from openmic.server.dialects.native import messages
-from openmic.server.dialects.native.codec import error_message, parse, to_message, to_text, warning_message
+from openmic.server.dialects.native.codec import error_message, is_control, parse, to_message, to_text, warning_message
 from openmic.server.problems import PROBLEMS, close_code
 from openmic.sessions.events import Ended, Failed, Replaced
 from openmic.sessions.session import Session
@@ -36,6 +36,7 @@ class NativeDialect:
     """One client on ``/v1/stream``; a ``Dialect``."""
 
     resumes = True
+    renews = False
 
     def __init__(self) -> None:
         self._words = False
@@ -76,9 +77,9 @@ class NativeDialect:
 
     def read(self, frame: Frame) -> Asked:
         """See ``Dialect.read``."""
-        if isinstance(frame, bytes):
+        if isinstance(frame, bytes) and not is_control(frame):
             return Audio(frame)
-        match parse(frame):
+        match parse(frame if isinstance(frame, str) else frame.decode()):
             case messages.Ping():
                 return Reply((to_text(messages.Pong()),), kind="pong")
             case messages.Flush():
