@@ -9,12 +9,16 @@ from __future__ import annotations
 import json
 import logging
 import logging.handlers
+import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from openmic.ownership import make_private_folder
 
 FILE_BYTES = 2_000_000  # then the next file is begun
 FILES = 5  # kept beside the one that is written
@@ -32,6 +36,8 @@ EVENTS = frozenset(
         "address_blocked",
         "connection_refused",
         "descriptors_short",
+        "engine_overloaded",
+        "engine_recovered",
         "request_refused",
         "stream_attached",
         "stream_detached",
@@ -106,6 +112,14 @@ class JsonLines(logging.Formatter):
         return self._redact(json.dumps(line, ensure_ascii=False, default=str))
 
 
+class PrivateFileHandler(logging.handlers.RotatingFileHandler):
+    """Each file that it begins can be read by its owner alone."""
+
+    def _open(self) -> TextIOWrapper:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        return TextIOWrapper(open(os.open(self.baseFilename, flags, 0o600), "ab"), self.encoding, self.errors)
+
+
 class Log:
     """The log of one service while it is open; ``with`` closes it.
 
@@ -134,10 +148,9 @@ class Log:
             return None
         if to == "file":
             try:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_private_folder(folder)
                 path = folder / "openmic.jsonl"
-                handler = logging.handlers.RotatingFileHandler(path, "a", FILE_BYTES, FILES, encoding="utf-8")
-                path.chmod(0o600)
+                handler = PrivateFileHandler(path, "a", FILE_BYTES, FILES, encoding="utf-8")
             except OSError:
                 return logging.StreamHandler(sys.stderr)
             self.path = path

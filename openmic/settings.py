@@ -71,7 +71,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address the server listens on.")
     port: int = Field(0, ge=0, le=65535, description="Port the server listens on; 0: any free one.")
     token: SecretStr | None = Field(
-        None, description="The testers' token, which the card's link carries; empty: a new random one at each start."
+        None,
+        description="The testers' token, which the card's link carries, of 16 letters and digits or more; empty: a new "
+        "random one at each start.",
     )
     owner_token: SecretStr | None = Field(
         None,

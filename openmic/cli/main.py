@@ -35,6 +35,7 @@ from openmic.terminal import complain
 if TYPE_CHECKING:
     from openmic.service.service import OpenMic
 
+LINK_VARIABLE = "OPENMIC_LINK"
 TOKEN_VARIABLE = "OPENMIC_CLIENT_TOKEN"  # OPENMIC_TOKEN is this machine's own server's, and nobody else's
 
 
@@ -92,7 +93,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     stream = commands.add_parser("stream", help="stream a recording or the microphone to a service")
-    stream.add_argument("url", help="the service's link; may hold the token (https://host/#token=...)")
+    stream.add_argument(
+        "url",
+        metavar="LINK|-",
+        help=f"the service's link, with its token (https://host/#token=...); - takes it from {LINK_VARIABLE}, where "
+        "other users of this machine cannot read it",
+    )
     stream.add_argument("source", metavar="FILE|mic", help="a recording in any container, or the microphone")
     stream.add_argument("--token", help=f"the token, where the link has none (or the variable {TOKEN_VARIABLE})")
     stream.add_argument("--language", help="ISO 639-1 code of what is spoken; left out: detect it")
@@ -140,7 +146,8 @@ def _stream(arguments: argparse.Namespace) -> int:
         options["words"] = True
     if arguments.source == MICROPHONE and not arguments.json:
         print("Speak now; Ctrl-C ends the recording and brings the final text.", file=sys.stderr)
-    token = arguments.token or link_token(arguments.url) or os.environ.get(TOKEN_VARIABLE)
+    link = os.environ.get(LINK_VARIABLE, "") if arguments.url == "-" else arguments.url
+    token = arguments.token or link_token(link) or os.environ.get(TOKEN_VARIABLE)
 
     def give(result: Result) -> None:
         if arguments.output is not None:
@@ -148,7 +155,7 @@ def _stream(arguments: argparse.Namespace) -> int:
         elif not arguments.json:
             print(result.json(), flush=True)
 
-    _follow(arguments.url, arguments.source, show, give, not arguments.fast, token, options)
+    _follow(link, arguments.source, show, give, not arguments.fast, token, options)
     return 0
 
 

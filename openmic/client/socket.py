@@ -106,7 +106,7 @@ def proxy_variable(address: Address) -> str | None:
         return None
     found = urllib.request.getproxies()
     schemes = (
-        ("wss", "socks", "https") if address.encrypted else ("ws", "socks", "https", "http")
+        ("wss", "socks", "https") if address.url.startswith("wss:") else ("ws", "socks", "https", "http")
     )  # as websockets has it
     scheme = next((scheme for scheme in schemes if scheme in found), None)
     if scheme is None:

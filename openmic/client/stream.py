@@ -225,7 +225,7 @@ class Stream:
                 elif kind != "pong" and not self._is_echo(message) and self._is_new(message):
                     if message.get("code") == "public_url_changed" and message.get("url"):
                         moved_to = parse_link(str(message["url"]), self._address.token)
-                        if moved_to.encrypted or not self._address.encrypted:  # no token of ours goes out in the clear
+                        if self._address.may_lead_to(moved_to):
                             self._moved_to = moved_to
                     await self._inbox.put(message)
                     if kind == "done":

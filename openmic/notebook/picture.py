@@ -11,6 +11,7 @@ from openmic.notebook.status import Moment, SessionStatus, Status
 
 HISTORY_SECONDS = 300.0
 LATE_SECONDS = 3.0  # the least that the delay's chart is high: text that is so late is not live any more
+NOTED_SLOWNESS = 1.5  # a step that takes so many times as long as measured is no chance
 SHOWN_SESSIONS = 12
 _ROW = "border-top:1px solid rgba(128,128,128,.3);margin-top:.5em;padding-top:.4em"
 _SHOWN_CHARACTERS = 400  # of each session's text: its end
@@ -41,7 +42,7 @@ def status_text(status: Status, words: bool = False) -> str:
     """The same for a front end that shows text alone."""
     lines = [f"{_title(status)} {status.link}".strip(), _summary(status), *_troubles(status)]
     for session in status.sessions[:SHOWN_SESSIONS]:
-        said = _text(session) if words else ""
+        said = _end(_text(session)) if words else ""
         lines.append("  ".join(part for part in (session.session_id[:8], _facts(session), said) if part))
     return "\n".join(lines + _notes(status, words))
 
@@ -69,8 +70,12 @@ def _people(count: int, one: str, many: str) -> str:
 
 def _troubles(status: Status) -> list[str]:
     troubles = [f"Something is not well ({problem}): see the log." for problem in status.problems]
+    if status.slowness >= NOTED_SLOWNESS:
+        troubles.append(f"The device takes {status.slowness:.1f} times as long as measured: something else uses it.")
     if status.late:
         troubles.append("The text is late: nobody more is let in until it has caught up.")
+    elif status.finals_held:
+        troubles.append("There is too much to do: final texts wait for live text, and nobody more is let in.")
     return troubles
 
 

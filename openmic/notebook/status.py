@@ -55,6 +55,8 @@ class Status:
         speakers: as the card's.
         places: how many may speak at once.
         late: live text is so late that nobody more is let in.
+        finals_held: final passes give way to live text that is late; nobody more is let in either.
+        slowness: how many times longer live steps take than measured.
         problems: what is wrong with the threads that keep its promises, each in some words.
         finals_waiting, finals_seconds: finals that are waited for, and the work left on them.
         earlier: how many ended recordings of earlier services are kept here; their texts are not shown.
@@ -72,6 +74,8 @@ class Status:
     speakers: str = ""
     places: int = 0
     late: bool = False
+    finals_held: bool = False
+    slowness: float = 1.0
     problems: tuple[str, ...] = ()
     finals_waiting: int = 0
     finals_seconds: float = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import cast
 
@@ -11,6 +12,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from openmic.errors import OpenmicError
+from openmic.log import log_event
 from openmic.server.access.browser_rules import BrowserRules
 from openmic.server.access.connections import Connections
 from openmic.server.access.gate import Gate
@@ -21,14 +23,22 @@ from openmic.server.api.downloads import Downloads
 from openmic.server.dialects.connection import StreamConnection
 from openmic.server.dialects.dialect import Dialect, Endpoints
 from openmic.server.dialects.native.dialect import NativeDialect
+from openmic.server.dialects.openai import models
 from openmic.server.dialects.openai import routes as uploads
+from openmic.server.dialects.openai_realtime.dialect import RealtimeDialect
 from openmic.server.metrics import Metrics
+from openmic.server.middleware import HeadIsGet, RequestNames
 from openmic.server.problems import PROBLEMS, error_response
+from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
 from openmic.sessions.registry import Sessions
 from openmic.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 NATIVE = Endpoints({"/v1/stream": NativeDialect})
-DIALECTS: Mapping[str, Endpoints] = {"openai": Endpoints(routers=(uploads.router,))}
+DIALECTS: Mapping[str, Endpoints] = {
+    "openai": Endpoints({"/v1/realtime": RealtimeDialect}, (uploads.router, models.router))
+}
 """What other vendors' SDKs speak, by the names that the setting ``dialects`` has; openmic's own is always on."""
 
 LEAVE_SECONDS = 5.0  # how long connections have to send their last messages once all sessions have ended
@@ -63,6 +73,8 @@ def create_app(
         keys.make("owner", secret=token)
     entry = app.state.entry = Gate(settings, keys)
     app.add_middleware(BrowserRules, gate=entry)
+    app.add_middleware(RequestNames)
+    app.add_middleware(HeadIsGet)  # the outermost: a preflight is no HEAD, and has a name as well
     connections = app.state.connections = Connections(settings.max_connections)
     app.state.receiving_uploads = 0
     app.state.downloads = Downloads()
@@ -73,18 +85,23 @@ def create_app(
     async def answer(request: Request, error: Exception) -> Response:
         problem = cast(OpenmicError, error)
         app.state.metrics.count_error(problem.code)
-        entry.refusals.tell("request_refused", problem.code, entry.address(request))
+        address = entry.address(request)
+        unlogged = entry.refusals.due("request_refused", problem.code, address)
+        if unlogged is not None:
+            log_event(logger, "request_refused", code=problem.code, address=address, unlogged=unlogged or None)
         return error_response(problem)
 
     @app.exception_handler(StarletteHTTPException)
     async def handle_http_exception(request: Request, error: Exception) -> Response:
-        status = cast(StarletteHTTPException, error).status_code
-        return await answer(
-            request,
-            PROBLEMS.error(
-                {404: "not_found", 405: "wrong_method"}.get(status, "bad_request"), detail="It is malformed"
-            ),
-        )
+        refused = cast(StarletteHTTPException, error)
+        status = refused.status_code
+        if status == 405 and request.scope.get("endpoint") in (http.nothing_here, page_files.page_file):
+            status = 404  # they stand for all paths that are not known, whatever the method
+        code = {404: "not_found", 405: "wrong_method"}.get(status, "bad_request")
+        response = await answer(request, PROBLEMS.error(code, detail="It is malformed"))
+        if status == 405:
+            response.headers.update(refused.headers or {})  # Allow
+        return response
 
     app.include_router(http.open_router)
     for endpoints in (NATIVE, *_named(settings.dialects, dialects)):
@@ -123,4 +140,4 @@ def _add_dialect(app: FastAPI, path: str, dialect: Callable[[], Dialect]) -> Non
 async def drain(app: FastAPI) -> None:
     """Finish all sessions, and let their connections send the finals and close; bounded by the settings."""
     await asyncio.to_thread(app.state.sessions.close)
-    await app.state.connections.ended(LEAVE_SECONDS)
+    await app.state.connections.ended(LEAVE_SECONDS, SESSION_PROBLEMS.error("server_stopping"))

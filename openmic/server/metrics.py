@@ -102,7 +102,13 @@ class Metrics(Collector):
             yield GaugeMetricFamily(
                 "openmic_capacity_sessions", "Sessions the device can keep up with.", stats.capacity
             )
-        yield GaugeMetricFamily("openmic_engine_late", "1 while it is too late to let anybody in.", int(stats.late))
+        yield GaugeMetricFamily(
+            "openmic_engine_late", "1 while live text is too late to let anybody in.", int(stats.late)
+        )
+        held = int(stats.finals_held)
+        yield GaugeMetricFamily("openmic_engine_finals_held", "1 while finals give way to late live text.", held)
+        slowness = stats.slowness
+        yield GaugeMetricFamily("openmic_engine_slowness_ratio", "Time of live steps over that measured.", slowness)
         work = stats.finals_seconds
         yield GaugeMetricFamily("openmic_engine_finals_seconds", "Work on finals that are waited for.", work)
         if stats.memory_bytes is not None:

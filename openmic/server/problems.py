@@ -179,6 +179,21 @@ PROBLEMS = ProblemTable(
             "An upload brings at least {rate} bytes a second, and all of them within {max_seconds:g} seconds.",
             "Send a compressed file (MP3, Opus, FLAC) over a faster connection, or stream it over the WebSocket.",
         ),
+        "unknown_model": Problem(
+            "There is no model of that name here.",
+            "This server runs {name}.",
+            "Ask for that one, or for whisper-1, which means the running model; GET /v1/models lists them.",
+        ),
+        "unsupported_in_transcription": Problem(
+            "This server transcribes and does not converse.",
+            "It was asked for {what}, which belongs to the Realtime API's conversations.",
+            "Use a transcription session; docs/clients.md says what is understood.",
+        ),
+        "input_audio_buffer_commit_empty": Problem(
+            "There is nothing to commit.",
+            "No audio has come since the last commit.",
+            "Append audio first, or leave the commit out.",
+        ),
         "upload_too_large": Problem(
             "The file is too large.",
             "This server takes at most {max_upload_bytes} bytes in one upload.",
@@ -206,6 +221,19 @@ class TooManyStarts(OpenmicError):
         error = PROBLEMS.error("too_many_starts", most=most, retry_after=retry_after)
         super().__init__(error.code, error.what, error.why, error.hint)
         self.retry_after = retry_after
+
+
+class BadField(OpenmicError):
+    """``bad_request`` because of one field of the request.
+
+    Attributes:
+        param: the field's name.
+    """
+
+    def __init__(self, param: str, detail: str) -> None:
+        error = PROBLEMS.error("bad_request", detail=detail)
+        super().__init__(error.code, error.what, error.why, error.hint)
+        self.param = param
 
 
 class Sent(NamedTuple):
@@ -249,6 +277,9 @@ SENT = {
     "wrong_method": Sent(4400, 405),
     "bad_request": Sent(4400, 400),
     "upload_too_slow": Sent(4400, 408),
+    "unknown_model": Sent(4400, 404),
+    "unsupported_in_transcription": Sent(4400, 400),
+    "input_audio_buffer_commit_empty": Sent(4400, 400),
     "upload_too_large": Sent(4400, 413),
     # sessions
     "open_too_long": Sent(4400, 400),
@@ -290,6 +321,17 @@ SENT = {
 """Every problem that can reach a client."""
 
 
+PARAMS = {
+    "unknown_model": "model",
+    "unknown_language": "language",
+    "upload_too_large": "file",
+    "audio_empty": "file",
+    "audio_not_decodable": "file",
+    "audio_track_missing": "file",
+}
+"""The field of an HTTP request that a problem is about."""
+
+
 def close_code(code: str) -> int:
     """The WebSocket close code for a fatal problem."""
     return SENT[code].close_code
@@ -306,7 +348,7 @@ def error_response(error: OpenmicError) -> JSONResponse:
     body = {
         "message": f"{error.message} {error.hint}",
         "type": "invalid_request_error" if status < 500 else "server_error",
-        "param": None,
+        "param": error.param if isinstance(error, BadField) else PARAMS.get(error.code),
         "code": error.code,
         "hint": error.hint,
     }

@@ -268,8 +268,13 @@ class OpenMic:
         )
         return self._view.card(card)
 
-    def dashboard(self) -> Dashboard:
-        """What it does right now, to display: one for the service, however often it is asked for."""
+    def dashboard(self, *, words: bool = False) -> Dashboard:
+        """What it does right now, to display: one for the service, however often it is asked for.
+
+        Args:
+            words: whether it shows what people say, too, which is saved with the notebook then; a button changes it.
+        """
+        self._view.dashboard.show_words(words)
         return self._view.dashboard
 
     def capacity(self) -> CapacityPicture:

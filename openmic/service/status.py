@@ -53,6 +53,8 @@ def read_status(
         speakers=speakers,
         places=sessions.places if sessions is not None else 0,
         late=stats.late if stats else False,
+        finals_held=stats.finals_held if stats else False,
+        slowness=stats.slowness if stats else 1.0,
         problems=server.problems if server is not None and running else (),
         finals_waiting=stats.finals_waiting if stats else 0,
         finals_seconds=stats.finals_seconds if stats else 0.0,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import string
 from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
 from openmic.server.access.tokens import AccessToken, TokenStore, Use
+from openmic.server.problems import PROBLEMS
 from openmic.settings import Settings
 from openmic.tunnels.redaction import hide
+
+LEAST_TOKEN_LETTERS = 16  # of a token that its owner chooses: nothing but its length keeps others from guessing it
+TOKEN_LETTERS = frozenset(string.ascii_letters + string.digits + "-_.~")  # what a link carries as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class ServiceTokens:
         settings: ``token``, ``owner_token`` and ``link_seconds``.
 
     Raises:
-        OpenmicError: ``bad_token_request``: both are the same.
+        OpenmicError: ``bad_token_request``: both are the same, or one is easily guessed.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -57,6 +62,11 @@ class ServiceTokens:
         return self.keys.revoke(token if isinstance(token, str) else token.id)
 
     def _make(self, use: Use, seconds: float | None, secret: SecretStr | None) -> tuple[AccessToken, SecretStr]:
+        if secret is not None:
+            chosen = secret.get_secret_value()
+            if len(chosen) < LEAST_TOKEN_LETTERS or not set(chosen) <= TOKEN_LETTERS:
+                detail = f"Tokens of your own have at least {LEAST_TOKEN_LETTERS} letters, digits, - or _"
+                raise PROBLEMS.error("bad_token_request", detail=detail)
         key, text = self.keys.make(use, seconds, secret.get_secret_value() if secret is not None else None)
         hidden = SecretStr(text)
         hide(hidden)  # from the log, should it ever stand in a text of somebody else's

@@ -1,4 +1,4 @@
-"""Who may begin: as many speakers as the device was measured to carry, and none while those inside are late.
+"""Who may begin: as many speakers as the device was measured to carry, and none while it cannot carry those inside.
 
 Better one who is told to come back than all who wait. A session takes a place until its final has come. One whose
 client has gone and that only waits for its final takes none, unless much of that work is left.
@@ -10,6 +10,7 @@ import time
 from collections.abc import Collection
 from statistics import median
 
+from openmic.sessions.overload import overloaded
 from openmic.sessions.problems import ServerFull
 from openmic.sessions.session import Session
 from openmic.sessions.state import State
@@ -19,7 +20,7 @@ from openmic.speech.types import Engine, EngineStats
 AWAY_SECONDS = 2.0  # a client that is away for less may be just reconnecting: its session gives way to no other
 UNMEASURED_PLACES = 8  # where neither the settings nor the engine say how many
 MUCH_FINAL_SECONDS = 30.0  # work on finals above this counts, even where nobody waits for them
-LATE_RETRY_SECONDS = 5.0  # an engine that is late is so for moments, or for as long as everybody speaks
+LATE_RETRY_SECONDS = 5.0  # an overloaded engine is so for moments, or for as long as everybody speaks
 USUAL_SECONDS = 60.0  # how long somebody speaks, until some have been heard
 LEAST_RETRY_SECONDS, MOST_RETRY_SECONDS = 2.0, 60.0
 
@@ -50,7 +51,7 @@ def make_room(sessions: Collection[Session], settings: Settings, engine: Engine)
     away = [session for session in present if (session.detached_at or away_since) < away_since]
     leaving = [session for session in away if session.state is State.FINISHING]
     taken = len(present) - len(leaving)
-    if stats.late:
+    if overloaded(stats):
         raise ServerFull(taken, most, retry_after(sessions, settings, stats))
     if stats.finals_seconds > MUCH_FINAL_SECONDS:
         taken = len(present)
@@ -69,7 +70,7 @@ def retry_after(sessions: Collection[Session], settings: Settings, stats: Engine
     duration, or when one of those who speak stops: people who come and go at random, speaking for ``s`` seconds each,
     leave ``n`` places ``s / n`` apart.
     """
-    if stats.late:
+    if overloaded(stats):
         return LATE_RETRY_SECONDS
     speaking = [session.recording.seconds for session in sessions if session.state is State.RECEIVING]
     ended = [session.recording.seconds for session in sessions if session.state is State.ENDED]

@@ -46,6 +46,20 @@ class DecodeSink(Protocol):
         """All audio is decoded, up to the error that ended it early."""
 
 
+class _Announced:
+    """A source that says before each read that all it gave before is worked on."""
+
+    def __init__(self, source: ByteSource, say: Callable[[], None]) -> None:
+        self._source = source
+        self._say = say
+        self.seek, self.tell = source.seek, source.tell
+
+    def read(self, size: int) -> bytes:
+        """As ``ByteSource.read``."""
+        self._say()
+        return self._source.read(size)
+
+
 class DecodeThread:
     """Decodes what is in ``journal`` into ``recording``, from now until the journal ends.
 
@@ -122,8 +136,11 @@ class DecodeThread:
         self._sink.on_decoded_all(error)
 
     def _decode(self) -> None:
+        source: ByteSource = self._reader
+        if self._audio_format.encoding != "auto":  # raw samples are worked on before more are read
+            source = _Announced(self._reader, self._caught_up)
         try:
-            for samples in self._decode_bytes(self._reader, self._audio_format, self._sink.on_warning):
+            for samples in self._decode_bytes(source, self._audio_format, self._sink.on_warning):
                 room = self._max_samples - len(self._recording)
                 taken = samples[:room]
                 self._recording.append(taken)

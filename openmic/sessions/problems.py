@@ -11,6 +11,21 @@ PROBLEMS = ProblemTable(
             "It serves {open_sessions} of about {max_sessions} at once; one more would make all of them wait.",
             "Try again in {retry_after:.0f} seconds; its owner makes more room with a GPU or a smaller model.",
         ),
+        "live_text_late": Problem(
+            "Live text comes late for the moment.",
+            "The server has less time for it than it measured: other programs use its machine, or too many speak.",
+            "Go on: nothing is lost, and it catches up by itself; the final text may come later, too.",
+        ),
+        "live_text_on_time": Problem(
+            "Live text comes in time again.",
+            "The server has caught up.",
+            "Go on.",
+        ),
+        "final_text_late": Problem(
+            "The final text comes later than usual.",
+            "The server is overloaded, and the live text of those who still speak goes first.",
+            "Wait for it, or fetch it later over HTTP with the session's name; nothing is lost.",
+        ),
         "server_stopping": Problem(
             "The server is stopping.",
             "Its owner stopped it, or the notebook it runs in has ended.",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from openmic.errors import OpenmicError
 from openmic.log import log_event
+from openmic.ownership import is_ours
 from openmic.sessions.ended import EndedSession
 from openmic.sessions.session import Session
 from openmic.sessions.storage.folder import JOURNAL, MAKING, SessionFiles, is_in_use
@@ -30,9 +31,9 @@ TakeUp = Callable[[Path, SessionFiles, JournalReplay], Session]
 
 
 def session_folders(data_dir: Path) -> Iterator[Path]:
-    """All folders of sessions, by name."""
+    """All folders of sessions, by name; what others have put there is none."""
     if data_dir.is_dir():
-        yield from sorted(path for path in data_dir.iterdir() if SESSION_NAME.fullmatch(path.name))
+        yield from sorted(path for path in data_dir.iterdir() if SESSION_NAME.fullmatch(path.name) and is_ours(path))
 
 
 def is_over(story: JournalReplay) -> bool:

@@ -27,6 +27,7 @@ from openmic.sessions.admission import make_room, places
 from openmic.sessions.delivery import DeliveryThread
 from openmic.sessions.events import Reason
 from openmic.sessions.load import LoadHistory
+from openmic.sessions.overload import OverloadWarnings
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.recovery import ID_DIGITS, Recovery
 from openmic.sessions.session import Session
@@ -256,6 +257,7 @@ class Sessions:
     # --- the keeper's rounds
 
     def _keep(self) -> None:
+        overload = OverloadWarnings()
         looked_at = time.monotonic()
         over, trim_at = 0, math.inf
         while not self._closing.wait(KEEPER_SECONDS):
@@ -269,6 +271,8 @@ class Sessions:
                 over_now = self.opened_total - sum(session.ended_at is None for session in sessions)
             with self._keeper.turn("keeping time"):
                 self._keep_time(sessions, now)
+            with self._keeper.turn("telling of overload"):
+                overload.tell(sessions, self.engine.stats())
             with self._keeper.turn("keeping room on the disk"):
                 self._keep_room(sessions)
             if self.load.due:

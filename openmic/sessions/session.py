@@ -178,6 +178,12 @@ class Session(Subscription):
                 self._emit(Warned(limit))
                 self._finish("timeout")
 
+    def warn(self, warning: OpenmicError) -> None:
+        """Tell its client something to know about; the session goes on as it would, and nobody hears it afterwards."""
+        with self._lock:
+            if self._state is not State.ENDED:
+                self._emit(Warned(warning))
+
     def abandon(self, error: OpenmicError) -> None:
         """End at once with ``error`` and without a final; nothing happens to a session that has ended."""
         with self._lock:
@@ -224,8 +230,7 @@ class Session(Subscription):
 
     def on_warning(self, warning: OpenmicError) -> None:
         """Some of its bytes came to nothing; the rest goes on."""
-        with self._lock:
-            self._emit(Warned(warning))
+        self.warn(warning)
 
     def on_decoded_all(self, error: OpenmicError | None) -> None:
         """All bytes are decoded, or as many as could be: have the rest transcribed, wait for that, and tidy up."""

@@ -52,3 +52,10 @@ def language_code(tag: str | None) -> str | None:
         if code in LANGUAGES and (part == parts[0] or part == "yue"):
             return code
     raise PROBLEMS.error("unknown_language", language=tag)
+
+
+def language_codes() -> list[str]:
+    """The ISO 639-1 codes of all languages that Whisper knows."""
+    from whisper.tokenizer import LANGUAGES
+
+    return list(LANGUAGES)

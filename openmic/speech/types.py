@@ -125,10 +125,12 @@ class FinalProgress:
     Attributes:
         walked_seconds: audio that it has done with.
         total_seconds: audio that there is; it may still grow.
+        text: what the final text begins with; it only grows.
     """
 
     walked_seconds: float
     total_seconds: float
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,9 @@ class EngineStats:
         lag_seconds: the largest amount of audio that any stream has waiting.
         memory_bytes: the device's memory in use by this process; None where it cannot be told.
         capacity: as ``Engine.capacity``.
+        slowness: how many times longer live steps take than measured, over the last half minute; at least 1.
         late: live steps have been late for some seconds, whatever was measured: nobody more should be admitted.
+        finals_held: final passes have been giving way to live text for some seconds; also nobody more.
         finals_waiting: streams whose client has stopped and waits for the final text.
         finals_seconds: estimated work on these finals, in seconds of the device.
         next_final_seconds: the same for the one that comes next; None where nobody waits.
@@ -180,7 +184,9 @@ class EngineStats:
     lag_seconds: float = 0.0
     memory_bytes: int | None = None
     capacity: int | None = None
+    slowness: float = 1.0
     late: bool = False
+    finals_held: bool = False
     finals_waiting: int = 0
     finals_seconds: float = 0.0
     next_final_seconds: float | None = None
@@ -239,7 +245,10 @@ class Engine(Protocol):
 
     @property
     def capacity(self) -> int | None:
-        """How many may speak at once, as measured at the start and again while nobody speaks; None: not measured."""
+        """How many may speak at once; None: not measured.
+
+        As measured at the start and again while nobody speaks; fewer while live steps take much longer than that.
+        """
 
     def capacities(self) -> Sequence[ModelCapacity]:
         """The same for each model, the smallest first: measured for this one, estimated for others; empty: as above."""

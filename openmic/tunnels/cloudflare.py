@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from openmic.environment import environment_without_secrets
 from openmic.errors import OpenmicError
 from openmic.progress import ProgressCallback, silent
 from openmic.tunnels.agent_tunnel import AgentTunnel
@@ -103,6 +104,7 @@ def open_cloudflare(
                     stderr=subprocess.STDOUT,
                     text=True,
                     errors="replace",
+                    env=environment_without_secrets(),
                 )
             )
         except OSError as error:

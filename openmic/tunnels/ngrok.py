@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from pyngrok import conf, ngrok, process
 from pyngrok.log import NgrokLog
 
+from openmic.environment import SECRET_VARIABLES
 from openmic.errors import OpenmicError
 from openmic.progress import ProgressCallback, silent
 from openmic.tunnels.agent_tunnel import AgentTunnel
@@ -130,8 +131,9 @@ def _configure(folder: AgentFolder, program: Path, authtoken: SecretStr, start_s
         "ngrok.yml",
         f'version: "3"\nagent:\n  authtoken: {json.dumps(authtoken.get_secret_value())}\n  update_check: false\n',
     )
+    secrets = " ".join(SECRET_VARIABLES)
     stderr = shlex.quote(str(folder.path / _STDERR))
-    script = f'#!/bin/sh\numask 077\nunset NGROK_AUTHTOKEN\nexec {shlex.quote(str(program))} "$@" 2>{stderr}\n'
+    script = f'#!/bin/sh\numask 077\nunset {secrets}\nexec {shlex.quote(str(program))} "$@" 2>{stderr}\n'
     config = conf.PyngrokConfig(
         ngrok_path=str(folder.write("ngrok", script, mode=0o700)),
         config_path=str(config_path),

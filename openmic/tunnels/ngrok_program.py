@@ -18,7 +18,9 @@ from urllib.parse import urlsplit
 import httpx
 from pyngrok import conf, installer
 
+from openmic.environment import environment_without_secrets
 from openmic.errors import OpenmicError
+from openmic.ownership import is_ours
 from openmic.progress import ProgressCallback, silent
 from openmic.tunnels.agents import folder_problem
 from openmic.tunnels.problems import PROBLEMS
@@ -53,7 +55,7 @@ def ngrok_program(folder: Path, progress: ProgressCallback = silent, pause_secon
         return program
     own = folder / installer.get_ngrok_bin()
     for program in (own, Path(conf.DEFAULT_NGROK_PATH), Path(shutil.which("ngrok") or own)):
-        if program.exists() and _usable(program):
+        if program.exists() and (program != own or is_ours(own)) and _usable(program):
             return program
     download(own, progress, pause_seconds)
     check(own)
@@ -76,6 +78,7 @@ def check(program: Path) -> None:
             errors="replace",
             timeout=VERSION_SECONDS,
             check=False,
+            env=environment_without_secrets(),
         ).stdout
     except OSError as error:
         detail = error.strerror or type(error).__name__
@@ -102,7 +105,8 @@ def _usable(program: Path) -> bool:
 def download(program: Path, progress: ProgressCallback = silent, pause_seconds: float = PAUSE_SECONDS) -> None:
     """Fetch the agent for this machine from ngrok and put it at ``program``.
 
-    ngrok publishes neither fixed versions nor checksums at that address; what protects the download is HTTPS.
+    ngrok publishes neither fixed versions nor checksums at that address; what protects the download is HTTPS, so that
+    nothing is taken from where it leads without.
 
     Raises:
         OpenmicError: ``agent_not_downloaded`` or ``folder_not_writable``.
@@ -133,6 +137,16 @@ def download(program: Path, progress: ProgressCallback = silent, pause_seconds: 
     )
 
 
+def check_way(schemes: list[str]) -> None:
+    """Refuse a way that begins encrypted and leads to where it is not.
+
+    Raises:
+        httpx.UnsupportedProtocol: so it does.
+    """
+    if schemes[0] == "https" and set(schemes) != {"https"}:
+        raise httpx.UnsupportedProtocol("the download leads to an address without HTTPS")
+
+
 def _fetch(url: str, target: Path, progress: ProgressCallback) -> None:
     progress(_WHAT, None)
     with (
@@ -141,6 +155,7 @@ def _fetch(url: str, target: Path, progress: ProgressCallback) -> None:
         ) as response,
         target.open("wb") as file,
     ):
+        check_way([step.request.url.scheme for step in (*response.history, response)])
         response.raise_for_status()
         size = int(response.headers.get("Content-Length", 0))
         done = 0

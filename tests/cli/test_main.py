@@ -132,6 +132,13 @@ def test_stream_into_a_file_with_the_token_from_the_environment(link: str, sampl
     assert json.loads(output.read_text(encoding="utf-8"))["type"] == "final"
 
 
+def test_the_link_from_the_environment_where_nobody_else_reads_it(link: str, sample_audio: Path) -> None:
+    done = run("stream", "-", sample_audio / "quickstart.wav", "--fast", OPENMIC_LINK=link)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["type"] == "final"
+    assert run("stream", "-", sample_audio / "quickstart.wav", OPENMIC_LINK="").returncode != 0
+
+
 def test_a_links_own_token_is_shown_and_no_other_servers(link: str, sample_audio: Path) -> None:
     """OPENMIC_TOKEN is the setting of a server on this machine: it is nothing for whoever sent the link."""
     mine = {"OPENMIC_TOKEN": "my-own-servers-token", "OPENMIC_CLIENT_TOKEN": "another-one"}

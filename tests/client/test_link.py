@@ -46,3 +46,17 @@ def test_a_link_has_a_token_or_none() -> None:
     assert link_token("https://friend/#lang=tr&token=abc") == "abc"
     assert link_token("https://friend/") is None
     assert link_token("https://friend/#token=") is None
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "may"),
+    [
+        ("https://a.example", "https://b.example", True),
+        ("https://a.example", "http://b.example", False),
+        ("https://a.example", "http://127.0.0.1:8000", False),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:9000", True),
+        ("http://127.0.0.1:8000", "https://b.example", True),
+    ],
+)
+def test_a_stream_never_moves_from_an_encrypted_address_to_one_that_is_not(here: str, there: str, may: bool) -> None:
+    assert parse_link(here, "token").may_lead_to(parse_link(there, "token")) == may

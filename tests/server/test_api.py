@@ -151,11 +151,27 @@ def test_what_was_deleted_says_so_whoever_asks(tmp_path: Path) -> None:
         ("GET", "/no/such/page", 404, "not_found"),
         ("POST", "/v1/sessions", 405, "wrong_method"),
         ("GET", "/v1/audio/transcriptions", 404, "not_found"),
+        ("POST", "/v1/nothing", 404, "not_found"),
+        ("DELETE", "/v1/no/such", 404, "not_found"),
+        ("PUT", "/no/such/page", 404, "not_found"),
+        ("POST", "/v1/models", 405, "wrong_method"),
+        ("OPTIONS", "/v1/sessions", 405, "wrong_method"),
     ],
 )
 def test_what_is_not_there(http: httpx.Client, method: str, path: str, status: int, code: str) -> None:
     response = http.request(method, path)
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+
+
+def test_a_wrong_method_says_which_is_right(http: httpx.Client) -> None:
+    assert http.post("/v1/sessions").headers["allow"] == "GET"
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/metrics", "/v1/sessions", "/v1/models", "/v1/nothing"])
+def test_head_is_get_without_its_body(http: httpx.Client, path: str) -> None:
+    got, head = http.get(path), http.head(path)
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
 
 
 def test_an_unknown_ending(http: httpx.Client, ended: Session) -> None:

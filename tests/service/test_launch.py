@@ -253,8 +253,8 @@ def test_the_owner_is_told_how_many_it_carries(engines: list[ScriptedEngine], mo
 
 
 def test_a_token_of_ones_own(engines: list[ScriptedEngine]) -> None:
-    with launch(token="my-own-token") as mic:
-        assert mic.link.endswith("/#token=my-own-token")
+    with launch(token="my-own-token-of-24-letters") as mic:
+        assert mic.link.endswith("/#token=my-own-token-of-24-letters")
 
 
 @pytest.mark.parametrize(

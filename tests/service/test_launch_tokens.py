@@ -46,12 +46,21 @@ def test_the_link_is_a_testers_and_the_owners_token_opens_everything() -> None:
 
 
 def test_both_may_be_of_ones_own_but_not_the_same() -> None:
-    with launch(token="for-all-of-you", owner_token="for-me-alone") as mic:
-        assert (mic.token, mic.owner_token) == ("for-all-of-you", "for-me-alone")
-        assert status(mic, "/v1/sessions", "for-me-alone") == 200
+    with launch(token="for-all-of-you-here", owner_token="for-me-alone-and-nobody") as mic:
+        assert (mic.token, mic.owner_token) == ("for-all-of-you-here", "for-me-alone-and-nobody")
+        assert status(mic, "/v1/sessions", "for-me-alone-and-nobody") == 200
     with pytest.raises(OpenmicError) as caught:
-        launch(token="the-same", owner_token="the-same")
+        launch(token="the-same-for-both", owner_token="the-same-for-both")
     assert caught.value.code == "bad_token_request"
+
+
+@pytest.mark.parametrize("token", ["a", "fifteen-letters", "sixteen letters and spaces", "sixteen-letters#"])
+def test_a_token_of_ones_own_is_not_easily_guessed_and_fits_a_link(token: str) -> None:
+    for name in ("token", "owner_token"):
+        with pytest.raises(OpenmicError) as caught:
+            launch(**{name: token})
+        assert caught.value.code == "bad_token_request"
+        assert f"{token}" not in str(caught.value).split()
 
 
 def test_one_more_token_is_made_shown_and_taken_back(sample_audio: Path) -> None:

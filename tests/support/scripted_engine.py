@@ -84,12 +84,12 @@ class ScriptedStream:
 
     def add_boundaries(self, boundaries: Sequence[SpeechBoundary]) -> None:
         self.boundaries += boundaries
-        self._engine.later(self._step)
+        self._engine.later(partial(self._step, len(self._recording)))
 
     def flush(self) -> None:
-        at = len(self._recording) / SAMPLE_RATE
-        self._engine.later(self._flush)
-        self._engine.later(partial(self._say_over, UtteranceOver(at, "flush")))
+        heard = len(self._recording)
+        self._engine.later(partial(self._flush, heard))
+        self._engine.later(partial(self._say_over, UtteranceOver(heard / SAMPLE_RATE, "flush")))
 
     def finish(self) -> None:
         self._engine.later(self._finish)
@@ -107,8 +107,7 @@ class ScriptedStream:
     def _language(self) -> str | None:
         return self._options.language or ("en" if self._committed >= KNOWN_SECONDS * SAMPLE_RATE else None)
 
-    def _step(self) -> None:
-        heard = len(self._recording)
+    def _step(self, heard: int) -> None:
         if self.over or heard <= self._committed:
             return
         while heard - self._committed >= SAMPLE_RATE:
@@ -120,10 +119,10 @@ class ScriptedStream:
         words = (Word(text, start, now, 0.5),) if text else ()
         self._on_event(LiveText(text, start, now, now, waiting, self._language, words))
 
-    def _flush(self) -> None:
-        self._step()
-        if not self.over and len(self._recording) > self._committed:
-            self._commit(len(self._recording))
+    def _flush(self, heard: int) -> None:
+        self._step(heard)
+        if not self.over and heard > self._committed:
+            self._commit(heard)
             now = self._committed / SAMPLE_RATE
             self._on_event(LiveText("", now, now, audio_seconds=now, lag=0.0))
         self._end_utterances()
@@ -154,7 +153,7 @@ class ScriptedStream:
             self._on_event(CommittedText(text, start, end, (word,), self._language))
 
     def _finish(self) -> None:
-        self._flush()
+        self._flush(len(self._recording))
         if self.over:
             return
         duration = len(self._recording) / SAMPLE_RATE
@@ -164,10 +163,23 @@ class ScriptedStream:
                 return
             if self._engine.progress != told:
                 told = self._engine.progress
-                self._on_event(FinalProgress((told or 0.0) * duration, duration))
+                share = told or 0.0
+                known = self._text(self._segments()[: int(share * len(self._words))], duration)
+                self._on_event(FinalProgress(share * duration, duration, known if self._engine.corrections else ""))
         self.over = True
         self._engine.forget(self)
-        segments = tuple(
+        segments = self._segments()
+        language = self._options.language or "en"
+        text = self._text(segments, duration)
+        self._on_event(FinalText(text, language, duration, segments, self._engine.info.name))
+
+    def _text(self, segments: Sequence[Segment], duration: float) -> str:
+        if self._engine.corrections:
+            return "".join(segment.text for segment in segments)
+        return f" heard {duration:.1f} seconds" if self._words else ""
+
+    def _segments(self) -> tuple[Segment, ...]:
+        return tuple(
             Segment(
                 id=index,
                 seek=0,
@@ -183,11 +195,6 @@ class ScriptedStream:
             )
             for index, word in enumerate(self._words)
         )
-        text = f" heard {duration:.1f} seconds" if self._words else ""
-        if self._engine.corrections:
-            text = "".join(segment.text for segment in segments)
-        language = self._options.language or "en"
-        self._on_event(FinalText(text, language, duration, segments, self._engine.info.name))
 
     def _corrected(self, word: Word) -> Word:
         return replace(word, word=self._engine.corrections.get(word.word, word.word))
@@ -207,7 +214,8 @@ class ScriptedEngine:
     ) -> None:
         self.filler = filler
         self.capacity = capacity
-        self.late = False  # set by a test that wants those inside to be late
+        self.late = False  # set by a test that wants those inside to be late,
+        self.finals_held = False  # or finals to give way to live text
         self.problems: tuple[str, ...] = ()  # and by one that wants its thread to be unwell
         self.finals_seconds = 0.0  # and by one that wants much work on finals to be left
         self.corrections = corrections or {}
@@ -252,6 +260,7 @@ class ScriptedEngine:
             lag_seconds=0.5,
             capacity=self.capacity,
             late=self.late,
+            finals_held=self.finals_held,
             finals_waiting=1 if self.finals_seconds else 0,
             finals_seconds=self.finals_seconds,
             next_final_seconds=self.finals_seconds or None,

@@ -14,12 +14,13 @@ import numpy as np
 
 from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.speech.engine.calibration import Clip, Costs
-from openmic.speech.engine.scheduler import ScheduledStream, Scheduler
+from openmic.speech.engine.scheduled_stream import ScheduledStream
+from openmic.speech.engine.scheduler import Scheduler
 from openmic.speech.engine.stream import EngineStream
 from openmic.speech.final.speech_timeline import SpeechTimeline
 from openmic.speech.final.walk_state import WalkState
 from openmic.speech.live.decode import Hypothesis, StepInput, TimedWord
-from openmic.speech.types import FinalText, SpeechEvent, SpeechOptions
+from openmic.speech.types import CommittedText, FinalText, LiveText, SpeechEvent, SpeechOptions
 
 HOP = 160  # samples of a mel frame
 WINDOW_FRAMES = 3000
@@ -27,7 +28,7 @@ PIECES = 20  # in which a final window's time passes
 
 
 class ScriptedFinal:
-    """A ``FinalPass`` whose windows take a fixed time."""
+    """A ``FinalPass`` whose windows take as long as ``Costs`` and the stage's slowness say."""
 
     def __init__(self, stage: Stage, recording: Clip) -> None:
         self.stage = stage
@@ -37,6 +38,7 @@ class ScriptedFinal:
         self.live_tokens: list[Any] = []
         self.timeline = SpeechTimeline()
         self.ahead_seconds = 0.0  # of work that a pause gives to do
+        self.worked_seconds = 0.0
 
     def ready(self) -> bool:
         return self.ended or len(self.recording) >= (self.state.seek + WINDOW_FRAMES) * HOP
@@ -49,16 +51,21 @@ class ScriptedFinal:
             if frames <= 0:
                 return
             for _ in range(PIECES):
-                self.stage.now += self.stage.costs.final_window_cost_seconds / PIECES
+                self._work()
                 yield "working"
             self.state.seek += frames if self.ended else 2700
 
     def speculate(self) -> bool:
         if self.ahead_seconds <= 0.0:
             return False
-        self.stage.now += self.stage.costs.final_window_cost_seconds / PIECES
+        self._work()
         self.ahead_seconds -= self.stage.costs.final_window_cost_seconds / PIECES
         return True
+
+    def _work(self) -> None:
+        seconds = self.stage.costs.final_window_cost_seconds / PIECES * self.stage.slowness
+        self.stage.now += seconds
+        self.worked_seconds += seconds
 
     def speculation_complete(self) -> bool:
         return False
@@ -121,6 +128,15 @@ class Speaker:
         self.clip.length = round((self.seconds if done and self.seconds is not None else heard) * SAMPLE_RATE)
         if done and not self.stream.finished:
             self.stream.finish()
+
+    def delays(self, start: float = 0.0) -> list[float]:
+        """From a word's end to the moment at which it is first shown; of the words said after ``start``, in order."""
+        shown: dict[float, float] = {}  # when a word's end was said, when it was shown
+        for at, event in self.events:
+            if isinstance(event, CommittedText | LiveText):
+                for one in event.words:
+                    shown.setdefault(self.begins + one.end, at)
+        return [at - said for said, at in sorted(shown.items()) if said >= start]
 
     @property
     def final_at(self) -> float | None:

@@ -9,11 +9,12 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from pyngrok import conf, installer
 
 from openmic.errors import OpenmicError
-from openmic.tunnels.ngrok_program import ATTEMPTS, ngrok_program
+from openmic.tunnels.ngrok_program import ATTEMPTS, check_way, ngrok_program
 from tests.support.tunnel_fixtures import http_server, make_ngrok_agent
 
 Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
@@ -190,3 +191,12 @@ def test_an_agent_named_by_a_person_is_checked(
     assert caught.value.code == code
     assert str(program) in str(caught.value)
     assert caught.value.__context__ is None
+
+
+def test_an_encrypted_download_leads_nowhere_else() -> None:
+    check_way(["https", "https"])
+    check_way(["http"])
+    with pytest.raises(httpx.UnsupportedProtocol):
+        check_way(["https", "http"])
+    with pytest.raises(httpx.UnsupportedProtocol):
+        check_way(["https", "http", "https"])

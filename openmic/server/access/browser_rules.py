@@ -16,10 +16,10 @@ from openmic.server.problems import PROBLEMS, error_response
 
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type",
     "Access-Control-Max-Age": "600",
 }
-READABLE = "Content-Disposition, Retry-After"
+READABLE = "Content-Disposition, Retry-After, X-Request-Id, Openmic-Model"
+USUAL_HEADERS = "Authorization, Content-Type"
 
 
 class BrowserRules:
@@ -63,7 +63,9 @@ class BrowserRules:
             await send(message)
 
         if origin is not None and request.method == "OPTIONS" and "access-control-request-method" in request.headers:
-            await Response(status_code=204, headers=PREFLIGHT)(scope, receive, tell)
+            wanted = request.headers.get("access-control-request-headers", USUAL_HEADERS)  # SDKs have many of their own
+            headers = {**PREFLIGHT, "Access-Control-Allow-Headers": wanted}
+            await Response(status_code=204, headers=headers)(scope, receive, tell)
             return
         try:
             await self._app(scope, receive, tell)

@@ -15,6 +15,9 @@ class Connection(Protocol):
     def warn(self, warning: OpenmicError, url: str | None = None) -> None:
         """Tell its client something to know about; from any thread."""
 
+    def end_idle(self, error: OpenmicError) -> None:
+        """End it with ``error`` if it has no session; from any thread."""
+
     def waiting_messages(self) -> int:
         """How many messages are on their way to it."""
 
@@ -56,8 +59,10 @@ class Connections:
         """How many messages are on their way to all of them together."""
         return sum(connection.waiting_messages() for connection in list(self._tasks))
 
-    async def ended(self, seconds: float) -> None:
-        """Wait up to ``seconds`` until those that are open now have ended."""
+    async def ended(self, seconds: float, error: OpenmicError) -> None:
+        """Wait up to ``seconds`` until those that are open now have ended; who has no session ends with ``error``."""
+        for connection in list(self._tasks):
+            connection.end_idle(error)
         tasks = [task for task in self._tasks.values() if task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)

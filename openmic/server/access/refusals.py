@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-
-from openmic.log import log_event
-
-logger = logging.getLogger(__name__)
 
 QUIET_SECONDS = 60.0  # between two lines of one kind from one address
 MOST_REMEMBERED = 1000  # the one longest quiet is forgotten for another
@@ -26,15 +21,19 @@ class RefusalLog:
         self._clock = clock
         self._told: OrderedDict[tuple[str, str, str], tuple[float, int]] = OrderedDict()  # when, and how many since
 
-    def tell(self, event: str, code: str, address: str) -> None:
-        """Write ``event``, unless the same was written of this address less than ``QUIET_SECONDS`` ago."""
+    def due(self, event: str, code: str, address: str) -> int | None:
+        """Whether this line is to be written.
+
+        Returns:
+            None: the same was written of this address less than ``QUIET_SECONDS`` ago. Else how many were not, since.
+        """
         kind, now = (event, code, address), self._clock()
         told_at, since = self._told.get(kind, (float("-inf"), 0))
         if now - told_at < QUIET_SECONDS:
             self._told[kind] = (told_at, since + 1)
-            return
+            return None
         self._told[kind] = (now, 0)
         self._told.move_to_end(kind)
         while len(self._told) > MOST_REMEMBERED:
             self._told.popitem(last=False)
-        log_event(logger, event, code=code, address=address, unlogged=since or None)
+        return since

@@ -1,7 +1,8 @@
 """One client's WebSocket, whatever its dialect: its token, its limits, its pace, both directions, its end.
 
 Two tasks share a connection: one reads what the client sends, one writes what the session says. The first to end ends
-the connection; the session outlives it unless it has ended itself.
+the connection; the session outlives it unless it has ended itself. A connection carries one session, or, where its
+dialect goes on after one, several in a row.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from starlette.websockets import WebSocket
@@ -29,6 +31,7 @@ from openmic.server.dialects.dialect import (
     Notice,
     Outgoing,
     Rejected,
+    Renew,
     Reply,
     Stop,
 )
@@ -104,20 +107,24 @@ class StreamConnection:
         self._connections = connections
         self._rate_limit = RateLimit(settings.max_message_rate)
         self._token: AccessToken | None = None
+        self._let_in = False
         self._session: Session | None = None
         self._resumed = False
         self._accepted = False
+        self._put_back: deque[Frame] = deque()
+        self._reading: asyncio.Timeout | None = None
+        self._session_over = asyncio.Event()
         self._outbox: Outbox[Outgoing | Reply] = Outbox()
 
     async def serve(self) -> str | None:
         """Run the connection to its end; returns the code of the error that ended it, if one did."""
         try:
             try:
-                session = await self._begin()
-                await self._run(session)
+                self._enter()
+                await self._run()
             except Refused as refused:
                 await self._refuse(refused.error)
-                self._gate.refusals.tell("connection_refused", refused.error.code, self._gate.address(self.websocket))
+                self._log_refusal(refused.error.code)
                 return refused.error.code
             except Closing as closing:
                 await self._close(closing.code, closing.error_code or "")
@@ -129,9 +136,15 @@ class StreamConnection:
             self._gate.tokens.unwatch(self)
             self._connections.leave(self)
             self._outbox.close()
-            if self._session is None:
+            if not self._let_in:
                 abort_soon(self.websocket, REFUSED_SECONDS)
         return None
+
+    def _log_refusal(self, code: str) -> None:
+        address = self._gate.address(self.websocket)
+        unlogged = self._gate.refusals.due("connection_refused", code, address)
+        if unlogged is not None:
+            log_event(logger, "connection_refused", code=code, address=address, unlogged=unlogged or None)
 
     # --- for the dialect, until its session is open
 
@@ -145,6 +158,23 @@ class StreamConnection:
             await self.websocket.accept(subprotocol=self._dialect.subprotocol(offered))
         except Exception as error:
             raise Gone from error
+
+    async def next_frame(self) -> Frame:
+        """The next message, however late it comes: for a client that has shown its token in the handshake."""
+        await self.accept()
+        if self._put_back:
+            return self._put_back.popleft()
+        frame = await self._receive()
+        await self._rate_limit.keep()
+        return frame
+
+    def put_back(self, frames: Sequence[Frame]) -> None:
+        """Messages that came before there was a session, and that ``read`` is to see once there is one."""
+        self._put_back.extendleft(reversed(frames))
+
+    def say(self, frames: Iterable[Frame]) -> None:
+        """Tell the client something that is no session's event."""
+        self._outbox.put(Reply(tuple(frames)))
 
     async def first_frame(self) -> Frame:
         """The first message.
@@ -214,8 +244,9 @@ class StreamConnection:
         """
         await self.accept()
         self._outbox.put(Reply(tuple(hello)))
+        self._session_over.clear()
         await asyncio.to_thread(session.attach, self._hear, after_seq)
-        self._session = session
+        self._session, self._let_in = session, True
         token_id = self._token.id if self._token is not None else ""
         log_event(logger, "stream_attached", session=session.id, resumed=self._resumed, token_id=token_id)
 
@@ -225,6 +256,11 @@ class StreamConnection:
         """Tell the client something to know about, once its stream has begun."""
         if self._session is not None:
             self._outbox.put(Notice(warning, url), kind=("warning", warning.code))
+
+    def end_idle(self, error: OpenmicError) -> None:
+        """End the connection with ``error`` if it has no session, whose end it would wait for."""
+        if self._session is None:
+            self._outbox.put(Failed(error))
 
     def waiting_messages(self) -> int:
         """How many messages are on their way to the client."""
@@ -242,8 +278,8 @@ class StreamConnection:
 
     # --- both directions
 
-    async def _begin(self) -> Session:
-        """Let the client in, and let its dialect open or find the session."""
+    def _enter(self) -> None:
+        """Let the client in, as far as its handshake says who it is."""
         try:
             self._gate.check_origin(self.websocket)
             self._connections.enter(self)
@@ -251,29 +287,20 @@ class StreamConnection:
             self._token = self._gate.check(shown, self.websocket) if shown is not None else None
             if self._token is None or self._token.expired:  # an expired one may only resume: not let in until then
                 self._gate.unauthenticated.admit(self)
-            session = await self._dialect.begin(self)
-            self._gate.unauthenticated.leave(self)
         except OpenmicError as error:
             raise Refused(error) from error
-        return session
 
-    async def _run(self, session: Session) -> None:
+    async def _run(self) -> None:
+        tasks = {asyncio.create_task(self._talk()), asyncio.create_task(self._write())}
         try:
-            tasks = {asyncio.create_task(self._read(session)), asyncio.create_task(self._write())}
-            try:
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in tasks:
-                    task.cancel()
-                outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-            for outcome in outcomes:
-                if isinstance(outcome, Exception):
-                    raise outcome
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if not self._dialect.resumes:
-                await asyncio.shield(asyncio.to_thread(self._hang_up, session))
-            session.detach(self._hear)
-            log_event(logger, "stream_detached", session=session.id, state=session.state.value)
+            for task in tasks:
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
 
     def _hang_up(self, session: Session) -> None:
         """Finish a session to which nobody can come back; one that has been stopped is left as it is."""
@@ -295,15 +322,40 @@ class StreamConnection:
         await self._send(frames)
         await self._close(code, error.code)
 
-    async def _read(self, session: Session) -> NoReturn:
+    async def _talk(self) -> NoReturn:
+        """One session after the other: have the dialect open or find it, and read for it."""
         while True:
-            frame = await self._receive()
+            try:
+                session = await self._dialect.begin(self)
+            except OpenmicError as error:
+                raise Refused(error) from error
+            self._gate.unauthenticated.leave(self)
+            try:
+                await self._read(session)
+            finally:
+                if not self._dialect.resumes:
+                    await asyncio.shield(asyncio.to_thread(self._hang_up, session))
+                self._session = None
+                session.detach(self._hear)
+                log_event(logger, "stream_detached", session=session.id, state=session.state.value)
+
+    async def _read(self, session: Session) -> None:
+        """Do what the client asks for, until ``session`` has told its last and the connection goes on."""
+        while not self._session_over.is_set():
+            try:
+                async with asyncio.timeout(None) as self._reading:  # ended by ``_leave_session``
+                    frame = self._put_back.popleft() if self._put_back else await self._receive()
+            except TimeoutError:
+                continue
             try:
                 await self._do(session, frame)
             except OpenmicError as error:
                 if error.ends == "connection":
                     raise Refused(error) from error
-                if error.code != "already_stopped" or session.reason == "stopped":
+                if error.code == "already_stopped" and self._dialect.renews:
+                    self._put_back.appendleft(frame)  # for the next session
+                    await self._session_over.wait()
+                elif error.code != "already_stopped" or session.reason == "stopped":
                     self._outbox.put(Rejected(error), kind=("error", error.code))
             await self._rate_limit.keep()
 
@@ -321,6 +373,10 @@ class StreamConnection:
             case Configure(endpoint_silence_seconds, frames):
                 session.set_endpoint_silence(endpoint_silence_seconds)
                 self._outbox.put(Reply(frames))
+            case Renew():
+                with contextlib.suppress(OpenmicError):  # it was stopped at the same moment
+                    await asyncio.to_thread(session.stop)
+                await self._session_over.wait()
             case Reply(_, kind) as reply:
                 self._outbox.put(reply, kind=kind)
 
@@ -346,12 +402,25 @@ class StreamConnection:
                 frames = self._frames(outgoing)
             await self._send(frames)
             match outgoing:
-                case Ended():
-                    raise Closing(self._dialect.close_code(outgoing))
-                case Failed(error):
-                    raise Closing(self._dialect.close_code(outgoing), error.code)
-                case Replaced():
-                    raise Closing(self._dialect.close_code(outgoing), "replaced")
+                case Ended() | Failed() | Replaced():
+                    self._leave_session(outgoing)
+
+    def _leave_session(self, last: Ended | Failed | Replaced) -> None:
+        """What becomes of the connection once the client has read its session's last event.
+
+        Raises:
+            Closing: it ends.
+        """
+        code = self._dialect.close_code(last)
+        if code is not None:
+            error_code = (
+                last.error.code if isinstance(last, Failed) else "replaced" if isinstance(last, Replaced) else None
+            )
+            raise Closing(code, error_code)
+        self._session_over.set()
+        if self._reading is not None and not self._reading.expired():
+            with contextlib.suppress(RuntimeError):  # nothing is being waited for
+                self._reading.reschedule(asyncio.get_running_loop().time())
 
     def _frames(self, outgoing: Outgoing) -> list[Frame]:
         return list(self._dialect.write(outgoing))
@@ -372,6 +441,7 @@ class StreamConnection:
         return received
 
     async def _send(self, frames: Iterable[Frame]) -> None:
+        await self.accept()
         try:
             for frame in frames:
                 async with asyncio.timeout(SEND_SECONDS):

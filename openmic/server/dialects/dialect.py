@@ -44,6 +44,11 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Renew:
+    """As ``Stop``, and once the session has told its last, ``begin`` is called again for what the client sends next."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """Only an answer; of answers of one ``kind`` that wait for a slow reader only the newest is sent."""
 
@@ -59,7 +64,7 @@ class Configure:
     frames: tuple[Frame, ...] = ()
 
 
-Asked = Audio | Flush | Stop | Reply | Configure | None
+Asked = Audio | Flush | Stop | Renew | Configure | Reply | None
 """None: nothing is to be done."""
 
 # --- what a client is told beside its session's events
@@ -95,9 +100,11 @@ class Dialect(Protocol):
 
     Attributes:
         resumes: a client whose connection broke may come back. If not, its session is finished at once.
+        renews: the connection may go on with another session after one has ended.
     """
 
     resumes: bool
+    renews: bool
 
     def subprotocol(self, offered: list[str]) -> str | None:
         """Which of the WebSocket subprotocols that the client offers is spoken; None: none is named."""
@@ -110,6 +117,7 @@ class Dialect(Protocol):
 
         The handshake is answered when the first message is waited for, or else when the session is attached. What is
         raised before is told by ``deny``, if that has an answer.
+        Called again for the next session, where ``close_code`` says that the connection goes on.
 
         Raises:
             OpenmicError: told by ``refuse``, and the connection is closed.
@@ -134,8 +142,8 @@ class Dialect(Protocol):
     def refuse(self, error: OpenmicError) -> tuple[Iterable[Frame], int]:
         """The last frames and the close code of a connection that ends with ``error``."""
 
-    def close_code(self, last: Ended | Failed | Replaced) -> int:
-        """The close code behind a session's last event."""
+    def close_code(self, last: Ended | Failed | Replaced) -> int | None:
+        """The close code behind a session's last event; None: the connection goes on, and ``begin`` is called again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import { endingOf, problemOf } from "./problems.js";
 import { Remaining } from "./remaining.js";
 import { Stream } from "./stream.js";
 import { language, preferredLanguage, setLanguage, t } from "./strings.js";
-import { copyPart, enableToolbar, showChanges } from "./toolbar.js";
+import { copyPart, enableToolbar, offerFiles, showChanges } from "./toolbar.js";
 import { Transcript, clock } from "./transcript.js";
 import * as view from "./view.js";
 
@@ -39,6 +39,7 @@ function begin(kind, extra = {}) {
   view.heard(null);
   view.finalProgress(null);
   showChanges(null);
+  offerFiles();
   transcript.clear();
   run = { kind, remaining: new Remaining(), begunAt: performance.now(), soundAt: performance.now(), screen: keepScreenOn(), ...extra };
   run.clock = setInterval(tick, 250, run);
@@ -72,7 +73,8 @@ function linkChanged(one, name) {
 
 function told(one, { code, message, hint }) {
   const ending = endingOf(code);
-  if (!ending) view.noticeText(`${message} ${hint}`);
+  if (code === "live_text_on_time") view.notice(null);
+  else if (!ending) view.noticeText(`${message} ${hint}`);
   else if (view.state() === "recording" || view.state() === "uploading") {
     view.notice((one.ending = ending));
     stop();

@@ -23,6 +23,15 @@ function copyBySelection(text) {
   return done;
 }
 
+/** Have the service delete a session that has ended, its sound and its words. Throws where it does not. */
+export async function remove(resumeToken, sessionId) {
+  const response = await fetch(`v1/sessions/${encodeURIComponent(sessionId)}`, {
+    method: "DELETE",
+    headers: { Authorization: `Bearer ${resumeToken}` },
+  });
+  if (!response.ok && response.status !== 404) throw new Error(`${response.status}`);
+}
+
 /**
  * Fetch a session's file and hand it to the browser as a download. The session's own resume token opens it, and nothing
  * else; it goes into a header, so a plain link would not do. Throws where the service does not give it.

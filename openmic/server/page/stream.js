@@ -25,6 +25,9 @@ const FINAL_CODES = {
   4415: "audio",
 };
 
+// Errors behind 1013 that leave a session as it is: it can be resumed a little later.
+const PASSING = ["too_many_connections", "too_many_unauthenticated", "too_many_wrong_tokens"];
+
 export class Stream {
   sessionId = null;
   #token;
@@ -198,6 +201,8 @@ export class Stream {
     if (code === 1000 && !error) {
       this.#finish();
       this.#emit("end", "closed");
+    } else if (code === 1013 && this.#resumeToken && (!error || PASSING.includes(error.code))) {
+      this.#retry(error?.retry_after);
     } else if (code in FINAL_CODES || error) {
       this.#fail({
         code: FINAL_CODES[code] ?? "other",
@@ -209,7 +214,8 @@ export class Stream {
     } else this.#retry();
   }
 
-  #retry() {
+  /** `seconds`: before the service wants to see another try. */
+  #retry(seconds = 0) {
     this.#ready = false;
     this.#droppedAt ||= performance.now();
     const begun = this.#resumeToken !== null;
@@ -218,7 +224,7 @@ export class Stream {
       return;
     }
     this.#emit("link", begun ? "lost" : "connecting");
-    const wait = BACKOFF_MS[Math.min(this.#tries, BACKOFF_MS.length - 1)];
+    const wait = Math.max(seconds * 1000, BACKOFF_MS[Math.min(this.#tries, BACKOFF_MS.length - 1)]);
     this.#tries += 1;
     // Spread out, so that a restarted service is not met by everybody in the same moment.
     this.#sleep(wait * (0.75 + Math.random() / 2)).then(() => {

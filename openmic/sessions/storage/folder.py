@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from openmic.errors import OpenmicError
+from openmic.ownership import make_private_folder
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.storage.journal import InUse, Journal, lock
 from openmic.sessions.storage.record_file import Ending, Kind
@@ -56,7 +57,8 @@ class SessionFiles:
         try:
             if folder.exists():
                 raise FileExistsError(errno.EEXIST, "its folder exists already")
-            making.mkdir(mode=0o700, parents=True)
+            make_private_folder(folder.parent)
+            making.mkdir(mode=0o700)
             journal = Journal.create(making / JOURNAL)
             journal.record(Kind.OPENED, to_payload(opened))
             making.rename(folder)  # whoever looks at the folder's name finds a journal that has begun, and is locked
@@ -82,7 +84,7 @@ class SessionFiles:
         """
         path = folder / JOURNAL
         try:
-            file = os.open(path, os.O_RDWR)
+            file = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
         except OSError as error:
             raise PROBLEMS.error("journal_unreadable", detail=error.strerror or "it cannot be opened") from error
         try:

@@ -48,7 +48,7 @@ class DiskRecording:
     def __init__(self, path: Path) -> None:
         self._begin(path)
         path.unlink(missing_ok=True)
-        self._file = os.open(self._growing, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._file = os.open(self._growing, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
 
     def _begin(self, path: Path) -> None:
         self.path = path

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
+from openmic.folding import fold
 from openmic.sessions.text.words import is_spaceless, word_spans
 from openmic.speech.types import Word
 
@@ -136,9 +137,16 @@ def _goes_on(last: _Unit, first: _Unit) -> bool:
 
 
 def _ends_sentence(text: str) -> bool:
-    word = text.rstrip(".").lower()
-    short = len(word) == 1 or word in ABBREVIATIONS or (len(word) <= LITTLE_LETTERS and not VOWELS & {*word})
+    word = text.rstrip(".")
+    folds = _folds(word)
+    little = len(word) <= LITTLE_LETTERS and not any(VOWELS & {*folded} for folded in folds)
+    short = len(word) == 1 or bool(folds & ABBREVIATIONS) or little
     return SENTENCE_END.search(text) is not None and not (text.endswith(".") and word.isalpha() and short)
+
+
+def _folds(word: str) -> set[str]:
+    """The word in small letters; in a text of unknown language ``I`` may be the capital of ``i`` and of ``ı``."""
+    return {fold(word), fold(word, "tr")}
 
 
 def _units(cue: Cue) -> list[_Unit]:
@@ -258,7 +266,7 @@ def _break_cost(left: _Unit, right: _Unit) -> float:
         return 0.0
     if CLAUSE_END.search(before):
         return AFTER_CLAUSE
-    if after.lower() in ENCLITICS:
+    if _folds(after) & ENCLITICS:
         return INSIDE_PHRASE + ENCLITIC
     if right.start - left.end >= PAUSE_SECONDS:
         return AT_PAUSE

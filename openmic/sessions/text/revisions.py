@@ -15,7 +15,8 @@ from typing import Literal
 
 from rapidfuzz.distance import LCSseq
 
-from openmic.sessions.text.words import fold, word_spans
+from openmic.folding import fold
+from openmic.sessions.text.words import word_spans
 from openmic.speech.types import CommittedText, FinalText, Segment
 
 MOST_CHARACTERS = 1_000_000  # of a text that is compared word by word: some fifteen hours of speech

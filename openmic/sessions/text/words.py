@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
+
+from openmic.folding import APOSTROPHES
 
 SPACELESS = (
     (0x0E00, 0x0EFF),  # Thai, Lao
@@ -18,9 +19,7 @@ SPACELESS = (
 )
 """First and last code point of scripts that are written without spaces between words."""
 
-APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}\N{MODIFIER LETTER APOSTROPHE}"
 SPOKEN_SIGNS = "%&@#§"
-DOTTED_I_LANGUAGES = ("tr", "az")  # where I is the capital of dotless ı, and İ that of i
 
 
 def is_spaceless(char: str) -> bool:
@@ -54,22 +53,6 @@ def word_spans(text: str) -> list[tuple[int, int]]:
     if start is not None:
         spans.append((start, len(text)))
     return spans
-
-
-def fold(word: str, language: str = "") -> str:
-    """A word as it is compared: without case, accents' spelling, apostrophes and invisible characters.
-
-    Args:
-        word: one of ``word_spans``.
-        language: ISO 639-1; in Turkish and Azerbaijani ``I`` is the capital of ``ı``, not of ``i``.
-    """
-    if language in DOTTED_I_LANGUAGES:
-        word = word.replace("İ", "i").replace("I", "ı")
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", word).casefold())
-    return _UNHEARD.sub("", folded)
-
-
-_UNHEARD = re.compile(f"[{APOSTROPHES}\N{SOFT HYPHEN}\N{ZERO WIDTH SPACE}-\N{RIGHT-TO-LEFT MARK}]")
 
 
 def _kind(char: str) -> str:

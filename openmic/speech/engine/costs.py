@@ -6,7 +6,9 @@ The model: with ``n`` speakers every stream is stepped once in ``STEP_EVERY_SECO
     load(n) = step(n) / STEP_EVERY_SECONDS + n * window / WINDOW_EVERY_SECONDS
 
 of the time, where ``step(n)`` is the time of a live step of ``n`` streams and ``window`` that of a final window. The
-capacity is the largest ``n`` whose load is at most ``MOST_LOAD``, and at least 1. The step's time is measured for a few
+capacity is the largest ``n`` whose load is at most ``MOST_LOAD``, and at least 1. While something else makes steps
+dearer than they were measured, final passes give way, so only the first term counts: it must stay under
+``MOST_LIVE_LOAD``. The step's time is measured for a few
 numbers of streams (``calibration.py``) and taken as a straight line between and behind them; a capacity is not believed
 beyond ``BEYOND_MEASURED`` times the largest batch that was measured.
 """
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 STEP_EVERY_SECONDS = 1.5  # the slowest cadence at which live text is still live
 WINDOW_EVERY_SECONDS = 27.0  # of audio: a final window is 30 s, and the next begins at its last whole sentence
 MOST_LOAD = 0.56  # of the time; the rest is for the sessions' own work, and for when many want a step at once
+MOST_LIVE_LOAD = 0.8  # of the time, of live steps alone, while they are dearer than measured
 BEYOND_MEASURED = 4
 
 
@@ -51,10 +54,14 @@ class Costs:
             + streams * self.final_window_cost_seconds / WINDOW_EVERY_SECONDS
         )
 
-    def capacity(self) -> int:
-        """How many may speak at once; at least 1."""
+    def capacity(self, slowness: float = 1.0) -> int:
+        """How many may speak at once, while live steps are ``slowness`` times as dear as measured; at least 1."""
         speakers = 1
-        while speakers < BEYOND_MEASURED * self.steps[-1][0] and self.load(speakers + 1) <= MOST_LOAD:
+        while (
+            speakers < BEYOND_MEASURED * self.steps[-1][0]
+            and self.load(speakers + 1) <= MOST_LOAD
+            and self.step_cost_seconds(speakers + 1) * slowness / STEP_EVERY_SECONDS <= MOST_LIVE_LOAD
+        ):
             speakers += 1
         return speakers
 

@@ -10,6 +10,11 @@ always due: as much as they need for every window to be done before the stream's
 to its end (shortest remaining time first, which makes the mean wait least); of the others the one whose window has been
 due longest.
 
+**Live text is the last thing to suffer.** While anybody's speech has been waiting for its live step longer than
+``GIVE_WAY_SECONDS``, final passes are owed nothing and get nothing; with steps that have become dearer, all streams are
+stepped less often, in turn. Only who has been waiting for a final longer than ``LONGEST_WAIT_SECONDS`` is owed
+``LEAST_SHARE`` even then: every wait has an end.
+
 **Time that nobody wants** goes to who is silent for a moment and may have finished (``final/speculation.py``).
 
 **Catching up.** A stream with more unheard audio than a window holds because it was sent faster than it was spoken (a
@@ -21,15 +26,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
-from whisper.audio import FRAMES_PER_SECOND, HOP_LENGTH
+from whisper.audio import FRAMES_PER_SECOND
 
-from openmic.audio.types import SAMPLE_RATE
 from openmic.errors import OpenmicError
 from openmic.speech.device import free_memory
 from openmic.speech.engine.costs import STEP_EVERY_SECONDS, WINDOW_EVERY_SECONDS, Costs
+from openmic.speech.engine.overload import LATE_SECONDS, Slowness
+from openmic.speech.engine.scheduled_stream import ScheduledStream
 from openmic.speech.engine.stream import EngineStream, LiveDecoder, StepPlan, run_step
 from openmic.speech.problems import PROBLEMS
 
@@ -39,41 +44,10 @@ SLICE_SECONDS = 0.05  # how long final passes work before live steps are looked 
 FINAL_SHARE = 0.25  # of the time, the least that final passes get while live steps are always due
 MOST_FINAL_SHARE = 0.5  # and the most, unless live steps need less than the rest at their slowest cadence
 PATIENCE_WINDOWS = 3.0  # one who waits for a final is owed a window's work in so many times its own duration
-SHORTEST_WINDOW = 0.4  # of a whole window's time: what a window with little in it takes
-LATE_SECONDS = 3.0  # speech that has waited longer than this for its live step is late
+GIVE_WAY_SECONDS = 1.0  # speech that has waited longer than this for its live step goes before all final passes
+LONGEST_WAIT_SECONDS = 60.0  # for a final that gives way to live text; after that it is owed
+LEAST_SHARE = 0.1  # of the time, all the same
 LEARNING = 0.2  # weight of the newest window in the mean time of a final window
-
-
-@dataclass(slots=True, eq=False)
-class ScheduledStream:
-    """One stream and what its turns depend on.
-
-    Attributes:
-        stream: the stream.
-        opened: when it came, by the engine's clock.
-        due_since: since when its final pass has had something to do; None: it has not.
-        spent: time that the final window under way has taken so far.
-    """
-
-    stream: EngineStream
-    opened: float
-    due_since: float | None = None
-    spent: float = 0.0
-
-    def late_seconds(self, now: float) -> float:
-        """How long speech has been waiting for a live step; what came faster than it was spoken waits from then on."""
-        stream = self.stream
-        ahead = len(stream.recording) / SAMPLE_RATE - (now - self.opened)
-        return max(0.0, stream.waiting_seconds() - max(0.0, ahead))
-
-    def windows_left(self) -> float:
-        """Final windows that could be done now, in whole windows."""
-        final = self.stream.final
-        if final.speculation_complete():
-            return 0.0
-        mel_frames = len(self.stream.recording) // HOP_LENGTH - final.state.seek
-        windows = mel_frames / (WINDOW_EVERY_SECONDS * FRAMES_PER_SECOND)
-        return max(windows, SHORTEST_WINDOW) if final.ended else float(int(windows))
 
 
 DueStep = tuple[ScheduledStream, StepPlan]
@@ -91,6 +65,8 @@ class Scheduler:
         costs: as the argument; it may change.
         final_window_cost_seconds: mean time of a final window; 0 until known.
         step_seconds, batch_size: the latest live step's time, and how many streams it served.
+        slowness: how many times dearer live steps are now than ``costs`` say; at least 1.
+        finals_give_way: final passes have something to do and got no time at the last turn, because live text is late.
     """
 
     def __init__(self, live: LiveDecoder, costs: Costs | None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -101,6 +77,9 @@ class Scheduler:
         self.final_window_cost_seconds = costs.final_window_cost_seconds if costs is not None else 0.0
         self.step_seconds = 0.0
         self.batch_size = 0
+        self.slowness = 1.0
+        self.finals_give_way = False
+        self._slowness = Slowness()
 
     def close(self) -> None:
         """Let go of the model; ``take`` is not called any more."""
@@ -109,12 +88,22 @@ class Scheduler:
     def take(self, places: Sequence[ScheduledStream]) -> bool:
         """Do one live step, or one slice of a final pass, or nothing; False if there was nothing to do."""
         now = self._clock()
+        self.slowness = self._slowness.factor(now)
+        for place in places:
+            self._report(place, now)
         due, catching_up = self._due_steps(places, now)
         finals = self.ready_finals(places, now)
-        if due and not (self._debt > SLICE_SECONDS and (finals or catching_up)):
+        live_is_late = bool(due) and due[0][0].late_seconds(now) > GIVE_WAY_SECONDS
+        owed = any(place.waited_seconds(now) > LONGEST_WAIT_SECONDS for place in finals)
+        give_way = live_is_late and not owed
+        self.finals_give_way = give_way and bool(finals)
+        if due and (give_way or self._debt <= SLICE_SECONDS or not (finals or catching_up)):
             batch = due[: self.costs.batch(len(due))] if self.costs is not None else due
             self._step(batch)
-            share = self._share(finals, now, len(due)) if finals else FINAL_SHARE if catching_up else 0.0
+            if live_is_late:
+                share = LEAST_SHARE if owed else 0.0
+            else:
+                share = self._share(finals, now, len(due)) if finals else FINAL_SHARE if catching_up else 0.0
             self._debt += (self._clock() - now) * share / (1.0 - share)
             return True
         if not finals and not catching_up:
@@ -135,6 +124,8 @@ class Scheduler:
         for place in places:
             final = place.stream.final
             final.ended = place.stream.live_over
+            if final.ended and place.ended_since is None:
+                place.ended_since = now
             if place.stream.over or not final.ready():
                 place.due_since = None
                 continue
@@ -153,14 +144,20 @@ class Scheduler:
         due: list[DueStep] = []
         catching_up: list[DueStep] = []
         for place in places:
+            if place.stream.over:
+                continue
             try:
                 plan = place.stream.due_step()
             except Exception as error:
                 fail(place.stream, error)
                 continue
-            if plan is not None:
-                behind = plan.behind and place.late_seconds(now) < LATE_SECONDS
-                (catching_up if behind else due).append((place, plan))
+            if plan is None:
+                place.step_due_since = None
+            elif plan.behind and place.late_seconds(now) < LATE_SECONDS:
+                catching_up.append((place, plan))
+            else:
+                place.step_due_since = now if place.step_due_since is None else place.step_due_since
+                due.append((place, plan))
         due.sort(key=lambda step: -step[0].late_seconds(now))
         return due, catching_up
 
@@ -183,11 +180,14 @@ class Scheduler:
             )
             left = (place.due_since or now) + allowed - now
             share += work / max(left, work)
-        spare = 0.9 - self.costs.step_cost_seconds(speaking) / STEP_EVERY_SECONDS if self.costs is not None else 0.0
+        live = self.costs.step_cost_seconds(speaking) * self.slowness if self.costs is not None else STEP_EVERY_SECONDS
+        spare = 0.9 - live / STEP_EVERY_SECONDS
         return min(max(MOST_FINAL_SHARE, spare), max(FINAL_SHARE, share))
 
     def _step(self, due: Sequence[DueStep]) -> None:
         began = self._clock()
+        for place, _ in due:
+            place.step_due_since = None
         try:
             run_step(self._live, [(place.stream, plan) for place, plan in due], fail)
         except Exception as error:
@@ -200,8 +200,19 @@ class Scheduler:
                 self._step(due[:half])
                 self._step(due[half:])
             return
-        self.step_seconds = self._clock() - began
+        now = self._clock()
+        self.step_seconds = now - began
         self.batch_size = len(due)
+        if self.costs is not None:
+            self._slowness.note(now, self.step_seconds, self.costs.step_cost_seconds(len(due)))
+
+    def _report(self, place: ScheduledStream, now: float) -> None:
+        """Say how far a final pass is, also while it waits for its turn: a client takes silence for a failure."""
+        try:
+            if place.due_since is not None:
+                place.stream.send_progress(now)
+        except Exception as error:
+            fail(place.stream, error)
 
     def _slice(self, place: ScheduledStream) -> None:
         stream, final = place.stream, place.stream.final
@@ -215,7 +226,6 @@ class Scheduler:
                     began, seek = now, final.state.seek
                 if pause == "waiting" or now - began > SLICE_SECONDS:
                     place.spent += now - began
-                    stream.send_progress(now)
                     return
             stream.send(final.result())
         except Exception as error:

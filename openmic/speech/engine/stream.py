@@ -250,7 +250,7 @@ class EngineStream:
             self._progress_sent_at = now
         elif now - self._progress_sent_at >= PROGRESS_SECONDS:
             self._progress_sent_at = now
-            self.send(FinalProgress(walked, total))
+            self.send(FinalProgress(walked, total, self.final.text()))
 
     def waiting_seconds(self) -> float:
         """Speech that no live step has seen yet."""

@@ -15,7 +15,9 @@ from openmic.speech.device import device_report, free_memory, on_own_stream
 from openmic.speech.engine.calibration import Measured, Recalibrate
 from openmic.speech.engine.costs import Costs
 from openmic.speech.engine.estimates import capacities, shape_of
-from openmic.speech.engine.scheduler import LATE_SECONDS, ScheduledStream, Scheduler
+from openmic.speech.engine.overload import HELD_BACK_SECONDS, LATE_FOR_SECONDS, LATE_SECONDS, Episode
+from openmic.speech.engine.scheduled_stream import ScheduledStream
+from openmic.speech.engine.scheduler import Scheduler
 from openmic.speech.engine.stream import EngineStream, LiveDecoder
 from openmic.speech.final.walk import FinalModel
 from openmic.speech.live.decode import TimedWord
@@ -26,7 +28,6 @@ from openmic.threads import SupervisedThread
 
 IDLE_SECONDS = 0.25  # how long an idle engine sleeps at most
 STATS_SECONDS = 10.0  # span of the busy figure
-LATE_FOR_SECONDS = 2.0  # a stream that is late for so long is more than a hiccup: no new one is admitted
 LATE_THREAD_SECONDS = 180.0  # without the end of a turn: no step and no slice of a final takes nearly so long
 CLOSE_SECONDS = 30.0  # how long close() waits for a step in progress
 
@@ -74,7 +75,8 @@ class WhisperEngine:
         self._live_step_every_seconds = live_step_every_seconds
         self._max_live_window_seconds = max_live_window_seconds
         self._places: list[ScheduledStream] = []
-        self._late_since: float | None = None
+        self._late = Episode(LATE_FOR_SECONDS)
+        self._finals_held = Episode(HELD_BACK_SECONDS)
         self._condition = threading.Condition()
         self._changed = False
         self._closing = False
@@ -90,7 +92,8 @@ class WhisperEngine:
     @property
     def capacity(self) -> int | None:
         """See ``Engine.capacity``."""
-        return self._measured.capacity
+        costs = self._measured.costs
+        return None if costs is None else costs.capacity(self._turns.slowness)
 
     def capacities(self) -> Sequence[ModelCapacity]:
         """See ``Engine.capacities``."""
@@ -138,7 +141,7 @@ class WhisperEngine:
         with self._condition:
             places = list(self._places)
             busy = sum(end - max(start, now - STATS_SECONDS) for start, end in self._work if end > now - STATS_SECONDS)
-            late_since = self._late_since
+            self._late.note(now, any(place.late_seconds(now) > LATE_SECONDS for place in places))  # in a long step too
         device = torch.device(self._info.device)
         memory = torch.cuda.memory_reserved(device) if device.type == "cuda" else None
         finals = self._turns.finals_seconds(places)
@@ -149,8 +152,10 @@ class WhisperEngine:
             batch_size=self._turns.batch_size,
             lag_seconds=max((place.stream.waiting_seconds() for place in places), default=0.0),
             memory_bytes=memory,
-            capacity=self._measured.capacity,
-            late=late_since is not None and now - late_since >= LATE_FOR_SECONDS,
+            capacity=self.capacity,
+            slowness=self._turns.slowness,
+            late=self._late.lasts,
+            finals_held=self._finals_held.lasts,
             finals_waiting=len(finals),
             finals_seconds=sum(finals),
             next_final_seconds=finals[0] if finals else None,
@@ -215,11 +220,12 @@ class WhisperEngine:
         return worked
 
     def _note(self, start: float, places: Sequence[ScheduledStream]) -> None:
-        """Remember that the engine worked since ``start``, and since when streams are late."""
+        """Remember that the engine worked since ``start``, and whether streams are late and finals give way."""
         end = time.monotonic()
         late = any(place.late_seconds(end) > LATE_SECONDS for place in places)
         with self._condition:
             self._work.append((start, end))
             while self._work and self._work[0][1] < end - STATS_SECONDS:
                 self._work.popleft()
-            self._late_since = (self._late_since or end) if late else None
+            self._late.note(end, late)
+            self._finals_held.note(end, self._turns.finals_give_way)

@@ -50,6 +50,7 @@ TRAIL_SECONDS = 1.0  # and of any pause after it, if nothing follows
 LATE_SECONDS = 1.0  # voice activity tells of speech well within this after it began
 QUIET_SECONDS = 1.5  # who has been silent for so long may have finished: longer than TRAIL_SECONDS
 EDGE_FRAMES = 2  # behind a window's last frame, which its samples reach into
+HALF_A_CHARACTER = "\ufffd"  # what the bytes of one that goes on in the next token are decoded to
 LEFT_SECONDS = 0.35  # speech behind the last word that is shorter than this is the word's own end
 
 HEARD_MARGIN_SECONDS = 0.3  # live times may be early by this
@@ -150,6 +151,10 @@ class FinalPass:
     def release(self) -> None:
         """Let go of what is large."""
         self._ahead = None
+
+    def text(self) -> str:
+        """What was said in the windows walked so far; a later one, and the result's, begins with it."""
+        return self.parts.vocabulary.any.decode(self.state.tokens).rstrip(HALF_A_CHARACTER) if self.state.tokens else ""
 
     def result(self) -> FinalText:
         """The transcript, once the walk is over."""

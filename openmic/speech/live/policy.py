@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from openmic.audio.types import SAMPLE_RATE
+from openmic.folding import fold_letters
 from openmic.speech.live.decode import Hypothesis, TimedWord
 from openmic.speech.model.units import LOGPROB_THRESHOLD, NO_SPEECH_THRESHOLD
 
@@ -83,7 +84,7 @@ class CommitPolicy:
         elif behind:
             committed = tuple(word for word in words if word.end < end - 1.0) or words[:-1]
         else:
-            committed = self._stable(words, end)
+            committed = self._stable(words, end, hypothesis.language)
         words = words[len(committed) :]
         if committed and committed[-1].mark and not words and not endpoint:
             *before, last = committed
@@ -129,17 +130,17 @@ class CommitPolicy:
         begin = self.prefix[-1].end if self.prefix else self.window_start / SAMPLE_RATE
         return BURST_WORDS + FASTEST * max(0.0, end - begin)
 
-    def _stable(self, words: Sequence[TimedWord], end: float) -> tuple[TimedWord, ...]:
+    def _stable(self, words: Sequence[TimedWord], end: float, language: str) -> tuple[TimedWord, ...]:
         agreed = 0
         for new, old in zip(words, self.previous, strict=False):
-            if _normalised(new) != _normalised(old):
+            if fold_letters(new.text, language) != fold_letters(old.text, language):
                 break
             agreed += 1
         count = 0
         for place, word in enumerate(words):
             old_enough = word.end < end - PATIENCE_SECONDS
             certain = place < agreed or old_enough
-            if word.end > end - GUARD_SECONDS or not certain or not _normalised(word):
+            if word.end > end - GUARD_SECONDS or not certain or not _is_spoken(word):
                 break
             count += 1
         return tuple(words[:count])
@@ -155,7 +156,7 @@ class CommitPolicy:
         last = self.prefix[-1].end if self.prefix else 0.0
         if (
             last
-            and not any(_normalised(word) for word in self.previous)
+            and not any(_is_spoken(word) for word in self.previous)
             and audio_end / SAMPLE_RATE - last > STALL_SECONDS
         ):
             self._restart(round(last * SAMPLE_RATE))
@@ -188,8 +189,8 @@ def _not_cut_off(words: Sequence[TimedWord], end: float) -> tuple[TimedWord, ...
     return tuple(takewhile(lambda word: word.end <= end - EDGE_SECONDS or word.probability > SURE, words))
 
 
-def _normalised(word: TimedWord) -> str:
-    return "".join(c for c in word.text.lower() if c.isalnum())
+def _is_spoken(word: TimedWord) -> bool:
+    return any(letter.isalnum() for letter in word.text)
 
 
 def _is_silence(hypothesis: Hypothesis) -> bool:

@@ -21,6 +21,7 @@ import filelock
 import torch
 import whisper
 
+from openmic.ownership import is_ours
 from openmic.progress import ProgressCallback, silent
 from openmic.speech.weights import ctranslate2, package_index
 from openmic.speech.weights import openai as openai_download
@@ -73,7 +74,9 @@ def cache_path(model: str, cache_dir: Path) -> Path:
 
 
 def is_intact(cached: Path) -> bool:
-    """Whether a file is in the cache with the SHA-256 it was stored with."""
+    """Whether a file of our own is in the cache with the SHA-256 it was stored with."""
+    if not (is_ours(cached) and is_ours(_sum_file(cached))):
+        return False
     try:
         expected = _sum_file(cached).read_text().strip()
         with cached.open("rb") as file:

@@ -16,6 +16,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from openmic.environment import environment_without_secrets
 from openmic.progress import ProgressCallback
 
 POLL_SECONDS = 0.2
@@ -149,9 +150,8 @@ def _download(requirements: list[str], folder: Path, watch: _Watch) -> None:
     log = folder / "pip.log"
     # pip works in TMPDIR first: keep that on the cache's disk, where the room is and the watch can see it.
     with log.open("wb") as output:
-        pip = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=os.environ | {"TMPDIR": str(scratch)}
-        )
+        environment = {**environment_without_secrets(), "TMPDIR": str(scratch)}
+        pip = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
         try:
             deadline = time.monotonic() + FETCH_SECONDS
             while pip.poll() is None:

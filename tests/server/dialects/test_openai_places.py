@@ -43,4 +43,4 @@ def test_a_file_that_stalls_is_given_up_and_its_place_is_free(tmp_path: Path, sa
         assert int(full.headers["retry-after"]) > 0
         answer = raw.recv(4096)
         assert answer.startswith(b"HTTP/1.1 408")
-        assert post().json() == {"text": "heard 15.2 seconds"}
+        assert post().json()["text"] == "heard 15.2 seconds"

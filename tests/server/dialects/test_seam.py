@@ -39,6 +39,7 @@ class LineDialect:
     """First ``{"rate": 16000}`` or ``{"again": ID, "secret": ...}``, then audio, then ``{"end": true}``."""
 
     resumes = True
+    renews = False
 
     def subprotocol(self, offered: list[str]) -> str | None:
         return None

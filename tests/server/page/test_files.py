@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support.page_driver import DESKTOP, finish, link, problem, shot, speak, state, tone
@@ -44,6 +45,47 @@ def test_copy_and_downloads(new_page: Callable[..., Page], service: ScriptedServ
     page.route("**/v1/sessions/**", lambda route: route.fulfill(status=502))
     page.locator("[data-format=txt]").click()
     expect(page.locator("#notice")).to_contain_text("could not be downloaded")
+
+
+def test_who_spoke_deletes_it(new_page: Callable[..., Page], service: ScriptedServer) -> None:
+    page = new_page()
+    page.goto(link(service))
+    speak(page)
+    finish(page)
+    session_id = service.sessions.list()[-1].id
+    page.locator("#delete").click()
+    expect(page.locator("#delete")).to_contain_text("Press again")
+    assert service.sessions.list()[-1].id == session_id
+    page.locator("#delete").click()
+    expect(page.locator("#notice")).to_contain_text("are deleted from the service")
+    expect(page.locator("#formats")).to_be_hidden()
+    expect(page.locator("#delete")).to_be_hidden()
+    assert session_id not in [session.id for session in service.sessions.list()]
+    expect(page.locator("#transcript")).to_contain_text("one")
+    speak(page)  # the next text can be kept or deleted like the first
+    finish(page)
+    expect(page.locator("#formats")).to_be_visible()
+    expect(page.locator("#delete")).to_have_text("Delete from the service")
+
+
+def test_a_refusal_for_the_moment_ends_no_stream_that_resumes(
+    new_page: Callable[..., Page], service: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = new_page()
+    page.goto(link(service))
+    speak(page)
+    session = service.sessions.get(service.sessions.list()[-1].id)
+    connections = service.thread._app.state.connections
+    monkeypatch.setattr(connections, "_most", 0)
+    (connection,) = [one for one in connections._tasks if one._session is session]
+    connections._tasks[connection].cancel()
+    expect(page.locator("body")).to_have_attribute("data-link", "lost")
+    page.wait_for_timeout(1500)  # some tries are refused
+    state(page, "recording")
+    monkeypatch.undo()
+    expect(page.locator("body")).to_have_attribute("data-link", "open")
+    finish(page)
+    assert session.snapshot().final is not None
 
 
 # --- files

@@ -112,7 +112,7 @@ def test_a_sentence_that_breaks_off_goes_on_in_the_next_segment() -> None:
     assert [caption.text for caption in captions([first, late])][-1] == "he was."
 
 
-@pytest.mark.parametrize("short", ["Mr.", "Dr.", "J.", "Prof."])
+@pytest.mark.parametrize("short", ["Mr.", "Dr.", "J.", "İ.", "I.", "PROF.", "DOÇ.", "Prof."])
 def test_an_abbreviation_ends_no_sentence(short: str) -> None:
     text = f"And {short} John Dashwood had then leisure to consider how much there might be"
     first = texts(spoken(text, word_seconds=0.2))[0].split("\n")[0]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmic.sessions.text.words import fold, is_spaceless, word_spans
+from openmic.sessions.text.words import is_spaceless, word_spans
 
 
 def words(text: str) -> list[str]:
@@ -31,16 +31,6 @@ def words(text: str) -> list[str]:
 )
 def test_words(text: str, expected: list[str]) -> None:
     assert words(text) == expected
-
-
-def test_what_sounds_the_same_is_folded_to_the_same() -> None:
-    assert fold("Don't") == fold("dont")
-    assert fold("CAFÉ") == fold("cafe\N{COMBINING ACUTE ACCENT}")
-    assert fold("IŞIK", "tr") == fold("ışık", "tr") != fold("işik", "tr")
-    assert fold("İZMİR", "tr") == fold("izmir", "tr")
-    assert fold("INPUT") == fold("input")
-    assert fold("straße") == fold("STRASSE")
-    assert fold("می\N{ZERO WIDTH NON-JOINER}خواهم") == fold("میخواهم")
 
 
 def test_scripts_without_spaces() -> None:

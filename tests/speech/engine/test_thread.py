@@ -19,7 +19,7 @@ from openmic.audio import VoiceActivity
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.errors import OpenmicError
 from openmic.speech.engine.calibration import Costs
-from openmic.speech.engine.scheduler import ScheduledStream
+from openmic.speech.engine.scheduled_stream import ScheduledStream
 from openmic.speech.engine.thread import EngineParts, WhisperEngine
 from openmic.speech.types import CommittedText, FinalText, LiveText, SpeechEvent, SpeechFailed, SpeechOptions, Word
 from tests.support.clip import Clip

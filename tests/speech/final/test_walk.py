@@ -94,6 +94,21 @@ def test_equal_to_transcribe_with_a_pinned_language_and_a_prompt(
     )
 
 
+def test_its_text_is_known_window_by_window(
+    final_model: FinalModel, sample_audio: Path, load_audio: Callable[[Path], Samples]
+) -> None:
+    final = FinalPass(final_model, Clip(load_audio(sample_audio / "interview.wav")), SpeechOptions())
+    final.ended = True
+    texts = [final.text()]
+    with torch.inference_mode():
+        for _ in final.walk():
+            if final.text() != texts[-1]:
+                texts.append(final.text())
+    assert len(texts) > 2  # two windows at least
+    for earlier, later in pairwise([*texts, final.result().text]):
+        assert later.startswith(earlier)
+
+
 def test_jfk_comes_out_word_for_word(
     final_model: FinalModel,
     shared_audio: Path | None,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from openmic.audio.types import SAMPLE_RATE
 from openmic.speech.live.decode import Hypothesis, TimedWord
 from openmic.speech.live.policy import CONTEXT_TOKENS, SLIDE_SECONDS, CommitPolicy, PolicyUpdate
@@ -45,6 +49,25 @@ def test_agreement_does_not_mind_case_and_punctuation_and_takes_the_newer_spelli
     policy = CommitPolicy()
     step(policy, "hello there", 3.0)
     assert text_of(step(policy, "Hello, there", 3.0).committed) == "Hello, there"
+
+
+@pytest.mark.parametrize(
+    ("language", "first", "second", "agreed"),
+    [
+        ("tr", "ışık var", "IŞIK var", True),
+        ("tr", "işte izin", "İşte İzin", True),
+        ("tr", "kırık var", "kirik var", False),
+        ("az", "qızıl var", "QIZIL var", True),
+        ("en", "it is", "IT is", True),
+        ("de", "straße da", "STRASSE da", True),
+        ("fr", "cafe\u0301 la", "Café la", True),
+    ],
+)
+def test_agreement_knows_the_letters_of_the_language(language: str, first: str, second: str, agreed: bool) -> None:
+    policy = CommitPolicy()
+    policy.update(replace(heard(first), language=language), 3 * SAMPLE_RATE, False)
+    update = policy.update(replace(heard(second), language=language), 3 * SAMPLE_RATE, False)
+    assert bool(update.committed) == agreed
 
 
 def test_words_at_the_very_end_of_the_audio_wait() -> None:

@@ -36,6 +36,7 @@ class NativeDialect:
     """One client on ``/v1/stream``; a ``Dialect``."""
 
     resumes = True
+    renews = False
 
     def __init__(self) -> None:
         self._words = False

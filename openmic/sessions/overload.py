@@ -1,0 +1,54 @@
+"""Tells clients what an overloaded engine cannot do in time for them, once while it lasts, and when it is over."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from openmic.log import log_event
+from openmic.sessions.problems import PROBLEMS
+from openmic.sessions.session import Session
+from openmic.sessions.state import State
+from openmic.speech.types import EngineStats
+
+logger = logging.getLogger(__name__)
+
+
+def overloaded(stats: EngineStats) -> bool:
+    """Whether the engine cannot carry those who are there: nobody more should be let in."""
+    return stats.late or stats.finals_held
+
+
+class OverloadWarnings:
+    """Who was told what. Speakers hear of late live text, those who wait for their final of a late one."""
+
+    def __init__(self) -> None:
+        self._late: set[str] = set()
+        self._finals: set[str] = set()
+        self._overloaded = False
+
+    def tell(self, sessions: Sequence[Session], stats: EngineStats) -> None:
+        """Tell who does not know yet; call it often."""
+        if overloaded(stats) != self._overloaded:
+            self._overloaded = not self._overloaded
+            event = "engine_overloaded" if self._overloaded else "engine_recovered"
+            log_event(logger, event, late=stats.late, finals_held=stats.finals_held, slowness=round(stats.slowness, 2))
+        speaking = [session for session in sessions if session.state is State.RECEIVING]
+        if stats.late:
+            self._late |= _tell(speaking, "live_text_late", self._late)
+        elif self._late:
+            _tell((session for session in speaking if session.id in self._late), "live_text_on_time")
+            self._late = set()
+        if stats.finals_held:
+            waiting = [session for session in sessions if session.state is State.FINISHING]
+            self._finals |= _tell(waiting, "final_text_late", self._finals)
+        else:
+            self._finals = set()
+
+
+def _tell(sessions: Iterable[Session], code: str, told: Iterable[str] = ()) -> set[str]:
+    """Warn those who were not told; their names."""
+    news = [session for session in sessions if session.id not in told]
+    for session in news:
+        session.warn(PROBLEMS.error(code))
+    return {session.id for session in news}

@@ -1,0 +1,95 @@
+"""A client of the Realtime dialect that speaks plain JSON."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from tests.support.scripted_engine import ScriptedServer
+from tests.support.waiting import PATIENCE_SECONDS
+
+Json = dict[str, Any]
+RATE = 24_000
+TEXT = "conversation.item.input_audio_transcription."
+
+
+def tone(seconds: float, rate: int = RATE) -> bytes:
+    return (np.sin(np.arange(round(rate * seconds)) / 10) * 8000).astype("<i2").tobytes()
+
+
+def resampled(samples: np.ndarray[Any, Any], rate: int = RATE) -> bytes:
+    """Float samples of 16 kHz as 16-bit ones of another rate."""
+    times = np.arange(round(len(samples) * rate / 16_000)) / rate
+    return (np.interp(times, np.arange(len(samples)) / 16_000, samples) * 32_767).astype("<i2").tobytes()
+
+
+class RealtimeClient:
+    """One connection, its events so far, and how it was closed."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+        self.events: list[Json] = []
+        self.close_code: int | None = None
+
+    def say(self, kind: str, **fields: object) -> None:
+        self.connection.send(json.dumps({"type": kind, **fields}))
+
+    def update(self, **given: object) -> None:
+        """Change ``audio.input``."""
+        self.say("session.update", session={"type": "transcription", "audio": {"input": given}})
+
+    def append(self, data: bytes) -> None:
+        self.say("input_audio_buffer.append", audio=base64.b64encode(data).decode())
+
+    def commit(self) -> None:
+        self.say("input_audio_buffer.commit")
+
+    def hear(self) -> Json | None:
+        """The next event; None once closed."""
+        try:
+            told: Json = json.loads(self.connection.recv(PATIENCE_SECONDS))
+        except ConnectionClosed as closed:
+            self.close_code = closed.rcvd.code if closed.rcvd is not None else 1006
+            return None
+        self.events.append(told)
+        return told
+
+    def hear_until(self, kind: str) -> Json:
+        """The next event whose type ends with ``kind``."""
+        while (told := self.hear()) is not None:
+            if told["type"].endswith(kind):
+                return told
+        raise AssertionError(f"closed with {self.close_code} before {kind}: {self.events}")
+
+    def hear_out(self) -> int | None:
+        """All that comes; then the close code."""
+        while self.hear() is not None:
+            pass
+        return self.close_code
+
+    def of(self, kind: str) -> list[Json]:
+        return [told for told in self.events if told["type"].endswith(kind)]
+
+    @property
+    def kinds(self) -> list[str]:
+        return [told["type"] for told in self.events]
+
+
+@contextmanager
+def realtime(
+    server: ScriptedServer, *, token: str | None = "secret", query: str = "?intent=transcription", **options: Any
+) -> Iterator[RealtimeClient]:
+    headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+    headers |= options.pop("headers", {})
+    address = server.stream_url.replace("/v1/stream", f"/v1/realtime{query}")
+    with connect(
+        address, additional_headers=headers, max_size=None, open_timeout=PATIENCE_SECONDS, **options
+    ) as opened:
+        yield RealtimeClient(opened)
