@@ -70,11 +70,22 @@ class Kernel:
         self.wait([cell])
         return cell
 
-    def send_comm(self, kind: str, content: Mapping[str, Any], buffers: Sequence[bytes] = ()) -> str:
-        """Send a comm message; returns its id, which its answers name as their parent."""
+    def send_comm(
+        self, kind: str, content: Mapping[str, Any], buffers: Sequence[bytes] = (), subshell: str = ""
+    ) -> str:
+        """Send a comm message, to a subshell if one is named; returns its id, which answers name as their parent."""
         message = self._client.session.msg(kind, dict(content))
+        if subshell:
+            message["header"]["subshell_id"] = subshell
         self._client.session.send(self._client.shell_channel.socket, message, buffers=list(buffers))
         return str(message["header"]["msg_id"])
+
+    def subshell(self) -> str:
+        """Make a subshell, as JupyterLab does for comm messages; its id."""
+        self._client.session.send(
+            self._client.control_channel.socket, self._client.session.msg("create_subshell_request", {})
+        )
+        return str(self._client.control_channel.get_msg(timeout=START_SECONDS)["content"]["subshell_id"])
 
     def click(self, description: str) -> None:
         """Press the newest button that says this, once it is there."""
