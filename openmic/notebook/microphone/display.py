@@ -8,7 +8,7 @@ from typing import Any
 
 from openmic.notebook.microphone.javascript import joined, read
 from openmic.notebook.microphone.posts import Buffers, Post
-from openmic.notebook.serving import kernel
+from openmic.notebook.output import kernel
 
 TEXT = "The microphone is shown where notebooks show widgets, in a browser."
 

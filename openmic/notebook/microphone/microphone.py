@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from openmic.client.link import parse_link
 from openmic.client.loop import LoopThread
 from openmic.client.result import Message, Result
+from openmic.errors import OpenmicError
 from openmic.notebook.microphone.display import TEXT, comm_html, make_widget
 from openmic.notebook.microphone.posts import Buffers, Post, frames_of
 from openmic.notebook.microphone.problems import PROBLEMS
@@ -55,6 +56,9 @@ class Microphone:
     Args:
         place: where the service is.
         closed: called once by ``close``.
+
+    Attributes:
+        recordings: how many were begun.
     """
 
     def __init__(self, place: Place, closed: Callable[[], None] = lambda: None) -> None:
@@ -68,6 +72,7 @@ class Microphone:
         self._recordings: deque[Recording] = deque(maxlen=KEPT_RECORDINGS)
         self._ended = contextlib.ExitStack()
         self._loop = self._ended.enter_context(LoopThread())
+        self.recordings = 0
         self._widget: Any = None
         self._closed = self._played = False
 
@@ -89,6 +94,13 @@ class Microphone:
             return last.result
         raise last.problem or PROBLEMS.error("no_final_text")
 
+    def json(self) -> str:
+        """The last recording's ``final`` message as JSON; as long as there is none, why."""
+        try:
+            return self.result.json()
+        except OpenmicError as error:
+            return f"{error.message} {error.hint}"
+
     def close(self) -> None:
         """Nobody speaks here any more; what was said gets its final text. Again: does nothing."""
         with self._lock:
@@ -105,7 +117,7 @@ class Microphone:
         recording = Recording()
         recording.result = sample()
         recording.over.set()
-        self._recordings.append(recording)
+        self._append(recording)
         self._played = True
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
@@ -177,8 +189,12 @@ class Microphone:
                 if recording.session_id == message["session_id"]:
                     return recording
         recording = Recording()
-        self._recordings.append(recording)
+        self._append(recording)
         return recording
+
+    def _append(self, recording: Recording) -> None:
+        self._recordings.append(recording)
+        self.recordings += 1
 
     def _told(self, page: str, message: Message) -> None:
         """A message of a session that goes another way: over a WebSocket of the browser's own."""

@@ -2,6 +2,7 @@
 // (openmic/notebook/microphone/posts.py says what is in them).
 
 const HELLO_MS = 10_000; // a post that was lost before the kernel listened is sent again
+const SECOND_HELLO_MS = 1_000;
 const PROBE = new Uint8Array([1, 2, 3, 4]);
 
 export class Kernel {
@@ -11,6 +12,7 @@ export class Kernel {
   #greeting;
   #greeted;
   #timer;
+  #primed = false;
 
   /** `send(post, buffers)`: hands a post to the front end. `alone`: whether no way past the kernel is to be tried. */
   constructor(send, { alone = false } = {}) {
@@ -51,6 +53,10 @@ export class Kernel {
     if (answer.kind === "hello") {
       clearInterval(this.#timer);
       this.#greeted(answer);
+      // ipykernel 7 hands a comm's messages to where its last answer was made. By now JupyterLab has a subshell for them,
+      // which answers beside a cell; the first answer was made in the main shell.
+      if (!this.#primed) setTimeout(() => this.post({ kind: "hello" }, [PROBE]), SECOND_HELLO_MS);
+      this.#primed = true;
     } else this.#sockets.get(answer.socket)?.(answer);
   }
 
