@@ -14,11 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, get_args
 
+from openmic.client import Result
 from openmic.errors import OpenmicError
 from openmic.log import Log, log_event
 from openmic.notebook.capacity import CapacityPicture
 from openmic.notebook.card import Card
 from openmic.notebook.dashboard import Dashboard
+from openmic.notebook.microphone.listening import listen
 from openmic.notebook.microphone.microphone import Microphone, Place
 from openmic.notebook.output import in_colab, in_notebook
 from openmic.notebook.progress import NotebookProgress
@@ -286,6 +288,18 @@ class OpenMic:
         if not somebody_is_there():
             self._microphone.play(lambda: stream_sample(f"{self.local_url}/#token={self.token}"))
         return self._microphone
+
+    def listen(self, seconds: float | None = None) -> Result:
+        """In Colab: a cell that records until Stop is pressed, and gives the final text.
+
+        Args:
+            seconds: the longest recording.
+
+        Raises:
+            OpenmicError: ``listen_elsewhere``, ``microphone_refused``, or what the service said.
+        """
+        voice = self.microphone()
+        return listen(voice, seconds) if somebody_is_there() else voice.result
 
     def dashboard(self, *, words: bool = False) -> Dashboard:
         """What it does right now, to display: one for the service, however often it is asked for.

@@ -57,6 +57,7 @@ class Kernel:
         self._displays: dict[str, list[dict[str, Any]]] = {}
         self.comm_messages: list[tuple[float, dict[str, Any]]] = []
         self._widgets: dict[str, dict[str, Any]] = {}
+        self.colab_requests: list[dict[str, Any]] = []
 
     def send(self, code: str, *, allow_stdin: bool = True) -> Cell:
         """Queue a cell, as pressing it does; waits for nothing."""
@@ -86,6 +87,13 @@ class Kernel:
             self._client.control_channel.socket, self._client.session.msg("create_subshell_request", {})
         )
         return str(self._client.control_channel.get_msg(timeout=START_SECONDS)["content"]["subshell_id"])
+
+    def reply_to_colab(self, request: Mapping[str, Any], data: Any) -> None:
+        """Answer what a cell asked Colab's page, the way that page does."""
+        value = {"type": "colab_reply", "colab_msg_id": request["metadata"]["colab_msg_id"], "data": data}
+        self._client.session.send(
+            self._client.stdin_channel.socket, self._client.session.msg("input_reply", {"value": value})
+        )
 
     def click(self, description: str) -> None:
         """Press the newest button that says this, once it is there."""
@@ -140,6 +148,8 @@ class Kernel:
             self._widgets.get(content["comm_id"], {}).update(content["data"].get("state", {}))
         elif kind == "comm_open":
             self._widgets[content["comm_id"]] = dict(content["data"].get("state", {}))
+        elif kind == "colab_request":
+            self.colab_requests.append(message)
         shown_as = content.get("transient", {}).get("display_id", "") if kind.endswith("display_data") else ""
         if kind == "update_display_data":
             for one in self._displays.get(shown_as, []):
