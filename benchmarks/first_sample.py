@@ -4,7 +4,8 @@
 
 The tests' recordings, in each container that a client may send. A stream is opened, and a client's bytes come
 ``WAIT_SECONDS`` later, as of somebody who begins to speak once the service is ready; measured is from then on. Both
-ways in turns, so that what else runs on the machine slows both. Also: the memory of the program that forks and of a fork.
+ways in turns, so that what else runs on the machine slows both. Also: the memory of the program that forks and of a
+fork.
 """
 
 from __future__ import annotations

@@ -104,9 +104,8 @@ class Dashboard:
                 import ipywidgets
             except ImportError:
                 return None
-            words = ipywidgets.Button(
-                description=SHOW, icon="eye", tooltip="What people say is saved with the notebook"
-            )
+            told, icon = (HIDE, "eye-slash") if self.words else (SHOW, "eye")
+            words = ipywidgets.Button(description=told, icon=icon, tooltip="What people say is saved with the notebook")
             refresh = ipywidgets.Button(description="Refresh", icon="refresh", tooltip="Draw it anew")
             stop = ipywidgets.Button(
                 description="Stop", icon="stop", button_style="danger", tooltip="Finish what was said, and stop"
@@ -138,10 +137,16 @@ class Dashboard:
                 self.move()
         self._thread = None
 
-    def _words_clicked(self, button: Any) -> None:
-        self.words = not self.words
-        button.description, button.icon = (HIDE, "eye-slash") if self.words else (SHOW, "eye")
+    def show_words(self, words: bool) -> None:
+        """Show what people say, or hide it."""
+        self.words = words
+        if self._buttons is not None:
+            button = self._buttons.children[0]
+            button.description, button.icon = (HIDE, "eye-slash") if words else (SHOW, "eye")
         self.refresh()
+
+    def _words_clicked(self, _: Any) -> None:
+        self.show_words(not self.words)
 
     def _stop_clicked(self, button: Any) -> None:
         button.disabled = True

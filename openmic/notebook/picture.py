@@ -11,8 +11,8 @@ from openmic.notebook.status import Moment, SessionStatus, Status
 
 HISTORY_SECONDS = 300.0
 LATE_SECONDS = 3.0  # the least that the delay's chart is high: text that is so late is not live any more
-SHOWN_SESSIONS = 12
 NOTED_SLOWNESS = 1.5  # a step that takes so many times as long as measured is no chance
+SHOWN_SESSIONS = 12
 _ROW = "border-top:1px solid rgba(128,128,128,.3);margin-top:.5em;padding-top:.4em"
 _SHOWN_CHARACTERS = 400  # of each session's text: its end
 _STATES = {"receiving": "speaking", "finishing": "the final text is being made", "ended": "done"}
@@ -70,12 +70,12 @@ def _people(count: int, one: str, many: str) -> str:
 
 def _troubles(status: Status) -> list[str]:
     troubles = [f"Something is not well ({problem}): see the log." for problem in status.problems]
+    if status.slowness >= NOTED_SLOWNESS:
+        troubles.append(f"The device takes {status.slowness:.1f} times as long as measured: something else uses it.")
     if status.late:
         troubles.append("The text is late: nobody more is let in until it has caught up.")
     elif status.finals_held:
         troubles.append("Too much to do: final texts wait for live ones, and nobody more is let in for a while.")
-    if status.slowness >= NOTED_SLOWNESS:
-        troubles.append(f"The device is {status.slowness:.1f} times as slow as it was measured; other programs use it.")
     return troubles
 
 

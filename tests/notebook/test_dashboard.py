@@ -139,6 +139,10 @@ def test_the_picture_says_what_is_going_on() -> None:
     for part in ("2.3 times as long as measured", "finals wait for live text, and nobody more is let in"):
         assert part in status_text(held)
         assert part not in status_text(STATUS)
+    slow = replace(STATUS, finals_held=True, slowness=2.25)
+    for part in ("takes 2.2 times as long as measured", "final texts wait for live text"):
+        assert part in Tags(status_html(slow)).text
+        assert part not in Tags(status_html(STATUS)).text
     lost = replace(STATUS, sessions=(replace(SESSION, attached=False),))
     assert "connection lost" in Tags(status_html(lost)).text
     assert "open the link" in Tags(status_html(replace(STATUS, sessions=()))).text
@@ -167,6 +171,15 @@ def test_what_people_say_is_shown_only_where_that_is_asked_for() -> None:
     for shown in (Tags(status_html(status, words=True)).text, status_text(status, words=True)):
         assert "And so my fellow Americans" in shown
         assert "The end." in shown
+
+
+def test_a_picture_is_bounded() -> None:
+    long = replace(SESSION, session_id="f" * 32, state="ended", final_text="secret words " * 5000)
+    status = replace(STATUS, sessions=(SESSION, *[long] * 200))
+    for words in (False, True):
+        assert len(status_html(status, words)) < 50_000
+        assert len(status_text(status, words)) < 50_000
+    assert "And 189 more" in status_text(status)
 
 
 def lines_of(html: str) -> list[list[tuple[float, float]]]:
@@ -200,9 +213,9 @@ def test_every_word_of_others_is_escaped() -> None:
 
 
 def test_the_device_being_busy_with_others_is_told() -> None:
-    assert "2.5 times as slow" in status_text(replace(STATUS, slowness=2.5, finals_held=True))
+    assert "2.5 times as long" in status_text(replace(STATUS, slowness=2.5, finals_held=True))
     assert "final texts wait" in status_html(replace(STATUS, finals_held=True))
-    assert "times as slow" not in status_text(replace(STATUS, slowness=1.2))
+    assert "times as long" not in status_text(replace(STATUS, slowness=1.2))
 
 
 def test_what_stays_in_a_cell_is_bounded() -> None:
@@ -339,6 +352,9 @@ def stop():
     now[0] = replace(STATUS, state="stopped", link="")
 deleted = []
 board = Dashboard(lambda: now[0], stop, lambda: deleted.append(True) or 2)
+board.show_words(True)
+assert board.buttons().children[0].description == "Hide what is said"
+board.show_words(False)
 words, refresh, delete, stop_button = board.buttons().children
 assert board.buttons() is board.buttons()
 for told, times in (("Really delete?", 0), ("2 deleted", 1), ("Really delete?", 1)):
