@@ -21,10 +21,10 @@ if str(ROOT) not in sys.path:  # also where Python was told not to look beside t
     sys.path.insert(0, str(ROOT))
 writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # `check` leaves nothing behind
 
-from openmic_setup import browser, check, environment, suite  # noqa: E402
+from openmic_setup import browser, check, environment, secret, suite  # noqa: E402
 from openmic_setup.pip import install_missing  # noqa: E402
-from openmic_setup.place import device_line, python_problem, python_warning, runtime  # noqa: E402
-from openmic_setup.problems import SetupError  # noqa: E402
+from openmic_setup.place import device_line, gpus, python_problem, python_warning, runtime  # noqa: E402
+from openmic_setup.problems import SetupError, warning_line  # noqa: E402
 from openmic_setup.requirements import installed, read_requirements  # noqa: E402
 
 sys.dont_write_bytecode = writes_bytecode
@@ -37,20 +37,29 @@ COMMANDS = {
 }
 
 
-def setup() -> None:
+def setup(public_link: str = "auto") -> None:
     """Make a notebook's runtime ready: install what is missing into it, and say in one line how it stands.
 
     Running it again is quick and changes nothing.
 
+    Args:
+        public_link: the setting ``tunnel``; with ``none`` Colab is not asked for the secret that others need.
+
     Raises:
-        SetupError: this Python is not supported, or something could not be installed.
+        SetupError: this Python is not supported, something could not be installed, or the runtime must be restarted.
     """
     began = time.monotonic()
     _refuse_other_pythons()
+    if public_link != "none":
+        secret.ask()
     moved = install_missing(read_requirements(ROOT / "requirements.txt"))
     if moved:
-        print(f"Restart the runtime now (its menu > Restart), then run this cell again: {', '.join(moved)} changed.")
-        return
+        names = ", ".join(moved)
+        if runtime() == "colab":
+            raise SetupError("restart_needed_colab", names=names)
+        raise SetupError("restart_needed", names=names)
+    if runtime() == "colab" and not gpus():
+        print(warning_line("no_gpu_colab"), flush=True)
     torch = installed().get("torch", "?")
     python = "{}.{}.{}".format(*sys.version_info[:3])
     seconds = time.monotonic() - began

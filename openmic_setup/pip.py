@@ -103,18 +103,21 @@ def pip_failure(output: str) -> SetupError:
 
 def _run(command: list[str], title: str) -> None:
     try:
-        follow(command, title, _look_for_change)
+        begun: list[str] = []
+
+        def look(line: str) -> None:
+            if line.startswith("Installing collected packages"):  # until here pip has only looked and fetched
+                begun.append(line)
+                environment.note_change()
+
+        # A .venv that is left half-made is made anew; a runtime of somebody else's cannot be.
+        follow(command, title, look, must_finish=(lambda: bool(begun)) if holds_still() else None)
     except subprocess.CalledProcessError as failure:
         lines = [line for line in failure.output.splitlines() if line.strip()]
         print("\n".join(f"    {line}" for line in lines[-TAIL_LINES:]), flush=True)
         raise pip_failure(failure.output) from None
     except OSError as failure:
         raise SetupError("pip_not_started", detail=os.strerror(failure.errno or 0)) from failure
-
-
-def _look_for_change(line: str) -> None:
-    if line.startswith("Installing collected packages"):  # until here pip has only looked and fetched
-        environment.note_change()
 
 
 def _imported() -> set[str]:

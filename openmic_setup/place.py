@@ -49,6 +49,8 @@ def _starts(program: str) -> bool:
 def runtime() -> str:
     """What this process runs in: ``colab``, ``jupyter``, ``venv`` or ``shell``; only the last needs a .venv."""
     with contextlib.suppress(ImportError, ValueError):
+        if "KAGGLE_KERNEL_RUN_TYPE" in os.environ:  # its image is made from Colab's, with Colab's own package
+            return "jupyter"
         if "google.colab" in sys.modules or importlib.util.find_spec("google.colab"):
             return "colab"
     if sys.prefix != sys.base_prefix:

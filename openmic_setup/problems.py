@@ -96,6 +96,16 @@ PROBLEMS = {
         "The system said: {detail}.",
         "Run this again; if it repeats, use another Python.",
     ),
+    "restart_needed": (
+        "The notebook must be restarted before it can go on.",
+        "These packages had been imported already and have another version now: {names}.",
+        "Choose Kernel > Restart Kernel and Run All Cells.",
+    ),
+    "restart_needed_colab": (
+        "The session must be restarted before it can go on.",
+        "These packages had been imported already and have another version now: {names}.",
+        "Choose Runtime > Restart session and run all.",
+    ),
     "no_chromium": (
         "There is no Chromium here, and none could be installed.",
         "The tests open the page in a real browser; apt-get and playwright failed with the lines above.",
@@ -109,6 +119,11 @@ WARNINGS = {
         "This Python is {version}.",
         "openmic has been run on Python 3.11, 3.12 and 3.13, on no later one yet; it is tried.",
         "If something fails, {advice}.",
+    ),
+    "no_gpu_colab": (
+        "This runtime has no GPU.",
+        "None was chosen, or Colab has none to give now; everything works, more slowly and for fewer speakers.",
+        "For one choose Runtime > Change runtime type > T4 GPU, and run all again.",
     ),
     "package_newer": (
         "{name} {version} is newer than openmic asks for ({requirement}).",

@@ -43,13 +43,20 @@ class Progress:
         print(f"{self._title}: {how} ({time.monotonic() - self._began:.0f} s)", flush=True)
 
 
-def follow(command: list[str], title: str, on_line: Callable[[str], object] = str) -> list[str]:
+def follow(
+    command: list[str],
+    title: str,
+    on_line: Callable[[str], object] = str,
+    must_finish: Callable[[], bool] | None = None,
+) -> list[str]:
     """Run a command while its steps are shown on one line.
 
     Args:
         command: the program and its arguments.
         title: what it does, for a person.
         on_line: called with each line of its output.
+        must_finish: whether it is doing something now that must not be left half-done; then an interruption waits for
+            its end. None: never.
 
     Returns:
         The command's output, line by line.
@@ -61,7 +68,13 @@ def follow(command: list[str], title: str, on_line: Callable[[str], object] = st
     lines: list[str] = []
     arriving: queue.Queue[str | None] = queue.Queue()
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=must_finish is not None,  # a notebook's interruption reaches all programs of its group
     )
 
     def read() -> None:
@@ -87,6 +100,9 @@ def follow(command: list[str], title: str, on_line: Callable[[str], object] = st
             step = _step(line) or step
             progress.show(step)
     except BaseException:
+        if must_finish is not None and must_finish():
+            progress.show("interrupted; finishing what has begun")
+            process.wait()
         process.kill()
         raise
     finally:

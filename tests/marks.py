@@ -22,6 +22,7 @@ BY_FIXTURE = {
 
 LONGEST_FIRST = (
     "setup/test_demo.py",
+    "notebook/test_run_all.py",
     "notebook/test_notebook.py",
     "faults/test_network.py",
     "server/page/test_page.py",

@@ -21,23 +21,46 @@ class SessionStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """The service some seconds ago.
+
+    Attributes:
+        seconds_ago: how long ago.
+        speakers: who spoke, of so many ``places``.
+        busy: part of the time in which the device worked, 0..1.
+        memory_bytes: the device's memory in use; None where it cannot be told.
+        delay_p50, delay_p90: seconds that live text was behind, the middle and the ninth of ten; None: nobody spoke.
+    """
+
+    seconds_ago: float
+    speakers: int
+    places: int
+    busy: float
+    memory_bytes: int | None
+    delay_p50: float | None
+    delay_p90: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The service.
 
     Attributes:
-        state: ``running`` or ``stopped``.
+        state: ``running``, ``stopping`` or ``stopped``.
         link: with the token; "" once stopped.
         tunnel: who carries the public link, and whether it still does; "" for none.
         busy: fraction of the last seconds in which the engine worked, 0..1.
-        step_seconds, lag_seconds: the latest live step, and the most audio that any stream has waiting.
         memory_bytes: the device's memory in use; None where it cannot be told.
-        sessions: open and kept ones, the newest first.
+        sessions: those of this service that are open or kept, the newest first.
         speakers: as the card's.
+        places: how many may speak at once.
         late: live text is so late that nobody more is let in.
         finals_held: final passes give way to live text that is late; nobody more is let in either.
         slowness: how many times longer live steps take than measured.
         problems: what is wrong with the threads that keep its promises, each in some words.
         finals_waiting, finals_seconds: finals that are waited for, and the work left on them.
+        earlier: how many ended recordings of earlier services are kept here; their texts are not shown.
+        history: the last minutes, the oldest first.
     """
 
     state: str
@@ -46,14 +69,30 @@ class Status:
     model: str
     device: str
     busy: float
-    step_seconds: float
-    lag_seconds: float
     memory_bytes: int | None
     sessions: tuple[SessionStatus, ...]
     speakers: str = ""
+    places: int = 0
     late: bool = False
     finals_held: bool = False
     slowness: float = 1.0
     problems: tuple[str, ...] = ()
     finals_waiting: int = 0
     finals_seconds: float = 0.0
+    earlier: int = 0
+    history: tuple[Moment, ...] = ()
+
+    @property
+    def speaking(self) -> int:
+        """How many speak now."""
+        return sum(session.state == "receiving" for session in self.sessions)
+
+    @property
+    def delay_p50(self) -> float | None:
+        """Seconds that live text is behind now, the middle one; None: nobody speaks."""
+        return self.history[-1].delay_p50 if self.history else None
+
+    @property
+    def delay_p90(self) -> float | None:
+        """The same for the ninth of ten."""
+        return self.history[-1].delay_p90 if self.history else None

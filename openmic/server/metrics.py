@@ -58,6 +58,15 @@ class Metrics(Collector):
         yield GaugeMetricFamily("openmic_sessions_away", "Sessions whose connection is lost.", away)
         lag = max((one.lag for one in snapshots if one.state is State.RECEIVING), default=0.0)
         yield GaugeMetricFamily("openmic_session_lag_seconds", "Most audio behind any session's live text.", lag)
+        delay = GaugeMetricFamily(
+            "openmic_live_delay_seconds",
+            "Audio behind live text, of all speakers over the last seconds.",
+            labels=["quantile"],
+        )
+        moments = self._sessions.load.moments
+        delay.add_metric(["0.5"], (moments[-1].delay_p50 if moments else None) or 0.0)
+        delay.add_metric(["0.9"], (moments[-1].delay_p90 if moments else None) or 0.0)
+        yield delay
         backlog = self._sessions.backlog_bytes()
         yield GaugeMetricFamily("openmic_backlog_bytes", "Bytes received and not yet decoded.", backlog)
         waiting = states[State.FINISHING]

@@ -11,26 +11,40 @@ from pydantic import ValidationError
 from openmic.server.problems import PROBLEMS as SERVER_PROBLEMS
 from openmic.service.problems import PROBLEMS
 from openmic.settings import Settings, variable_of
+from openmic.speech.languages import language_code
 
 
 def make_settings(**given: Any) -> Settings:
     """Settings from arguments; one that is empty, or equals its default, counts as not given.
 
     Raises:
-        OpenmicError: ``unknown_setting``, ``bad_setting``. The text holds no value: it could be a secret.
+        OpenmicError: ``unknown_setting``, ``bad_setting``, ``unknown_language``, ``english_model``. The text holds no
+            secret value.
     """
     fields = Settings.model_fields
     for name in given:
         if name not in fields:
             raise PROBLEMS.error("unknown_setting", name=name, known=", ".join(fields))
     try:
-        return Settings(**{name: value for name, value in given.items() if value not in ("", fields[name].default)})
+        settings = Settings(**{name: value for name, value in given.items() if value not in ("", fields[name].default)})
     except ValidationError as invalid:
         first = invalid.errors(include_url=False, include_input=False, include_context=False)[0]
         name = _field_name(str(first["loc"][0]))
         detail = str(first["msg"]).rstrip(".")
         error = PROBLEMS.error("bad_setting", name=name, detail=detail, variable=variable_of(name))
+    else:
+        if settings.language is None:
+            return settings
+        return settings.model_copy(update={"language": _language(settings.language, settings.model)})
     raise error
+
+
+def _language(name: str, model: str) -> str | None:
+    """The code of the language of all who name none, before the first of them speaks."""
+    code = language_code(name)
+    if code not in (None, "en") and model.endswith((".en", ".en.pt")):
+        raise PROBLEMS.error("english_model", language=name, model=model)
+    return code
 
 
 def _field_name(told: str) -> str:

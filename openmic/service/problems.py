@@ -16,6 +16,11 @@ PROBLEMS = ProblemTable(
             "The name is misspelt, or belongs to another version.",
             "These exist: {known}.",
         ),
+        "english_model": Problem(
+            "The model {model} cannot transcribe {language}.",
+            "Models whose name ends in .en know English alone.",
+            "Take the model without .en, or leave the language empty.",
+        ),
         "no_bootstrap": Problem(
             "The check needs colab_bootstrap.py, which is not here.",
             "openmic was installed without the file that stands beside it in the project.",

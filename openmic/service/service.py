@@ -4,36 +4,51 @@ from __future__ import annotations
 
 import atexit
 import concurrent.futures.thread  # noqa: F401  (see _at_exit)
-import contextlib
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, get_args
 
+from openmic.client import Result
 from openmic.errors import OpenmicError
 from openmic.log import Log, log_event
+from openmic.notebook.capacity import CapacityPicture
 from openmic.notebook.card import Card
 from openmic.notebook.dashboard import Dashboard
+from openmic.notebook.microphone.listening import listen
+from openmic.notebook.microphone.microphone import Microphone, Place
 from openmic.notebook.output import in_colab, in_notebook
 from openmic.notebook.progress import NotebookProgress
-from openmic.notebook.status import SessionStatus, Status
+from openmic.notebook.sample import stream_sample
+from openmic.notebook.serving import let_cells_run_loops, somebody_is_there
+from openmic.notebook.status import Status
+from openmic.notebook.view import STOPPED, NotebookView
 from openmic.server.access.tokens import AccessToken, Use
 from openmic.server.app import create_app
 from openmic.server.problems import PROBLEMS as SERVER_PROBLEMS
 from openmic.server.thread import ServerThread
 from openmic.service.arguments import check_port, make_settings
+from openmic.service.status import capacity_picture, device_called, read_status
 from openmic.service.tokens import NewToken, ServiceTokens
 from openmic.sessions.registry import Sessions
-from openmic.sessions.snapshot import SessionSnapshot
 from openmic.settings import Settings
 from openmic.speech.engine.costs import describe_capacity
 from openmic.speech.load import load_engine
-from openmic.speech.types import Engine, ModelInfo
+from openmic.speech.types import Engine
 from openmic.terminal import TerminalProgress, complain
-from openmic.tunnels import ReopeningTunnel, how_to_get_public_url, open_tunnel
+from openmic.tunnels import (
+    Authtoken,
+    AuthtokenMissing,
+    ReopeningTunnel,
+    how_to_get_public_url,
+    look_for_authtoken,
+    open_tunnel,
+)
 from openmic.tunnels.redaction import redact
 
 logger = logging.getLogger(__name__)
@@ -78,36 +93,27 @@ def launch(model: str = "auto", language: str | None = None, tunnel: str = "auto
         try:
             mic._start(progress)
         except BaseException:
-            stop_current()
+            stop_current(quietly=True)
             raise
         finally:
             progress.close()
-    if in_notebook():
-        _let_cells_run_loops()
+    let_cells_run_loops()
     return mic
 
 
-def stop_current() -> None:
-    """Stop the service of this process, if one runs."""
+def stop_current(*, quietly: bool = False) -> None:
+    """Stop the service of this process, if one runs; ``quietly``: without a word in the notebook."""
     global _current
     with _lock:
         if _current is not None:
-            _current.stop()
+            _current._end() if quietly else _current.stop()
             _current = None
 
 
 # Before concurrent.futures shuts its threads, which the server's last steps need: later than that (``atexit``) sessions
 # cannot be finished. Callbacks run in reverse order, so that module must have registered its own first.
 _at_exit: Callable[[Callable[[], None]], object] = getattr(threading, "_register_atexit", atexit.register)
-_at_exit(stop_current)
-
-
-def _let_cells_run_loops() -> None:
-    """Let a cell call ``asyncio.run`` on the client's coroutines while the kernel's loop runs; not needed here."""
-    import nest_asyncio
-
-    with contextlib.suppress(ValueError):  # the kernel's loop is uvloop, which cannot be patched
-        nest_asyncio.apply()
+_at_exit(partial(stop_current, quietly=True))
 
 
 def _progress() -> _Progress:
@@ -135,6 +141,10 @@ class OpenMic:
         self._sessions: Sessions | None = None
         self._server: ServerThread | None = None
         self._tunnel: ReopeningTunnel | None = None
+        self._authtoken: Authtoken | None = None
+        self._view = NotebookView(self.status, self._end, self.delete_recordings)
+        self._started_at = time.time()
+        self._microphone: Microphone | None = None
         self._stopping = threading.Lock()
         self._stop_begun = self._stopped = False
         self._left: list[Part] = [*get_args(Part)]  # to be closed, in this order: finals go out through the tunnel
@@ -142,6 +152,7 @@ class OpenMic:
 
     def _start(self, progress: _Progress) -> None:
         check_port(self.settings.host, self.settings.port)
+        self._authtoken = look_for_authtoken(self.settings)
         folder = self.settings.data_dir / "log"
         self._log = Log(self.settings.log_to, folder, words=self.settings.log_words, redact=redact)
         self._engine = load_engine(self.settings, progress)
@@ -163,8 +174,11 @@ class OpenMic:
     def _open_tunnel(self, progress: _Progress) -> None:
         assert self._server is not None
         server, port = self._server, self._server.port
-        tunnel = open_tunnel(self.settings, port, progress)
+        authtoken = self._authtoken
+        tunnel = open_tunnel(self.settings, port, progress, authtoken)
         if tunnel is None:
+            if isinstance(authtoken, AuthtokenMissing) and authtoken.problem == "colab_secret_timeout":
+                print(f"No public link: {authtoken.error().what}")
             return
 
         def moved(url: str) -> None:
@@ -172,7 +186,9 @@ class OpenMic:
             server.warn(SERVER_PROBLEMS.error("public_url_changed", url=url), url)
 
         server.announce_public_url(tunnel.public_url)
-        kept = self._tunnel = ReopeningTunnel(tunnel, lambda: open_tunnel(self.settings, port), moved)
+        kept = self._tunnel = ReopeningTunnel(
+            tunnel, lambda: open_tunnel(self.settings, port, authtoken=authtoken), moved
+        )
         server.watch(lambda: kept.problems)
 
     @property
@@ -245,24 +261,58 @@ class OpenMic:
         good_for = (public.expires if public is not None else None) or GOOD_FOR
         if seconds is not None:
             good_for = f"The link can begin something new for {_span(seconds)}. {good_for}"
-        return Card(
+        card = Card(
             link=token.link if token is not None else self.link,
             model=info.name if info else "?",
-            device=_called(info) if info else "?",
+            device=device_called(info) if info else "?",
             good_for=good_for,
             public_hint="" if public is not None else how_to_get_public_url(),
             tunnel=public.name if public is not None else "",
             colab=in_colab(),
             speakers=self.speakers,
         )
+        return self._view.card(card)
 
-    def dashboard(self, *, words: bool = False) -> Dashboard:
-        """What it does right now, to display or to ``watch``.
+    def microphone(self) -> Microphone:
+        """A card to speak into, in the notebook itself; its ``result`` is what was said. The same one at each call.
+
+        Where nobody can speak (papermill, nbconvert), the sample recording is streamed in the voice's place.
+
+        Raises:
+            OpenmicError: any of the client's problems, where the sample is streamed.
+        """
+        if self._microphone is None:
+            key = self.new_token()
+            place = Place(self.local_url, key.token, lambda: self.link, self.settings.idle_seconds)
+            self._microphone = Microphone(place, lambda: self.revoke(key))
+        if not somebody_is_there():
+            self._microphone.play(lambda: stream_sample(f"{self.local_url}/#token={self.token}"))
+        return self._microphone
+
+    def listen(self, seconds: float | None = None) -> Result:
+        """In Colab: a cell that records until Stop is pressed, and gives the final text.
 
         Args:
-            words: whether what is saved in the notebook may hold what people said, too.
+            seconds: the longest recording.
+
+        Raises:
+            OpenmicError: ``listen_elsewhere``, ``microphone_refused``, or what the service said.
         """
-        return Dashboard(self.status, self.stop, self.delete_recordings, words=words)
+        voice = self.microphone()
+        return listen(voice, seconds) if somebody_is_there() else voice.result
+
+    def dashboard(self, *, words: bool = False) -> Dashboard:
+        """What it does right now, to display: one for the service, however often it is asked for.
+
+        Args:
+            words: whether it shows what people say, too, which is saved with the notebook then; a button changes it.
+        """
+        self._view.dashboard.show_words(words)
+        return self._view.dashboard
+
+    def capacity(self) -> CapacityPicture:
+        """How many can speak at once on this device, to display: with this model as measured, with others estimated."""
+        return capacity_picture(self._engine, self.settings.max_sessions or 0)
 
     def delete_recordings(self) -> int:
         """Delete sound and text of all ended sessions, before ``keep_seconds`` is over; returns how many there were."""
@@ -270,27 +320,21 @@ class OpenMic:
 
     def status(self) -> Status:
         """A snapshot for whoever shows it; from any thread."""
-        engine, sessions, tunnel = self._engine, self._sessions, self._tunnel
-        stats = engine.stats() if engine is not None and self.running else None
-        return Status(
-            state="running" if self.running else "stopped",
-            link=self.link if self.running else "",
-            tunnel=_tunnel_line(tunnel),
-            model=engine.info.name if engine is not None else "?",
-            device=_called(engine.info) if engine is not None else "?",
-            busy=stats.busy if stats else 0.0,
-            step_seconds=stats.step_seconds if stats else 0.0,
-            lag_seconds=stats.lag_seconds if stats else 0.0,
-            memory_bytes=stats.memory_bytes if stats else None,
-            sessions=tuple(_session(one) for one in reversed(sessions.list())) if sessions is not None else (),
-            speakers=self.speakers,
-            late=stats.late if stats else False,
-            finals_held=stats.finals_held if stats else False,
-            slowness=stats.slowness if stats else 1.0,
-            problems=self._server.problems if self._server is not None and self.running else (),
-            finals_waiting=stats.finals_waiting if stats else 0,
-            finals_seconds=stats.finals_seconds if stats else 0.0,
-        )
+        state = "running" if self.running else "stopping" if self._stop_begun and not self._stopped else "stopped"
+        parts = (self._engine, self._sessions, self._server, self._tunnel)
+        return read_status(state, self.link, self.speakers, self._started_at, *parts)
+
+    async def serve(self, seconds: float | None = None) -> None:
+        """Stay in the running cell and keep the service on: ``await mic.serve()``.
+
+        The dashboard moves beneath it, and buttons and the microphone are answered while it runs. Pressing Stop or
+        interrupting the cell ends the service: what was said gets its final text, then the link closes.
+
+        Args:
+            seconds: the longest stay, after which the service goes on; None: without end, but for 10 s where nobody
+                could press anything (papermill).
+        """
+        await self._view.serve(seconds)
 
     def stop(self) -> None:
         """Finish running sessions (up to ``settings.stop_seconds``), then close everything. Again: does nothing.
@@ -298,18 +342,28 @@ class OpenMic:
         Interrupted (Ctrl-C), it waits no longer for what it was waiting for and closes the rest; again, it closes what
         the interruption left.
         """
+        ended = self._end()
+        self._view.end()
+        if ended and in_notebook():
+            print(STOPPED)
+
+    def _end(self) -> bool:
+        """Stop, and show nothing of it; whether it was running until now."""
         with self._stopping:
             if self._stopped:
-                return
+                return False
             self._stop_begun = True
             log_event(logger, "service_stopping")
             self._close()
+            if self._microphone is not None:
+                self._microphone.close()
             if self._left:
-                return
+                return False
             self._stopped = True
             log_event(logger, "service_stopped")
             if self._log is not None:
                 self._log.close()
+        return True
 
     def _close(self) -> None:
         """Close all parts that are left, the others also where closing one fails or is interrupted.
@@ -358,21 +412,8 @@ class OpenMic:
             return "<OpenMic stopping; stop() again closes what is left>"
         return f"<OpenMic {'running at ' + self.url if self.running else 'stopped'}>"
 
-    def _repr_html_(self) -> str:
-        return self.card()._repr_html_()
-
-
-def _tunnel_line(tunnel: ReopeningTunnel | None) -> str:
-    if tunnel is None:
-        return ""
-    if tunnel.alive():
-        return tunnel.name
-    return f"{tunnel.name} has stopped: the public link is being opened again. {tunnel.problem}".strip()
-
-
-def _called(info: ModelInfo) -> str:
-    """A device as people call it: ``cpu``, or the GPU's name."""
-    return info.device if info.device == "cpu" else info.device_name
+    def _ipython_display_(self) -> None:
+        self.card()._ipython_display_()
 
 
 def _span(seconds: float) -> str:
@@ -381,17 +422,3 @@ def _span(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {name}"
     return f"{seconds:.0f} seconds"
-
-
-def _session(one: SessionSnapshot) -> SessionStatus:
-    return SessionStatus(
-        session_id=one.id,
-        state=one.state.value,
-        attached=one.attached,
-        audio_seconds=one.audio_seconds,
-        lag_seconds=one.lag,
-        committed_text=one.committed_text,
-        live_text=one.live_text,
-        final_text=one.final.text if one.final is not None else None,
-        problem=one.error.what if one.error is not None else "",
-    )

@@ -26,6 +26,7 @@ from openmic.memory import release_freed_memory
 from openmic.sessions.admission import make_room, places
 from openmic.sessions.delivery import DeliveryThread
 from openmic.sessions.events import Reason
+from openmic.sessions.load import LoadHistory
 from openmic.sessions.overload import OverloadWarnings
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.recovery import ID_DIGITS, Recovery
@@ -64,6 +65,7 @@ class Sessions:
         self.settings = settings
         self.engine = engine
         self.opened_total = 0
+        self.load = LoadHistory()
         self._sessions: dict[str, Session] = {}
         self._gone_bytes = 0
         self._gone_seconds = 0.0
@@ -273,6 +275,9 @@ class Sessions:
                 overload.tell(sessions, self.engine.stats())
             with self._keeper.turn("keeping room on the disk"):
                 self._keep_room(sessions)
+            if self.load.due:
+                with self._keeper.turn("watching the load"):
+                    self._watch_load(sessions)
             if over_now != over:
                 over, trim_at = over_now, min(trim_at, now + TRIM_SECONDS)
             if now >= trim_at:
@@ -329,6 +334,11 @@ class Sessions:
         except OpenmicError as error:
             for session in receiving:
                 self._stop(session, "stopped", error)
+
+    def _watch_load(self, sessions: Sequence[Session]) -> None:
+        stats = self.engine.stats()
+        delays = [session.delay_seconds for session in sessions if session.state is State.RECEIVING]
+        self.load.add(delays, self.places, stats.busy, stats.memory_bytes)
 
     def _forget(self, session: Session) -> None:
         with self._lock:

@@ -71,6 +71,12 @@ class Subscription(ABC):
     def received_bytes(self) -> int:
         """How many bytes its client sent."""
 
+    @property
+    def delay_seconds(self) -> float:
+        """Audio that the last live text did not know yet."""
+        with self._lock:
+            return self._transcript.live.lag if self._transcript.live is not None else 0.0
+
     def attach(self, subscriber: Subscriber, after_seq: int = 0) -> None:
         """Tell ``subscriber`` all counted events after ``after_seq``, the present live text, then what comes.
 

@@ -193,6 +193,23 @@ class EngineStats:
     problems: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ModelCapacity:
+    """How many may speak at once with a model on the engine's device.
+
+    Attributes:
+        model: its name.
+        speakers: how many.
+        measured: it is the loaded model, and was measured; else estimated from that.
+        fits: whether the device's memory holds it.
+    """
+
+    model: str
+    speakers: int
+    measured: bool
+    fits: bool
+
+
 class Recording(Protocol):
     """The samples of one stream so far; safe to read from any thread while another appends."""
 
@@ -232,6 +249,9 @@ class Engine(Protocol):
 
         As measured at the start and again while nobody speaks; fewer while live steps take much longer than that.
         """
+
+    def capacities(self) -> Sequence[ModelCapacity]:
+        """The same for each model, the smallest first: measured for this one, estimated for others; empty: as above."""
 
     def open(
         self,

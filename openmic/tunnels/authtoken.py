@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,10 @@ class AuthtokenMissing:
         return PROBLEMS.error(self.problem)
 
 
-def find_authtoken(settings: Settings) -> AuthtokenFound | AuthtokenMissing:
+Authtoken = AuthtokenFound | AuthtokenMissing
+
+
+def find_authtoken(settings: Settings) -> Authtoken:
     """Look for ngrok's authtoken: settings, environment, Colab's secrets, ngrok's own configuration file.
 
     Whatever is found is hidden from logs and messages from then on.
@@ -79,6 +83,11 @@ def _found(text: SecretStr, source: str) -> AuthtokenFound | None:
 
 def _colab_secret() -> AuthtokenFound | AuthtokenMissing | None:
     """Colab's answer; None outside of Colab, and in Colab where there is no notebook to ask (a shell command)."""
+    asked = sys.modules.get("openmic_setup.secret")  # the notebook's set-up asks before anything slow
+    if asked is not None and (found := _found(SecretStr(asked.kept.text), f"the Colab secret {NAME}")):
+        return found
+    if "KAGGLE_KERNEL_RUN_TYPE" in os.environ:  # its image is made from Colab's, and nobody answers there
+        return None
     try:
         from google.colab import userdata
     except ImportError:
@@ -90,7 +99,7 @@ def _colab_secret() -> AuthtokenFound | AuthtokenMissing | None:
         problem = {
             "SecretNotFoundError": AuthtokenMissing("colab_secret_missing", wanted=False),
             "NotebookAccessError": AuthtokenMissing("colab_secret_refused", wanted=True),
-            "TimeoutException": AuthtokenMissing("colab_secret_timeout", wanted=True),
+            "TimeoutException": AuthtokenMissing("colab_secret_timeout", wanted=False),
         }
         return problem.get(type(error).__name__)
     return _found(secret, f"the Colab secret {NAME}") or AuthtokenMissing("colab_secret_missing", wanted=False)

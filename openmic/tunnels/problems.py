@@ -32,8 +32,10 @@ PROBLEMS = ProblemTable(
         ),
         "colab_secret_timeout": Problem(
             "Colab did not hand over the secret NGROK_AUTHTOKEN in time.",
-            "The browser tab was closed, asleep, or waiting for your permission.",
-            "Keep the notebook's tab in front, allow access when it asks, and launch again.",
+            "The browser tab was closed, asleep, or waiting for your permission; or the notebook is not open in "
+            "Colab's own page (VS Code, Colab's command line), where nothing can ask.",
+            "Keep the notebook's tab in front, allow access when it asks, and launch again; elsewhere set the "
+            "environment variable NGROK_AUTHTOKEN, or give openmic.launch ngrok_authtoken.",
         ),
         "authtoken_malformed": Problem(
             "ngrok says that the authtoken is not an authtoken.",

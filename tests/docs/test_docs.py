@@ -306,7 +306,7 @@ def test_readme_shows_the_notebooks_own_cells() -> None:
     notebook = json.loads((ROOT / "notebooks" / "openmic.ipynb").read_text(encoding="utf-8"))
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     shown = blocks(section(README, "Quick start"), "python")
-    assert len(shown) == 3
+    assert len(shown) == 2
     for code in shown:
         assert any(cell.endswith(code.strip()) for cell in cells), code
 

@@ -72,7 +72,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__)
     parser.add_argument("cells", nargs="*", help="such as 3.12-lowest; all where none is named")
     parser.add_argument("--skip", nargs="*", default=[], metavar="CELL", help="leave these out")
-    parser.add_argument("--parts", nargs="*", choices=core.names(True, True), metavar="PART", help="only these")
+    parser.add_argument("--parts", nargs="*", choices=core.names(True, True, True), metavar="PART", help="only these")
     parser.add_argument("--at-a-time", type=int, default=2, help="cells beside each other (2)")
     parser.add_argument("--docs", action="store_true", help="write docs/compatibility.md and .json")
     return parser.parse_args()
@@ -115,7 +115,8 @@ def _run(cell: Cell, python: pythons.Python, packages: sets.PackageSet, parts: l
     }
     cell.environment_seconds = 0.0 if environment.kept else round(time.monotonic() - began, 1)
     _say(f"{cell.name}: {'kept' if environment.kept else 'made'} in {time.monotonic() - began:.0f} s")
-    for name in parts or core.names(packages.whole, lint=packages.whole and python.version[:2] == sys.version_info[:2]):
+    lint = packages.whole and python.version[:2] == sys.version_info[:2]
+    for name in parts or core.names(packages.whole, lint, kernel=packages.name == "colab"):
         part = core.run(name, environment, logs)
         cell.parts[name] = part.seconds
         cell.counts[name] = part.count

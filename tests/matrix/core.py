@@ -25,6 +25,7 @@ TESTS = {
     "OpenAI SDK": ("tests/server/dialects/test_openai_sdk.py",),
     "page": ("tests/server/page/test_page.py::test_real_speech_through_the_microphone",),
     "notebook": ("tests/notebook/test_notebook.py::test_papermill_executes_it_without_an_edit",),
+    "Run all": ("tests/notebook/test_serving.py", "tests/notebook/test_run_all.py"),
     "suite's tools": (
         "-n2",
         "tests/audio/test_samples.py",
@@ -45,6 +46,8 @@ PROGRAMS = {
 }
 # What only the suite needs, run where each requirement's lowest version is.
 OF_THE_SUITE = ("suite's tools",)
+# What depends on the versions of the kernel, run with Colab's; the suite runs it with the newest.
+OF_THE_KERNEL = ("Run all",)
 LINT = ("ruff", "ruff format", "mypy")
 
 
@@ -67,14 +70,15 @@ class Part:
     log: Path
 
 
-def names(whole: bool, lint: bool) -> list[str]:
+def names(whole: bool, lint: bool, kernel: bool = False) -> list[str]:
     """The parts in the order in which they are run.
 
     Parameters:
         whole: with what only the suite needs.
         lint: with lint and types.
+        kernel: with what depends on the kernel.
     """
-    left_out = (() if whole else OF_THE_SUITE) + (() if lint else LINT)
+    left_out = (() if whole else OF_THE_SUITE) + (() if lint else LINT) + (() if kernel else OF_THE_KERNEL)
     return [name for name in (*PROGRAMS, *TESTS) if name not in left_out]
 
 

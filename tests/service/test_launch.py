@@ -160,7 +160,7 @@ def test_a_tunnel_gives_the_public_link_and_is_closed(
 ) -> None:
     tunnel = StandInTunnel()
     ports: list[int] = []
-    monkeypatch.setattr(launching, "open_tunnel", lambda settings, port, progress: ports.append(port) or tunnel)
+    monkeypatch.setattr(launching, "open_tunnel", lambda settings, port, *_: ports.append(port) or tunnel)
     with launch() as mic:
         assert mic.local_url == f"http://127.0.0.1:{ports[0]}"
         assert mic.link == f"https://name.ngrok-free.app/#token={mic.token}"
@@ -175,7 +175,7 @@ def test_a_tunnel_gives_the_public_link_and_is_closed(
 def test_a_tunnel_that_fails_is_told_and_the_service_goes_on(
     engines: list[ScriptedEngine], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(settings: Any, port: int, progress: Any) -> None:
+    def fail(settings: Any, port: int, *_: Any) -> None:
         raise TUNNEL_PROBLEMS.error("authtoken_revoked")
 
     monkeypatch.setattr(launching, "open_tunnel", fail)
@@ -194,7 +194,7 @@ def test_a_thread_that_is_not_well_shows_in_health_and_on_the_dashboard(
     engines: list[ScriptedEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each that keeps a promise: the engine's, the keeper, the one that saves, the tunnel's watch."""
-    monkeypatch.setattr(launching, "open_tunnel", lambda settings, port, progress: StandInTunnel())
+    monkeypatch.setattr(launching, "open_tunnel", lambda settings, port, *_: StandInTunnel())
     with launch() as mic:
 
         def health() -> str:
@@ -212,7 +212,7 @@ def test_a_thread_that_is_not_well_shows_in_health_and_on_the_dashboard(
                 (problem,) = mic.status().problems
                 assert problem == f"{thread.name} is late"
                 assert health() == "degraded"
-                assert f"{problem}: see the log" in mic.dashboard().html()
+                assert f"({problem}): see the log" in mic.dashboard().html()
         assert health() == "ok"
 
 

@@ -40,7 +40,14 @@ def launch_with(mode: str, folder: Path, **settings: Any) -> OpenMic:
 def said_by(mic: OpenMic, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> str:
     """All that anybody gets to see of a service."""
     mic.card().print(sys.stdout)
-    shown = [repr(mic), repr(mic.settings), mic._repr_html_(), mic.dashboard().html(), repr(mic.status()), caplog.text]
+    shown = [
+        repr(mic),
+        repr(mic.settings),
+        mic.card()._repr_html_(),
+        mic.dashboard().html(),
+        repr(mic.status()),
+        caplog.text,
+    ]
     return "\n".join([*shown, *capfd.readouterr()])
 
 

@@ -111,8 +111,7 @@ def test_the_dashboards_button_stops_well(tmp_path: Path, sample_audio: Path, mo
     speaker = threading.Thread(target=stream_file, args=(mic.link, sample_audio / "interview.wav"), kwargs=arguments)
     speaker.start()
     assert began.wait(WAIT)
-    _, buttons = mic.dashboard().widget().children
-    buttons.children[-1].click()
+    mic.dashboard().buttons().children[-1].click()
     speaker.join(WAIT)
     assert told[-2:] == ["final", "done"]
     assert not mic.running

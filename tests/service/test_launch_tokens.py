@@ -167,7 +167,7 @@ def test_a_link_that_moves_is_shown_and_told(tmp_path: Path, monkeypatch: pytest
     tunnels = iter([StandIn("https://old.example"), StandIn("https://new.example")])
     first: list[StandIn] = []
 
-    def open_one(*_: object) -> StandIn:
+    def open_one(*_: object, **__: object) -> StandIn:
         first.append(next(tunnels))
         return first[-1]
 

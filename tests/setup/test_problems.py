@@ -13,6 +13,7 @@ from openmic_setup import environment, pip
 from openmic_setup.problems import PIP_FAILURES, PROBLEMS, WARNINGS, SetupError, warning_line
 
 SETUP = Path(__file__).resolve().parents[2] / "openmic_setup"
+BOOTSTRAP = SETUP.parent / "colab_bootstrap.py"
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_table_has_what_the_code_raises_and_nothing_else() -> None:
-    code = "".join(path.read_text(encoding="utf-8") for path in SETUP.glob("*.py"))
+    code = "".join(path.read_text(encoding="utf-8") for path in (*SETUP.glob("*.py"), BOOTSTRAP))
     raised = set(re.findall(r'SetupError\("(\w+)"', code))
     assert code.count("SetupError(") == len(raised) + 2  # the class itself, and pip's failures
     assert raised | {failure for _, failure in PIP_FAILURES} | {"pip_failed"} == set(PROBLEMS)
@@ -34,7 +35,7 @@ def test_the_table_has_what_the_code_raises_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("code", PROBLEMS)
 def test_each_problem_has_three_sentences(code: str) -> None:
-    details = dict.fromkeys(("version", "found", "python", "path", "detail"), "x")
+    details = dict.fromkeys(("version", "found", "python", "path", "detail", "names"), "x")
     problem = SetupError(code, **details, minutes=1.0)
     assert (problem.code, len(problem.parts)) == (code, 3)
     assert all(re.fullmatch(r"\S.*\.", part) for part in problem.parts)
@@ -42,7 +43,9 @@ def test_each_problem_has_three_sentences(code: str) -> None:
 
 
 def test_the_warnings_are_those_that_the_code_gives_and_have_three_sentences() -> None:
-    code = "".join(path.read_text(encoding="utf-8") for path in SETUP.glob("*.py") if path.name != "problems.py")
+    code = "".join(
+        path.read_text(encoding="utf-8") for path in (*SETUP.glob("*.py"), BOOTSTRAP) if path.name != "problems.py"
+    )
     assert {name for name in WARNINGS if f'"{name}"' in code} == set(WARNINGS)
     details = dict.fromkeys(("version", "name", "requirement", "advice"), "x")
     for name, parts in WARNINGS.items():

@@ -38,6 +38,7 @@ from openmic.speech.types import (
     FinalProgress,
     FinalText,
     LiveText,
+    ModelCapacity,
     ModelInfo,
     OnEvent,
     Recording,
@@ -230,6 +231,10 @@ class ScriptedEngine:
     @property
     def info(self) -> ModelInfo:
         return ModelInfo("scripted", "cpu", "float32", multilingual=True)
+
+    def capacities(self) -> Sequence[ModelCapacity]:
+        """The scripted model alone, as it was told to be."""
+        return [] if self.capacity is None else [ModelCapacity("scripted", self.capacity, measured=True, fits=True)]
 
     def open(
         self,

@@ -67,4 +67,4 @@ def test_the_line_on_public_urls_is_one_line() -> None:
     line = how_to_get_public_url()
     assert "\n" not in line
     assert "NGROK_AUTHTOKEN" in line
-    assert "cloudflare" in line
+    assert "docs/tunnels.md" in line

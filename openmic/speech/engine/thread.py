@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numba
 import torch
 
-from openmic.speech.device import free_memory, on_own_stream
+from openmic.speech.device import device_report, free_memory, on_own_stream
 from openmic.speech.engine.calibration import Measured, Recalibrate
 from openmic.speech.engine.costs import Costs
+from openmic.speech.engine.estimates import capacities, shape_of
 from openmic.speech.engine.overload import HELD_BACK_SECONDS, LATE_FOR_SECONDS, LATE_SECONDS, Episode
 from openmic.speech.engine.scheduled_stream import ScheduledStream
 from openmic.speech.engine.scheduler import Scheduler
@@ -22,7 +23,7 @@ from openmic.speech.final.walk import FinalModel
 from openmic.speech.live.decode import TimedWord
 from openmic.speech.model.tokens import encode_text
 from openmic.speech.problems import PROBLEMS
-from openmic.speech.types import CommittedText, EngineStats, ModelInfo, OnEvent, Recording, SpeechOptions
+from openmic.speech.types import CommittedText, EngineStats, ModelCapacity, ModelInfo, OnEvent, Recording, SpeechOptions
 from openmic.threads import SupervisedThread
 
 IDLE_SECONDS = 0.25  # how long an idle engine sleeps at most
@@ -67,6 +68,8 @@ class WhisperEngine:
     ) -> None:
         self._info = parts.info
         self._final: FinalModel | None = parts.final
+        dims = parts.final.model.dims
+        self._shape = shape_of(dims.n_audio_state, dims.n_audio_layer, dims.n_text_layer)
         self._turns = Scheduler(parts.live, costs)
         self._measured = Measured(costs, recalibrate)
         self._live_step_every_seconds = live_step_every_seconds
@@ -91,6 +94,13 @@ class WhisperEngine:
         """See ``Engine.capacity``."""
         costs = self._measured.costs
         return None if costs is None else costs.capacity(self._turns.slowness)
+
+    def capacities(self) -> Sequence[ModelCapacity]:
+        """See ``Engine.capacities``."""
+        costs = self._measured.costs
+        if costs is None:
+            return ()
+        return capacities(self._info.name, self._shape, costs, device_report(self._info.device))
 
     def open(
         self,

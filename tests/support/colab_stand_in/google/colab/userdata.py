@@ -12,7 +12,7 @@ class SecretNotFoundError(errors.Error):
     """The secret does not exist."""
 
 
-class NotebookAccessError(errors.Error):
+class NotebookAccessError(Exception):  # as Colab's own: no `errors.Error`
     """The secret exists, but not for this notebook."""
 
 
@@ -27,7 +27,7 @@ def get(key: str) -> str:
         raise NotebookAccessError(f"Notebook does not have access to secret {key}")
     if state == "timeout":
         raise TimeoutException(
-            f"Requesting secret {key} timed out. Secrets can only be fetched when running from Colab."
+            f"Requesting secret {key} timed out. Secrets can only be fetched when running from the Colab UI."
         )
     if state == "no_kernel":
         raise AttributeError("'NoneType' object has no attribute 'kernel'")
