@@ -2,6 +2,9 @@
 
     python -m benchmarks.fuzz_audio [--mutants 10000] [--seed 0]
 
+Bombs come first: small files that are not damaged, but claim much. Each goes through the decoding processes of a
+service, and what service and process take at their peak, beyond what they had, must stay under ``BOMB_BYTES``.
+
 Each mutant is one of the tests' recordings (every container that a client may send) with bytes flipped, cut out,
 doubled, moved in from another, or lengths made huge. A worker process with bounded memory decodes one after the other;
 the parent waits for each no longer than ``HANG_SECONDS``. Exit status 1 if one got through.
@@ -11,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import resource
 import selectors
@@ -25,14 +29,58 @@ import numpy as np
 
 from benchmarks.corpus.recordings import ROOT
 from openmic.audio.decoder import AudioFormat, decode
+from openmic.audio.decoder_processes import DecoderProcesses
 from openmic.audio.types import SAMPLE_RATE
 from openmic.errors import OpenmicError
+from tests.support.bombs import BOMBS
 from tests.support.media import CONTAINERS, Whole, read_wav
+from tests.support.processes import Peak
 
 HANG_SECONDS = 30.0  # for one mutant of some two seconds of sound
 MEMORY_BYTES = 3 * 2**30  # of the worker's address space, the libraries' own included
+BOMB_BYTES = 100_000_000  # that a service may take for one bomb, its decoding process included
 CLIP_SECONDS = 2.0
 MOST_SECONDS = 600.0  # of sound out of one mutant; a session ends at its own limit
+
+
+@dataclass(frozen=True, slots=True)
+class BombOutcome:
+    """What became of one bomb.
+
+    Attributes:
+        name: what it is.
+        sent_bytes: its size.
+        peak_bytes: what the service took for it, with its decoding process.
+        sound_seconds: that came out of it.
+        end: ``decoded``, or a problem's code.
+    """
+
+    name: str
+    sent_bytes: int
+    peak_bytes: int
+    sound_seconds: float
+    end: str
+
+
+def bombs() -> list[BombOutcome]:
+    """Put each bomb through a service's decoding processes, one after another."""
+    outcomes = []
+    with DecoderProcesses() as processes:
+        list(processes.decode(Whole(corpus()[0]), AudioFormat()))  # what is loaded at first use is no bomb's
+        assert processes.pid is not None
+        for name, make in BOMBS.items():
+            data, samples, end = make(), 0, "decoded"
+            with Peak(os.getpid(), processes.pid) as peak:
+                try:
+                    for piece in processes.decode(Whole(data), AudioFormat()):
+                        samples += len(piece)
+                        if samples > MOST_SECONDS * SAMPLE_RATE:
+                            end = "longer_than_allowed"
+                            break
+                except OpenmicError as error:
+                    end = error.code
+            outcomes.append(BombOutcome(name, len(data), peak.more_bytes, samples / SAMPLE_RATE, end))
+    return outcomes
 
 
 @dataclass(slots=True)
@@ -167,6 +215,11 @@ def main() -> int:
         worker(arguments.worker, arguments.mutants, arguments.seed)
         return 0
     began = time.monotonic()
+    burst = 0
+    for bomb in bombs():
+        peak_mb = f"{bomb.peak_bytes / 1e6:.0f} MB"
+        print(f"{bomb.name}: {bomb.sent_bytes} bytes, peak {peak_mb}, {bomb.sound_seconds:.1f} s of sound, {bomb.end}")
+        burst += bomb.peak_bytes >= BOMB_BYTES
     outcome = run(arguments.mutants, arguments.seed)
     print(f"{arguments.mutants} mutants of {len(CONTAINERS)} containers in {time.monotonic() - began:.0f} s")
     for end, count in outcome.ends.most_common():
@@ -175,7 +228,7 @@ def main() -> int:
     print(f"{len(outcome.failures)} crashed, hung or raised")
     for number, how in outcome.failures.items():
         print(f"  mutant {number}: {how}")
-    return 1 if outcome.failures else 0
+    return 1 if outcome.failures or burst else 0
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "openmic"
 COMMON = {
     "environment",
     "errors",
+    "folding",
     "log",
     "memory",
     "origins",

@@ -77,12 +77,15 @@ class ProcessTree:
 class Others:
     """What everything else on this machine used while this was entered: figures from a busy machine are not figures.
 
+    Args:
+        pid: of the process that counts as ours, with its children; None: this one.
+
     Attributes:
         cores: processor seconds per second that were not ours or our children's.
     """
 
-    def __init__(self) -> None:
-        self._own = ProcessTree(psutil.Process().pid)
+    def __init__(self, pid: int | None = None) -> None:
+        self._own = ProcessTree(psutil.Process(pid).pid)
         self.cores = 0.0
 
     def __enter__(self) -> Others:

@@ -64,11 +64,12 @@ class Stream:
 
 
 @contextlib.contextmanager
-def service(model: str, **settings: str) -> Iterator[Service]:
+def service(model: str, root: Path = ROOT, **settings: str) -> Iterator[Service]:
     """Start ``openmic serve`` and wait until it is ready; end it afterwards.
 
     Args:
         model: as on the command line.
+        root: of the checkout whose code serves.
         settings: environment variables of further settings, without their prefix.
     """
     port, token = free_port(), secrets.token_urlsafe(24)
@@ -78,7 +79,7 @@ def service(model: str, **settings: str) -> Iterator[Service]:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "openmic", "serve", "--model", model, "--tunnel", "none", "--port", str(port)],
-                cwd=ROOT,
+                cwd=root,
                 stdout=output,
                 stderr=output,
                 env=os.environ | {"OPENMIC_TOKEN": token, "OPENMIC_DATA_DIR": folder} | given,

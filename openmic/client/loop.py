@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ class LoopThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._started = threading.Event()
         self._end: asyncio.Event | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._serve, name="openmic-client", daemon=True)
 
     def __enter__(self) -> LoopThread:
@@ -56,6 +57,22 @@ class LoopThread:
             over.wait(_STOP_SECONDS)
             raise
         return tasks[0].result()
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let ``work`` run beside the caller, who does not wait; it is cancelled when the loop ends."""
+        assert self._loop is not None, "the loop is not running"
+
+        def start() -> None:
+            task = asyncio.ensure_future(work)
+            self._tasks.add(task)  # a loop itself holds no task that waits
+            task.add_done_callback(self._tasks.discard)
+
+        self._loop.call_soon_threadsafe(start)
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call ``function`` in the loop's thread, soon."""
+        assert self._loop is not None, "the loop is not running"
+        self._loop.call_soon_threadsafe(function)
 
     def _serve(self) -> None:
         with asyncio.Runner() as runner:

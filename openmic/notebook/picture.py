@@ -75,7 +75,7 @@ def _troubles(status: Status) -> list[str]:
     if status.late:
         troubles.append("The text is late: nobody more is let in until it has caught up.")
     elif status.finals_held:
-        troubles.append("There is too much to do: final texts wait for live text, and nobody more is let in.")
+        troubles.append("Too much to do: final texts wait for live ones, and nobody more is let in for a while.")
     return troubles
 
 

@@ -14,14 +14,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, get_args
 
+from openmic.client import Result
 from openmic.errors import OpenmicError
 from openmic.log import Log, log_event
 from openmic.notebook.capacity import CapacityPicture
 from openmic.notebook.card import Card
 from openmic.notebook.dashboard import Dashboard
+from openmic.notebook.microphone.listening import listen
+from openmic.notebook.microphone.microphone import Microphone, Place
 from openmic.notebook.output import in_colab, in_notebook
 from openmic.notebook.progress import NotebookProgress
-from openmic.notebook.serving import let_cells_run_loops
+from openmic.notebook.sample import stream_sample
+from openmic.notebook.serving import let_cells_run_loops, somebody_is_there
 from openmic.notebook.status import Status
 from openmic.notebook.view import STOPPED, NotebookView
 from openmic.server.access.tokens import AccessToken, Use
@@ -140,6 +144,7 @@ class OpenMic:
         self._authtoken: Authtoken | None = None
         self._view = NotebookView(self.status, self._end, self.delete_recordings)
         self._started_at = time.time()
+        self._microphone: Microphone | None = None
         self._stopping = threading.Lock()
         self._stop_begun = self._stopped = False
         self._left: list[Part] = [*get_args(Part)]  # to be closed, in this order: finals go out through the tunnel
@@ -268,6 +273,34 @@ class OpenMic:
         )
         return self._view.card(card)
 
+    def microphone(self) -> Microphone:
+        """A card to speak into, in the notebook itself; its ``result`` is what was said. The same one at each call.
+
+        Where nobody can speak (papermill, nbconvert), the sample recording is streamed in the voice's place.
+
+        Raises:
+            OpenmicError: any of the client's problems, where the sample is streamed.
+        """
+        if self._microphone is None:
+            key = self.new_token()
+            place = Place(self.local_url, key.token, lambda: self.link, self.settings.idle_seconds)
+            self._microphone = Microphone(place, lambda: self.revoke(key))
+        if not somebody_is_there():
+            self._microphone.play(lambda: stream_sample(f"{self.local_url}/#token={self.token}"))
+        return self._microphone
+
+    def listen(self, seconds: float | None = None) -> Result:
+        """In Colab: a cell that records until Stop is pressed, and gives the final text.
+
+        Args:
+            seconds: the longest recording.
+
+        Raises:
+            OpenmicError: ``listen_elsewhere``, ``microphone_refused``, or what the service said.
+        """
+        voice = self.microphone()
+        return listen(voice, seconds) if somebody_is_there() else voice.result
+
     def dashboard(self, *, words: bool = False) -> Dashboard:
         """What it does right now, to display: one for the service, however often it is asked for.
 
@@ -322,6 +355,8 @@ class OpenMic:
             self._stop_begun = True
             log_event(logger, "service_stopping")
             self._close()
+            if self._microphone is not None:
+                self._microphone.close()
             if self._left:
                 return False
             self._stopped = True

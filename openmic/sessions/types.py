@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from openmic.audio.decoder import AudioFormat
 from openmic.audio.problems import PROBLEMS as AUDIO_PROBLEMS
+from openmic.audio.types import SpeechBoundary
 from openmic.speech.languages import language_code, language_codes, language_name
 from openmic.speech.types import CommittedText, FinalText, ModelInfo, Segment, SpeechOptions, Task, UtteranceOver, Word
 
@@ -17,6 +18,7 @@ __all__ = [
     "FinalText",
     "ModelInfo",
     "Segment",
+    "SpeechBoundary",
     "SpeechOptions",
     "Task",
     "UtteranceOver",

@@ -6,6 +6,7 @@ import re
 
 from openmic.speech.problems import PROBLEMS
 
+SHOWN_LETTERS = 40  # of a language that is not known, in the error
 DETECT = ("", "auto", "multi", "detect", "unknown")
 """What stands for "find out" in the place of a language."""
 
@@ -51,7 +52,7 @@ def language_code(tag: str | None) -> str | None:
         code = OTHER_CODES.get(part, part)
         if code in LANGUAGES and (part == parts[0] or part == "yue"):
             return code
-    raise PROBLEMS.error("unknown_language", language=tag)
+    raise PROBLEMS.error("unknown_language", language=(tag or "")[:SHOWN_LETTERS])
 
 
 def language_codes() -> list[str]:

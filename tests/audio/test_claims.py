@@ -99,3 +99,32 @@ def test_what_is_no_tag_has_no_length() -> None:
     assert [tag_bytes(head) for head in (b"", b"ID3", b"fLaC" + bytes(8), b"ID3\x04\x00\x00\xff\xff\xff\xff")] == [
         0
     ] * 4
+
+
+# --- headers
+
+
+class Counting(media.Whole):
+    """Gives a byte at a time, and counts them."""
+
+    reads = 0
+
+    def read(self, size: int) -> bytes:
+        self.reads += 1
+        return super().read(min(size, 1))
+
+
+def test_each_byte_of_a_long_wav_header_is_read_once_though_they_come_one_by_one(recording: media.Recording) -> None:
+    wav = media.CONTAINERS["wav"](recording)
+    padding = b"junk" + struct.pack("<I", 30_000) + bytes(30_000)
+    source = Counting(wav[:12] + padding + wav[12:2000])
+    pieces = decode(source, AUTO)
+    next(pieces)
+    assert source.reads <= len(padding) + 4000
+
+
+@pytest.mark.parametrize("rate", [3_999, 192_001, 2**31])
+def test_rates_that_nobody_records_at_are_refused(rate: int) -> None:
+    with pytest.raises(OpenmicError) as refused:
+        AudioFormat("pcm_s16le", rate)
+    assert refused.value.code == "audio_rate_invalid"

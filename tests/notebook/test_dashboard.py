@@ -209,6 +209,21 @@ def test_every_word_of_others_is_escaped() -> None:
     assert "img" not in Tags(view.html()).seen
 
 
+def test_the_device_being_busy_with_others_is_told() -> None:
+    assert "2.5 times as long" in status_text(replace(STATUS, slowness=2.5, finals_held=True))
+    assert "final texts wait" in status_html(replace(STATUS, finals_held=True))
+    assert "times as long" not in status_text(replace(STATUS, slowness=1.2))
+
+
+def test_what_stays_in_a_cell_is_bounded() -> None:
+    long = replace(SESSION, session_id="f" * 32, state="ended", final_text="secret words " * 5000)
+    status = replace(STATUS, sessions=(SESSION, *[long] * 200))
+    for words in (False, True):
+        for text in (status_html(status, words), status_text(status, words)):
+            assert ("secret" in text) == words
+            assert len(text) < 60_000
+
+
 def test_a_long_text_shows_its_end() -> None:
     text = " ".join(f"word{n}" for n in range(1000))
     page = Tags(status_html(replace(STATUS, sessions=(replace(SESSION, committed_text=text),)), True))

@@ -194,6 +194,8 @@ def test_metrics(http: httpx.Client, ended: Session) -> None:
     assert values["openmic_errors_total", "unknown_session"] >= 1
     assert values["openmic_engine_step_seconds",] == 0.1
     assert values["openmic_engine_lag_seconds",] == 0.5
+    assert values["openmic_engine_late",] == values["openmic_engine_finals_held",] == 0
+    assert values["openmic_engine_slowness_ratio",] == 1.0
     assert "heard" not in json.dumps(response.text)
 
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
-from openmic.server.api.page import PAGE_DIR, page_headers
+from openmic.server.api.page import PAGE_DIR, VERSION_DIGITS, page_headers, page_version
 from tests.support.scripted_engine import ScriptedServer, scripted_server
 
 
@@ -19,15 +21,31 @@ def test_the_page_and_all_its_files_are_served_without_a_token(server: ScriptedS
     page = httpx.get(server.url + "/")
     assert page.status_code == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert page.content == (PAGE_DIR / "index.html").read_bytes()
+    assert "no-store" in page.headers["cache-control"]
+    assert page.content == httpx.get(server.url + "/index.html").content
     for path in PAGE_DIR.iterdir():
-        if path.is_file():
+        if path.is_file() and path.name != "index.html":
             response = httpx.get(f"{server.url}/{path.name}")
             assert (response.status_code, response.content) == (200, path.read_bytes())
             assert response.headers["cache-control"] == "no-store"
             assert response.headers["x-content-type-options"] == "nosniff"
             if path.suffix == ".js":
                 assert response.headers["content-type"].startswith("text/javascript")
+
+
+def test_a_second_visit_asks_for_the_page_alone(server: ScriptedServer, tmp_path: Path) -> None:
+    page = httpx.get(server.url + "/").text
+    named = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(named) == 6
+    for name in named:
+        kept = httpx.get(f"{server.url}/{name}")
+        assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert kept.headers["content-security-policy"].startswith("default-src 'none'")
+        assert kept.content == (PAGE_DIR / name.partition("/")[2]).read_bytes()
+    other = httpx.get(f"{server.url}/{'0' * VERSION_DIGITS}/app.js")
+    assert (other.status_code, other.headers["cache-control"]) == (200, "no-store")
+    for path in ("/short/app.js", f"/{page_version()}/app.py", f"/{page_version()}/..%2fapp.py"):
+        assert httpx.get(server.url + path).status_code == 404
 
 
 def test_the_page_is_kept_to_its_own_origin(server: ScriptedServer) -> None:

@@ -57,6 +57,7 @@ class Kernel:
         self._displays: dict[str, list[dict[str, Any]]] = {}
         self.comm_messages: list[tuple[float, dict[str, Any]]] = []
         self._widgets: dict[str, dict[str, Any]] = {}
+        self.colab_requests: list[dict[str, Any]] = []
 
     def send(self, code: str, *, allow_stdin: bool = True) -> Cell:
         """Queue a cell, as pressing it does; waits for nothing."""
@@ -70,11 +71,29 @@ class Kernel:
         self.wait([cell])
         return cell
 
-    def send_comm(self, kind: str, content: Mapping[str, Any], buffers: Sequence[bytes] = ()) -> str:
-        """Send a comm message; returns its id, which its answers name as their parent."""
+    def send_comm(
+        self, kind: str, content: Mapping[str, Any], buffers: Sequence[bytes] = (), subshell: str = ""
+    ) -> str:
+        """Send a comm message, to a subshell if one is named; returns its id, which answers name as their parent."""
         message = self._client.session.msg(kind, dict(content))
+        if subshell:
+            message["header"]["subshell_id"] = subshell
         self._client.session.send(self._client.shell_channel.socket, message, buffers=list(buffers))
         return str(message["header"]["msg_id"])
+
+    def subshell(self) -> str:
+        """Make a subshell, as JupyterLab does for comm messages; its id."""
+        self._client.session.send(
+            self._client.control_channel.socket, self._client.session.msg("create_subshell_request", {})
+        )
+        return str(self._client.control_channel.get_msg(timeout=START_SECONDS)["content"]["subshell_id"])
+
+    def reply_to_colab(self, request: Mapping[str, Any], data: Any) -> None:
+        """Answer what a cell asked Colab's page, the way that page does."""
+        value = {"type": "colab_reply", "colab_msg_id": request["metadata"]["colab_msg_id"], "data": data}
+        self._client.session.send(
+            self._client.stdin_channel.socket, self._client.session.msg("input_reply", {"value": value})
+        )
 
     def click(self, description: str) -> None:
         """Press the newest button that says this, once it is there."""
@@ -129,6 +148,8 @@ class Kernel:
             self._widgets.get(content["comm_id"], {}).update(content["data"].get("state", {}))
         elif kind == "comm_open":
             self._widgets[content["comm_id"]] = dict(content["data"].get("state", {}))
+        elif kind == "colab_request":
+            self.colab_requests.append(message)
         shown_as = content.get("transient", {}).get("display_id", "") if kind.endswith("display_data") else ""
         if kind == "update_display_data":
             for one in self._displays.get(shown_as, []):

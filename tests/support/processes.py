@@ -65,3 +65,9 @@ class Peak:
                     continue
                 self._first.setdefault(child, _status_bytes(child, "VmRSS"))
                 self._peaks[child] = max(self._peaks.get(child, 0), peak_bytes(child))
+
+
+def memory_bytes(pid: int, kind: str) -> int:
+    """What a process has now: ``Rss``, ``Pss`` (shared memory by its part) or ``Private_Dirty``."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    return int(rollup.split(f"\n{kind}:")[1].split()[0]) * 1024

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import mimetypes
 import re
+from functools import cache
 from pathlib import Path
 
 from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from openmic.server.problems import PROBLEMS
 
 PAGE_DIR = Path(__file__).parents[1] / "page"
+VERSION_DIGITS = 16  # of the page's version in its files' addresses
 HOST = re.compile(r"[A-Za-z0-9.\-:\[\]]+")
 mimetypes.add_type("text/javascript", ".js")  # some systems' tables say otherwise, and browsers then refuse it
 
@@ -43,20 +46,53 @@ def page_headers(host: str) -> dict[str, str]:
     }
 
 
+@cache
+def page_version() -> str:
+    """A name for the files as they are: as long as it is the same, a browser may keep them."""
+    digest = hashlib.sha256()
+    for name, path in sorted(_files().items()):
+        digest.update(name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:VERSION_DIGITS]
+
+
 @router.get("/")
-def index(request: Request) -> FileResponse:
-    """The page."""
-    return page_file(request, "index.html")
+def index(request: Request) -> Response:
+    """The page; its files are named with their version, so that a second visit asks for none of them."""
+    text = (PAGE_DIR / "index.html").read_text(encoding="utf-8")
+    for name in _files():
+        text = text.replace(f'="{name}"', f'="{page_version()}/{name}"')
+    return HTMLResponse(text, headers=page_headers(request.headers.get("host", "")))
 
 
 @router.get("/{name}")
-def page_file(request: Request, name: str) -> FileResponse:
+def page_file(request: Request, name: str) -> Response:
     """One of the page's files.
 
     Raises:
         OpenmicError: ``not_found``.
     """
-    files = {path.name: path for path in PAGE_DIR.iterdir() if path.is_file()}
+    files = _files()
     if name not in files:
         raise PROBLEMS.error("not_found")
+    if name == "index.html":
+        return index(request)
     return FileResponse(files[name], headers=page_headers(request.headers.get("host", "")))
+
+
+@router.get("/{version}/{name}")
+def page_file_of_a_version(request: Request, version: str, name: str) -> Response:
+    """The same, to be kept by the browser; that of another version is given as it is now, and not to be kept.
+
+    Raises:
+        OpenmicError: ``not_found``.
+    """
+    if len(version) != VERSION_DIGITS:
+        raise PROBLEMS.error("not_found")
+    response = page_file(request, name)
+    if version == page_version():
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    return response
+
+
+def _files() -> dict[str, Path]:
+    return {path.name: path for path in PAGE_DIR.iterdir() if path.is_file()}

@@ -28,9 +28,17 @@ const FINAL_CODES = {
 // Errors behind 1013 that leave a session as it is: it can be resumed a little later.
 const PASSING = ["too_many_connections", "too_many_unauthenticated", "too_many_wrong_tokens"];
 
+/** A socket to the service that this page comes from. */
+function openWebSocket(token) {
+  const address = new URL("v1/stream", location.href.split(/[?#]/)[0]);
+  address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
+  return new WebSocket(address, ["openmic.v1", `token.${token}`]);
+}
+
 export class Stream {
   sessionId = null;
   #token;
+  #open;
   #start;
   #on;
   #socket = null;
@@ -56,9 +64,11 @@ export class Stream {
    * `start`: the fields of the start message. `on`: functions by name, each optional:
    * link("connecting" | "open" | "lost"), ready(message), ack(bytes), live(message), commit(message), progress(message), final(message),
    * notice(message), end(reason), problem({ code, message, hint, retryAfter }). After `end` or `problem` nothing follows.
+   * `open`: gives for the token a new WebSocket, or an object that can be used like one; also for each reconnection.
    */
-  constructor(token, start, on) {
+  constructor(token, start, on, open = openWebSocket) {
     this.#token = token;
+    this.#open = open;
     this.#start = start;
     this.#on = on;
     this.#every(PUMP_MS, () => this.#pump());
@@ -98,11 +108,9 @@ export class Stream {
     this.#emit("link", this.#resumeToken ? "lost" : "connecting");
     this.#ready = false;
     this.#stopSent = false;
-    const address = new URL("v1/stream", location.href.split(/[?#]/)[0]);
-    address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
     let socket;
     try {
-      socket = new WebSocket(address, ["openmic.v1", `token.${this.#token}`]);
+      socket = this.#open(this.#token);
     } catch {
       return this.#fail({ code: "token" }); // characters that no subprotocol may have: no token of ours
     }

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from whisper.model import Whisper
 from whisper.tokenizer import Tokenizer, get_tokenizer
 
+from openmic.speech.languages import SHOWN_LETTERS
 from openmic.speech.problems import PROBLEMS
 from openmic.speech.types import SpeechOptions, Task
 
@@ -38,7 +39,7 @@ class Vocabulary:
         """Raise ``unknown_language`` if this model cannot do what ``options`` ask for."""
         codes = self.language_codes if self.multilingual else ("en",)
         if options.language is not None and options.language not in codes:
-            raise PROBLEMS.error("unknown_language", language=options.language)
+            raise PROBLEMS.error("unknown_language", language=options.language[:SHOWN_LETTERS])
 
     def tokenizer(self, language: str | None, task: Task) -> Tokenizer:
         """The tokenizer whose start sequence asks for ``task`` in ``language`` (None: English)."""

@@ -173,3 +173,11 @@ def test_every_message_of_the_examples_is_of_the_schema(name: str) -> None:
 
 def test_the_example_of_a_session_is_of_the_schema() -> None:
     valid(json.loads((DOCS / "examples" / "session.json").read_text()), "TranscriptJson")
+
+
+@pytest.mark.parametrize("field", ["language", "encoding"])
+def test_long_names_are_refused_and_not_repeated(field: str) -> None:
+    with pytest.raises(OpenmicError) as refused:
+        parse(json.dumps({"type": "start", field: "x" * 900_000}))
+    assert refused.value.code == "bad_message"
+    assert len(str(refused.value)) < 1000

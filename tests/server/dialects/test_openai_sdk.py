@@ -109,8 +109,6 @@ def test_hints_are_no_errors(sdk: openai.OpenAI, recording: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "param"),
     [
-        ({"response_format": "diarized_json", "chunking_strategy": "auto"}, "response_format"),
-        ({"known_speaker_names": ["Ada"]}, "known_speaker_names"),
         ({"timestamp_granularities": ["word"]}, "timestamp_granularities"),
         ({"language": "klingon"}, "language"),
     ],

@@ -128,6 +128,19 @@ def test_the_longest_recording_ends_by_itself(new_page: Callable[..., Page], tmp
         expect(page.locator("#transcript")).to_contain_text("one two three")
 
 
+def test_late_live_text_is_told_until_it_is_in_time_again(
+    new_page: Callable[..., Page], service: ScriptedServer
+) -> None:
+    page = new_page()
+    page.goto(link(service))
+    speak(page)
+    service.engine.late = True
+    expect(page.locator("#notice")).to_contain_text("Live text comes late")
+    service.engine.late = False
+    expect(page.locator("#notice")).to_be_hidden()
+    finish(page)
+
+
 def test_a_language_that_the_model_does_not_know(new_page: Callable[..., Page], service: ScriptedServer) -> None:
     page = new_page()
     page.goto(link(service))

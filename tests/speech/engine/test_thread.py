@@ -19,10 +19,12 @@ from openmic.audio import VoiceActivity
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.errors import OpenmicError
 from openmic.speech.engine.calibration import Costs
+from openmic.speech.engine.overload import LATE_SECONDS
 from openmic.speech.engine.scheduled_stream import ScheduledStream
 from openmic.speech.engine.thread import EngineParts, WhisperEngine
 from openmic.speech.types import CommittedText, FinalText, LiveText, SpeechEvent, SpeechFailed, SpeechOptions, Word
 from tests.support.clip import Clip
+from tests.support.waiting import wait_until
 
 WAIT_SECONDS = 240.0  # a bound for a busy machine, not an expectation
 
@@ -295,3 +297,35 @@ def test_a_turn_that_fails_does_not_end_the_engine(
     assert engine.stats().problems == ()
     told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("service_")]
     assert told == ["service_fault part=openmic-engine", "service_recovered part=openmic-engine"]
+
+
+@pytest.mark.slow
+def test_an_engine_that_stands_still_is_late_until_it_has_caught_up(
+    engine: WhisperEngine, quickstart: tuple[Samples, str]
+) -> None:
+    """Known in the middle of a step that does not end, and over by itself some seconds after it has."""
+
+    class Stopped:
+        def __init__(self) -> None:
+            self.goes_on = threading.Event()
+
+        def step(self, requests: Any) -> Any:
+            assert self.goes_on.wait(WAIT_SECONDS)
+            return engine._turns._live.step(requests)
+
+    live = Stopped()
+    other = WhisperEngine(EngineParts(engine.info, live, copy.copy(engine._final)), 0.5, 12.0)
+    try:
+        listener = Listener(other, quickstart[0])
+        began = time.monotonic()
+        while not other.stats().late:
+            listener.hear(0.1)
+            assert time.monotonic() - began < WAIT_SECONDS
+            time.sleep(0.1)
+        assert time.monotonic() - began > LATE_SECONDS
+        live.goes_on.set()
+        wait_until(lambda: not other.stats().late)
+        assert listener.finish().text
+    finally:
+        live.goes_on.set()
+        other.close()

@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from openmic.audio.types import SpeechBoundary
 from openmic.errors import OpenmicError
-from openmic.sessions.types import CommittedText, UtteranceOver
+from openmic.sessions.types import CommittedText, SpeechBoundary, UtteranceOver
 
 Json = dict[str, Any]
 BUFFER = "input_audio_buffer."

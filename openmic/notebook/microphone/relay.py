@@ -1,0 +1,168 @@
+"""From posts of the card to a WebSocket: each frame is passed on as it is, in both directions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import websockets
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import WebSocketException
+
+from openmic.client.link import Address
+from openmic.client.loop import LoopThread
+from openmic.client.result import Message
+from openmic.client.socket import MAX_FINAL_BYTES
+from openmic.notebook.microphone.recording import Recording
+
+SUBPROTOCOL = "openmic.v1"
+PING_SECONDS = 10.0
+ABANDONED_SECONDS = 900.0  # a page that posts nothing for so long is gone; a shorter silence may be a cell that runs
+MAX_UNREAD = 10_000  # frames for the page; then the socket is read no further, and the service feels it
+BROKEN = 1006  # the close code of a connection that was not closed in order
+
+Frame = str | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What the service has said since the last time.
+
+    Attributes:
+        first: how many frames had been taken before.
+        frames: the new ones, in order.
+        closed: close code and reason, once the connection has ended and all frames have been taken; else None.
+    """
+
+    first: int
+    frames: list[str]
+    closed: tuple[int, str] | None
+
+
+class Relay:
+    """One connection of a page to the service on this machine.
+
+    It reads, writes and pings in the thread of ``loop``: the service keeps the session while the kernel runs a cell and
+    answers nobody.
+
+    Args:
+        loop: running; the connection ends with it.
+        address: of the service.
+        begin: finds the recording for the page's first message.
+        ping_seconds: how long the page may be silent before the relay speaks in its place.
+    """
+
+    def __init__(
+        self,
+        loop: LoopThread,
+        address: Address,
+        begin: Callable[[Message], Recording],
+        ping_seconds: float = PING_SECONDS,
+    ) -> None:
+        self._loop = loop
+        self._address = address
+        self._begin = begin
+        self._ping_seconds = ping_seconds
+        self._to_service: asyncio.Queue[Frame | None] = asyncio.Queue()
+        self._to_page: deque[str] = deque()
+        self._lock = threading.Lock()
+        self._room = asyncio.Event()
+        self._taken = 0
+        self._closed: tuple[int, str] | None = None
+        self._recording: Recording | None = None
+        self._left = False  # nobody takes what the service says
+        self.taken_at = time.monotonic()
+        loop.begin(self._run())
+
+    def take(self, frames: Sequence[Frame]) -> Taken:
+        """Pass ``frames`` on; gives what the service has said meanwhile. Waits for nothing."""
+        self.taken_at = time.monotonic()
+        for frame in frames:
+            if isinstance(frame, str):
+                self._note(json.loads(frame))
+            self._send(frame)
+        with self._lock:  # of two threads that answer the front end
+            closed, first = self._closed, self._taken
+            said = [self._to_page.popleft() for _ in range(len(self._to_page))]
+            self._taken += len(said)
+        self._loop.call(self._room.set)
+        return Taken(first, said, closed)
+
+    def leave(self) -> None:
+        """The page is gone: what it sent is all; the service writes the final text."""
+        self._left = True
+        self._loop.call(self._room.set)
+        if self._recording is not None and not self._recording.stopped:
+            self._recording.stopped = True
+            self._send(json.dumps({"type": "stop"}))
+
+    def close(self) -> None:
+        """End the connection; the session may be resumed by another."""
+        self._left = True
+        self._loop.call(self._room.set)
+        self._recording = None
+        self._send(None)
+
+    def _send(self, frame: Frame | None) -> None:
+        self._loop.call(lambda: self._to_service.put_nowait(frame))
+
+    def _note(self, message: Message) -> None:
+        if message["type"] in ("start", "resume"):
+            self._recording = self._begin(message)
+        if self._recording is not None:
+            self._recording.sent(message)
+
+    async def _run(self) -> None:
+        closed = (BROKEN, "")
+        try:
+            async with websockets.connect(
+                self._address.url,
+                additional_headers={"Authorization": f"Bearer {self._address.token}"},
+                subprotocols=[websockets.Subprotocol(SUBPROTOCOL)],
+                max_size=MAX_FINAL_BYTES,
+                proxy=None,
+            ) as socket:
+                sending = asyncio.create_task(self._pass_on(socket))
+                try:
+                    await self._read(socket)
+                finally:
+                    sending.cancel()
+            closed = (socket.close_code or BROKEN, socket.close_reason or "")
+        except (OSError, WebSocketException) as failure:
+            closed = (BROKEN, str(failure))
+        finally:
+            with self._lock:
+                self._closed = closed
+
+    async def _read(self, socket: ClientConnection) -> None:
+        try:
+            async for frame in socket:
+                assert isinstance(frame, str), "openmic.v1 sends text alone"
+                if self._recording is not None:
+                    self._recording.heard(json.loads(frame))
+                while len(self._to_page) >= MAX_UNREAD and not self._left:
+                    self._room.clear()
+                    await self._room.wait()
+                if not self._left:
+                    self._to_page.append(frame)
+        except websockets.ConnectionClosed:
+            return  # its code is read from the socket
+
+    async def _pass_on(self, socket: ClientConnection) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._ping_seconds):
+                    frame = await self._to_service.get()
+            except TimeoutError:
+                if time.monotonic() - self.taken_at > ABANDONED_SECONDS:
+                    self.leave()
+                frame = json.dumps({"type": "ping"})
+            if frame is None:
+                await socket.close()
+                return
+            await socket.send(frame)
