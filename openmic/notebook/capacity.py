@@ -18,7 +18,7 @@ ESTIMATED = (
 
 @dataclass(frozen=True, slots=True)
 class ModelSpeakers:
-    """One model: how many speak at once, whether that was measured, whether it fits."""
+    """One model: how many speak at once (0: it is too slow for one), whether that was measured, whether it fits."""
 
     model: str
     speakers: int
@@ -30,6 +30,8 @@ class ModelSpeakers:
         """In words."""
         if not self.fits:
             return "too large for this device"
+        if not self.speakers:
+            return "too slow for live text (estimated)"
         return f"about {self.speakers}{'' if self.measured else ' (estimated)'}"
 
 
@@ -59,7 +61,7 @@ class CapacityPicture:
         return [MEASURED, ESTIMATED, *limit]
 
     def _repr_html_(self) -> str:
-        top = max((one.speakers for one in self.models if one.fits), default=1)
+        top = max((one.speakers for one in self.models if one.fits), default=0) or 1
         rows = "".join(_row(one, top) for one in self.models)
         notes = "".join(f'<p style="{QUIET}">{escape(note)}</p>' for note in self._notes)
         return (
@@ -77,9 +79,9 @@ def _row(one: ModelSpeakers, top: int) -> str:
     """Name, bar, number; what is estimated is pale."""
     colour, opacity = (GREEN, 1.0) if one.measured else (BLUE, 0.5)
     style = f"width:{100 * one.speakers / top:.1f}%;min-width:3px;background:{colour};opacity:{opacity}"
-    bar = f'<div style="{style}"></div>' if one.fits else ""
+    bar = f'<div style="{style}"></div>' if one.fits and one.speakers else ""
     name = f"<strong>{escape(one.model)}</strong>" if one.measured else escape(one.model)
-    faint = "" if one.fits else "opacity:.6"
+    faint = "" if one.fits and one.speakers else "opacity:.6"
     return (
         f'<div style="{faint}">{name}</div><div style="display:flex;height:14px;border-radius:4px;overflow:hidden">'
         f'{bar}</div><div style="font-variant-numeric:tabular-nums;{faint}">{escape(one.told)}</div>'

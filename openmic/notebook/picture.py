@@ -92,46 +92,40 @@ def _charts(status: Status) -> str:
     delay_top = max([LATE_SECONDS, *(value for _, value in most if value is not None)])
     speakers, places = line(lambda one: one.speakers), line(lambda one: one.places)
     speakers_top = max([1.0, status.places, *(value for _, value in speakers + places if value is not None)]) * 1.1
-    memory = line(lambda one: None if one.memory_bytes is None else one.memory_bytes / 2**30)
-    memory_top = max([1.0, *(value for _, value in memory if value is not None)]) * 1.25
-    return "".join(
-        (
-            chart(
-                "The text is behind by",
-                *_delay(status),
-                [Line(most, ORANGE, dashed=True), Line(middle, BLUE, filled=True)],
-                HISTORY_SECONDS,
-                delay_top,
-                f"height: {delay_top:.0f} s",
-            ),
-            chart(
-                "People speaking",
-                str(status.speaking),
-                f"room for {status.places}",
-                [Line(places, ORANGE, dashed=True), Line(speakers, GREEN, filled=True)],
-                HISTORY_SECONDS,
-                speakers_top,
-            ),
-            chart(
-                "The device works",
-                f"{status.busy:.0%}",
-                "of the time",
-                [Line(line(lambda one: one.busy), BLUE, filled=True)],
-                HISTORY_SECONDS,
-                1.0,
-                "height: 100%",
-            ),
-            chart(
-                "Memory",
-                "not known" if status.memory_bytes is None else f"{status.memory_bytes / 2**30:.1f} GiB",
-                "in use",
-                [Line(memory, VIOLET, filled=True)],
-                HISTORY_SECONDS,
-                memory_top,
-                f"height: {memory_top:.1f} GiB",
-            ),
-        )
-    )
+    charts = [
+        chart(
+            "The text is behind by",
+            *_delay(status),
+            [Line(most, ORANGE, dashed=True), Line(middle, BLUE, filled=True)],
+            HISTORY_SECONDS,
+            delay_top,
+            f"height: {delay_top:.0f} s",
+        ),
+        chart(
+            "People speaking",
+            str(status.speaking),
+            f"room for {status.places}",
+            [Line(places, ORANGE, dashed=True), Line(speakers, GREEN, filled=True)],
+            HISTORY_SECONDS,
+            speakers_top,
+        ),
+        chart(
+            "The device works",
+            f"{status.busy:.0%}",
+            "of the time",
+            [Line(line(lambda one: one.busy), BLUE, filled=True)],
+            HISTORY_SECONDS,
+            1.0,
+            "height: 100%",
+        ),
+    ]
+    if status.memory_bytes is not None:  # a processor's is everybody's
+        memory = line(lambda one: None if one.memory_bytes is None else one.memory_bytes / 2**30)
+        top = max([1.0, *(value for _, value in memory if value is not None)]) * 1.25
+        used = f"{status.memory_bytes / 2**30:.1f} GiB"
+        lines = [Line(memory, VIOLET, filled=True)]
+        charts.append(chart("Memory", used, "in use", lines, HISTORY_SECONDS, top, f"height: {top:.1f} GiB"))
+    return "".join(charts)
 
 
 def _delay(status: Status) -> tuple[str, str]:

@@ -199,7 +199,7 @@ class ModelCapacity:
 
     Attributes:
         model: its name.
-        speakers: how many.
+        speakers: how many; 0: it would not keep up with one.
         measured: it is the loaded model, and was measured; else estimated from that.
         fits: whether the device's memory holds it.
     """

@@ -76,7 +76,8 @@ def capacities(name: str, loaded: Shape, costs: Costs, report: DeviceReport) -> 
     for other, shape in SHAPES.items():
         if shape != loaded:
             scaled = _on_cpu(costs, loaded, shape) if report.device == "cpu" else _on_gpu(costs, loaded, shape)
-            found.append(ModelCapacity(other, scaled.capacity(), measured=False, fits=_fits(shape, report)))
+            speakers = scaled.capacity() if scaled.load(1) <= 1 else 0
+            found.append(ModelCapacity(other, speakers, measured=False, fits=_fits(shape, report)))
     sizes = {other: shape.parameters_millions for other, shape in SHAPES.items()}
     return tuple(sorted(found, key=lambda one: sizes.get(one.model, loaded.parameters_millions)))
 
