@@ -13,7 +13,7 @@ from tests.support.jupyterlab import KERNEL, Lab, jupyterlab
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
-PATIENCE_MS = 25_000
+PATIENCE_MS = 120_000  # a generous end to every wait
 SIZE = {"width": 1000, "height": 800}
 SUBSHELLS = "@jupyterlab/apputils-extension:kernels-settings"
 DIRECT, PROXY = "ws://127.0.0.1:*/**", "**/proxy/**"
