@@ -149,7 +149,7 @@ def test_a_kernel_that_runs_a_cell_keeps_the_words_waiting(opened: Callable[...,
         lab.set(SUBSHELLS)
     speak(page)
     run(page, 2)
-    expect(line(page)).to_contain_text("The notebook is running a cell")
+    expect(line(page)).to_contain_text("The notebook is busy")
     said = card(page).locator(".openmic-said").inner_text()
     expect(line(page)).to_contain_text("through this notebook")
     expect(card(page).locator(".openmic-said")).not_to_have_text(said)
