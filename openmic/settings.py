@@ -97,7 +97,7 @@ class Settings(BaseSettings):
         "spaces or commas; `*`: all. Its own page and pages of this machine always may; programs send no origin.",
     )
     dialects: str = Field(
-        "openai",
+        "openai deepgram assemblyai soniox",
         description="What other vendors' SDKs may speak beside openmic's own protocol, by names separated by spaces.",
     )
     max_connections: int = Field(

@@ -20,12 +20,17 @@ from openmic.server.access.tokens import TokenStore
 from openmic.server.api import page as page_files
 from openmic.server.api import sessions as http
 from openmic.server.api.downloads import Downloads
+from openmic.server.dialects.assemblyai.dialect import AssemblyDialect
 from openmic.server.dialects.connection import StreamConnection
+from openmic.server.dialects.deepgram import prerecorded
+from openmic.server.dialects.deepgram.flux import FluxDialect
+from openmic.server.dialects.deepgram.listen import ListenDialect
 from openmic.server.dialects.dialect import Dialect, Endpoints
 from openmic.server.dialects.native.dialect import NativeDialect
 from openmic.server.dialects.openai import models
 from openmic.server.dialects.openai import routes as uploads
 from openmic.server.dialects.openai_realtime.dialect import RealtimeDialect
+from openmic.server.dialects.soniox.dialect import SonioxDialect
 from openmic.server.metrics import Metrics
 from openmic.server.middleware import HeadIsGet, RequestNames
 from openmic.server.problems import PROBLEMS, error_response
@@ -37,7 +42,10 @@ logger = logging.getLogger(__name__)
 
 NATIVE = Endpoints({"/v1/stream": NativeDialect})
 DIALECTS: Mapping[str, Endpoints] = {
-    "openai": Endpoints({"/v1/realtime": RealtimeDialect}, (uploads.router, models.router))
+    "openai": Endpoints({"/v1/realtime": RealtimeDialect}, (uploads.router, models.router)),
+    "deepgram": Endpoints({"/v1/listen": ListenDialect, "/v2/listen": FluxDialect}, (prerecorded.router,)),
+    "assemblyai": Endpoints({"/v3/ws": AssemblyDialect}),
+    "soniox": Endpoints({"/transcribe-websocket": SonioxDialect}),
 }
 """What other vendors' SDKs speak, by the names that the setting ``dialects`` has; openmic's own is always on."""
 

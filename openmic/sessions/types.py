@@ -8,13 +8,24 @@ from __future__ import annotations
 from openmic.audio.decoder import AudioFormat
 from openmic.audio.problems import PROBLEMS as AUDIO_PROBLEMS
 from openmic.speech.languages import language_code, language_codes, language_name
-from openmic.speech.types import CommittedText, FinalText, ModelInfo, Segment, SpeechOptions, Task, UtteranceOver, Word
+from openmic.speech.types import (
+    CommittedText,
+    FinalText,
+    LiveText,
+    ModelInfo,
+    Segment,
+    SpeechOptions,
+    Task,
+    UtteranceOver,
+    Word,
+)
 
 __all__ = [
     "AUDIO_PROBLEMS",
     "AudioFormat",
     "CommittedText",
     "FinalText",
+    "LiveText",
     "ModelInfo",
     "Segment",
     "SpeechOptions",

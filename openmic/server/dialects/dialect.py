@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -40,7 +40,15 @@ class Flush:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """No more audio comes; the final is wanted."""
+    """No more audio comes; the final is wanted.
+
+    Attributes:
+        within_seconds: longest wait for it: then the client is told ``Leaving`` and the session goes on without it.
+        flush: also end the utterance, so that its ``UtteranceEnded`` says when all live text is out.
+    """
+
+    within_seconds: float | None = None
+    flush: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +65,22 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that ``write`` makes frames of when its turn comes: for dialects that number their messages."""
+
+    message: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Configure:
-    """From now on an utterance ends after so much silence; ``frames`` are the answer, where there is one."""
+    """From now on an utterance ends after so much silence; answered by ``frames`` or ``answer``, where there is one."""
 
     endpoint_silence_seconds: float
     frames: tuple[Frame, ...] = ()
+    answer: Answer | None = None
 
 
-Asked = Audio | Flush | Stop | Renew | Configure | Reply | None
+Asked = Audio | Flush | Stop | Renew | Configure | Reply | Answer | None
 """None: nothing is to be done."""
 
 # --- what a client is told beside its session's events
@@ -92,7 +108,20 @@ class Rejected:
     error: OpenmicError
 
 
-Outgoing = SessionEvent | Acknowledged | Notice | Rejected
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The final is not there within the time that the client waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """In the place of a last frame: the connection is closed with this code, though its session may go on."""
+
+    code: int
+    reason: str = ""
+
+
+Outgoing = SessionEvent | Acknowledged | Notice | Rejected | Leaving | Answer
 
 
 class Dialect(Protocol):
@@ -130,7 +159,7 @@ class Dialect(Protocol):
             OpenmicError: not understood. It is told as ``Rejected``, or by ``refuse`` where it ``ends`` the connection.
         """
 
-    def write(self, outgoing: Outgoing) -> Iterable[Frame]:
+    def write(self, outgoing: Outgoing) -> Iterable[Frame | Goodbye]:
         """What the client is told, as its frames; none where this dialect has no word for it.
 
         Called in a worker thread for a ``Finalised``, which takes a while to write down where it is long.
