@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedServer]
 
 
 @pytest.fixture
-def sdk(server: ScriptedServer) -> Any:
-    return client(server, server.token)
+def sdk(server: ScriptedServer) -> Iterator[DeepgramClient]:
+    with client(server, server.token) as one:
+        yield one
 
 
-def client(server: ScriptedServer, token: str) -> DeepgramClient:
+@contextmanager
+def client(server: ScriptedServer, token: str) -> Iterator[DeepgramClient]:
     web = server.url.replace("http", "ws")
     environment = DeepgramClientEnvironment(base=server.url, production=web, agent=web, agent_rest=server.url)
-    return DeepgramClient(environment=environment, api_key=token, timeout=WAIT_SECONDS)
+    with httpx.Client(timeout=WAIT_SECONDS) as http:
+        yield DeepgramClient(environment=environment, api_key=token, httpx_client=http)
 
 
 @pytest.fixture
@@ -104,8 +108,8 @@ def test_what_is_no_audio_and_what_is_too_large_are_refused(server: ScriptedServ
 
 
 def test_a_wrong_token_is_refused(server: ScriptedServer, recording: bytes) -> None:
-    with pytest.raises(ApiError) as refused:
-        client(server, "wrong").listen.v1.media.transcribe_file(request=recording, model="nova-3")
+    with client(server, "wrong") as sdk, pytest.raises(ApiError) as refused:
+        sdk.listen.v1.media.transcribe_file(request=recording, model="nova-3")
     assert refused.value.status_code == 401
     assert refused.value.body["err_code"] == "INVALID_AUTH"
 
