@@ -31,7 +31,6 @@ from openmic.server.dialects.dialect import Endpoints
 from openmic.server.thread import ServerThread
 from openmic.sessions.registry import Sessions
 from openmic.settings import Settings
-from openmic.speech.languages import language_code
 from openmic.speech.problems import PROBLEMS
 from openmic.speech.types import (
     CommittedText,
@@ -322,7 +321,6 @@ def scripted_server(
     **settings: object,
 ) -> Iterator[ScriptedServer]:
     """Serve the real app over the scripted engine, with recordings under ``folder``; ``settings`` by their names."""
-    language_code("en")  # loads Whisper's table, as the real engine has long done when the first client comes
     chosen = Settings(**{"data_dir": folder / "recordings", "stop_seconds": 5.0, **settings})
     engine = engine or ScriptedEngine()
     sessions = Sessions(chosen, engine)

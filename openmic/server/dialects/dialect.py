@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
@@ -175,6 +175,16 @@ class Dialect(Protocol):
         """The close code behind a session's last event; None: the connection goes on, and ``begin`` is called again."""
 
 
+class PortListener(Protocol):
+    """What serves a dialect that is spoken on a port of its own, on the server's event loop."""
+
+    async def start(self) -> None:
+        """Listen."""
+
+    def close(self) -> None:
+        """Take no more connections; those that are open end with their sessions."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoints:
     """Where one dialect is spoken.
@@ -182,7 +192,9 @@ class Endpoints:
     Attributes:
         sockets: by WebSocket path, what makes a ``Dialect`` for each connection.
         routers: its routes over HTTP.
+        listeners: by the app, what listens on a port of its own.
     """
 
     sockets: Mapping[str, Callable[[], Dialect]] = field(default_factory=dict)
     routers: tuple[APIRouter, ...] = ()
+    listeners: tuple[Callable[[FastAPI], PortListener], ...] = ()
