@@ -17,6 +17,7 @@ from websockets.exceptions import InvalidStatus
 
 from openmic.audio.types import Samples
 from openmic.sessions.state import State
+from openmic.sessions.types import language_code
 from tests.support.realtime import RATE, TEXT, Json, RealtimeClient, realtime, resampled, tone
 from tests.support.scripted_engine import ScriptedEngine, ScriptedServer, scripted_server
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
@@ -27,6 +28,7 @@ COMMITTED = [f"{BUFFER}committed", "conversation.item.added", "conversation.item
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedServer]:
+    language_code("en")  # loads Whisper's languages, which a real service has loaded with its model
     with scripted_server(tmp_path_factory.mktemp("realtime"), max_message_bytes=200_000, max_sessions=100) as running:
         yield running
 
