@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "tunnels": set[str](),
     "client": set[str](),
     "notebook": {"tunnels", "client"},  # the client: a sample is streamed as an external one would
-    "service": {"notebook", "server", "sessions", "speech", "tunnels"},
+    "service": {"client", "notebook", "server", "sessions", "speech", "tunnels"},
     "cli": {"client", "service", "sessions"},
 }
 INSIDE = {
@@ -45,6 +45,7 @@ INSIDE = {
         "engine": {"model", "live", "final"},
     },
     "sessions": {"text": set[str](), "storage": set[str]()},
+    "notebook": {"microphone": set[str]()},
     "server": {
         "access": set[str](),
         "uvicorn_protocols": set[str](),
