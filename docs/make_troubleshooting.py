@@ -16,6 +16,7 @@ if __name__ == "__main__":  # run as a script, Python looks beside it for module
 from openmic.audio.problems import PROBLEMS as AUDIO
 from openmic.client.problems import PROBLEMS as CLIENT
 from openmic.errors import ProblemTable
+from openmic.notebook.microphone.problems import PROBLEMS as MICROPHONE
 from openmic.server.problems import PROBLEMS as SERVER
 from openmic.server.problems import SENT
 from openmic.service.problems import PROBLEMS as LAUNCH
@@ -53,6 +54,7 @@ TABLES: tuple[tuple[str, ProblemTable], ...] = (
     ("The public link", TUNNELS),
     ("Talking to the service", SERVER),
     ("Sessions", SESSIONS),
+    ("The notebook's microphone", MICROPHONE),
     ("Audio", AUDIO),
     ("Speech", SPEECH),
     ("The client (`openmic stream`, Python)", CLIENT),

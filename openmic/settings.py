@@ -39,6 +39,12 @@ class Settings(BaseSettings):
     language: str | None = Field(
         None, description="Language of sessions that name none (ISO 639-1, as `tr`); empty: detect it."
     )
+    vocabulary: str = Field(
+        "", description="Names and terms of sessions that bring none, separated by commas (`Ayşe, Wrocław, pgvector`)."
+    )
+    prompt: str = Field(
+        "", max_length=4000, description="Text that speech is taken to follow, for style, where a session brings none."
+    )
     cache_dir: Path = Field(
         default_factory=lambda: user_cache_path("openmic"),
         description="Where weights are kept; `openmic` in your cache folder (on Linux `~/.cache/openmic`).",

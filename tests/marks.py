@@ -21,13 +21,16 @@ BY_FIXTURE = {
 """A test that asks for one of these fixtures, itself or through others, has the mark."""
 
 LONGEST_FIRST = (
+    "notebook/microphone/test_jupyterlab.py",
     "setup/test_demo.py",
     "notebook/test_run_all.py",
     "notebook/test_notebook.py",
     "faults/test_network.py",
     "server/page/test_page.py",
     "faults/test_deaths.py",
+    "notebook/microphone/test_colab.py",
     "setup/test_bootstrap.py",
+    "notebook/microphone/test_kernel.py",
     "speech/final/test_walk.py",
     "cli/test_main.py",
     "faults/test_crowd.py",

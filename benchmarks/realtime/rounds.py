@@ -44,6 +44,8 @@ def run_round(
         notes.append(f"{sessions - len(served)} refused: {'; '.join(reasons)}")
     if others.note:
         notes.append(others.note)
+    for code in sorted({code for stream in served for code in stream.warnings}):
+        notes.append(f"{sum(code in stream.warnings for stream in served)} told {code}")
     without_final = sum(stream.final is None for stream in served)
     if without_final:
         notes.append(f"{without_final} without a final")

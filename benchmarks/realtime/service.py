@@ -49,6 +49,7 @@ class Stream:
         final: the final text; None where none came.
         final_at: when it came.
         refused: the code and the ``retry_after`` of a refusal, in words.
+        warnings: the codes that it was told, in order.
     """
 
     history: tuple[Shown, ...] = ()
@@ -56,6 +57,7 @@ class Stream:
     final: str | None = None
     final_at: float = 0.0
     refused: str | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def time_to_final(self) -> float:
@@ -131,6 +133,7 @@ def seen(told: Exchange) -> Stream:
     """What a client of openmic.v1 shows of these messages."""
     display = Display()
     final, final_at, refused = None, told.audio_end, None
+    warnings: list[str] = []
     for at, frame in told.received:
         message = json.loads(frame)
         match message["type"]:
@@ -140,9 +143,11 @@ def seen(told: Exchange) -> Stream:
                 display.commit(at, message["text"])
             case "final":
                 final, final_at = message["text"], at
+            case "warning":
+                warnings.append(message["code"])
             case "error" if message.get("fatal"):
                 refused = refusal(message)
-    return Stream(tuple(display.history), told.audio_end, final, final_at, refused)
+    return Stream(tuple(display.history), told.audio_end, final, final_at, refused, tuple(warnings))
 
 
 def free_port() -> int:

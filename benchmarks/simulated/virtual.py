@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
+import torch
 
 from openmic.audio import SAMPLE_RATE, VoiceActivity
 from openmic.audio.types import Samples
@@ -22,7 +23,7 @@ from openmic.speech.engine.stream import EngineStream, run_step
 from openmic.speech.engine.thread import EngineParts
 from openmic.speech.live.decode import LiveStepDecoder
 from openmic.speech.live.policy import CommitPolicy
-from openmic.speech.types import SpeechEvent, SpeechOptions
+from openmic.speech.types import FinalText, SpeechEvent, SpeechOptions, Term
 
 PIECE_SAMPLES = SAMPLE_RATE // 10
 EPSILON = 1e-6
@@ -83,6 +84,7 @@ class VirtualEngine:
         cost: pretend time of a step, in seconds.
         language: that is asked for; None: detect it.
         policy: makes a stream's policy.
+        vocabulary: of every stream.
 
     Attributes:
         work: of all streams together.
@@ -95,14 +97,25 @@ class VirtualEngine:
         cost: float,
         language: str | None,
         policy: Callable[[], CommitPolicy] = CommitPolicy,
+        vocabulary: tuple[Term, ...] = (),
     ) -> None:
         self.work = Work()
         self.cost = cost
         self._live = cast(LiveStepDecoder, parts.live).observed(self._observe)
         self._final = parts.final
         self._settings = settings
-        self._options = SpeechOptions(language=language)
+        self._options = SpeechOptions(language=language, vocabulary=vocabulary)
         self._policy = policy
+        self._stream: EngineStream | None = None
+
+    def final(self) -> FinalText:
+        """The final text of the recording that was played last."""
+        assert self._stream is not None, "play one first"
+        self._stream.final.ended = True
+        with torch.inference_mode():
+            for _ in self._stream.walk:
+                pass
+        return self._stream.final.result()
 
     @contextmanager
     def _observe(self, stage: str, rows: int) -> Iterator[None]:
@@ -124,6 +137,7 @@ class VirtualEngine:
             self._settings.live_window_seconds,
             policy=self._policy(),
         )
+        self._stream = stream
         activity = VoiceActivity(self._settings.endpoint_silence_seconds)
         while not stream.live_over:
             self._hear(stream, recording, activity, now)

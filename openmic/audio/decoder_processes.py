@@ -176,12 +176,13 @@ def _converse(connection: socket.socket, source: ByteSource, opening: bytes, war
                 data = b""
                 if failure is None:
                     try:
-                        data = source.read(min(wire.SIZE.unpack(content)[0], wire.MOST_BYTES))
+                        size, offset = wire.WANTED.unpack(content)
+                        if offset != source.tell():
+                            source.seek(offset)
+                        data = source.read(min(size, wire.MOST_BYTES))
                     except Exception as error:  # told once what was read before it is decoded
                         failure = error
                 wire.send(connection, wire.DATA, data)
-            elif kind == wire.SEEK:
-                wire.send(connection, wire.PLACE, wire.OFFSET.pack(source.seek(*wire.TARGET.unpack(content))))
             else:
                 break
     except (OSError, EOFError, ValueError) as error:

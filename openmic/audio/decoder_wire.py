@@ -1,6 +1,6 @@
 """What passes between a session and the process that decodes for it: frames of a kind, a length, and content.
 
-The decoding process asks (``READ``, ``SEEK``) and tells (``SAMPLES``, and one of the three ends); the session answers.
+The decoding process asks (``READ``) and tells (``SAMPLES``, and one of the three ends); the session answers.
 What comes from the process is as little to be trusted as the media that it reads: every length is bounded here.
 """
 
@@ -10,15 +10,13 @@ import socket
 import struct
 
 # from the process
-READ, SEEK, SAMPLES = b"R", b"S", b"s"  # uint32 bytes wanted; int64 offset and uint8 whence; float32 samples
+READ, SAMPLES = b"R", b"s"  # uint32 bytes wanted and int64 from where; float32 samples
 WARNING = b"w"  # JSON of an OpenmicError; the sound goes on
 END, PROBLEM, FAULT, TOO_COSTLY = b"e", b"p", b"f", b"c"  # nothing; JSON of an OpenmicError; a name; nothing
 # to the process
-OPEN, DATA, PLACE = b"O", b"d", b"P"  # JSON of an AudioFormat and the limits; bytes; int64 offset
+OPEN, DATA = b"O", b"d"  # JSON of an AudioFormat and the limits; bytes
 
-SIZE = struct.Struct("<I")
-TARGET = struct.Struct("<qB")
-OFFSET = struct.Struct("<q")
+WANTED = struct.Struct("<Iq")
 
 _HEAD = struct.Struct("<cI")
 MOST_BYTES = 262_144  # of one frame's content; a second of samples has 64,000

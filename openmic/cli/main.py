@@ -102,6 +102,8 @@ def _parser() -> argparse.ArgumentParser:
     stream.add_argument("source", metavar="FILE|mic", help="a recording in any container, or the microphone")
     stream.add_argument("--token", help=f"the token, where the link has none (or the variable {TOKEN_VARIABLE})")
     stream.add_argument("--language", help="ISO 639-1 code of what is spoken; left out: detect it")
+    stream.add_argument("--vocabulary", metavar="A,B", help="names and terms that may be said, separated by commas")
+    stream.add_argument("--prompt", help="text that speech is taken to follow")
     stream.add_argument("--translate", action="store_true", help="into English")
     stream.add_argument("--words", action="store_true", help="with the times of words")
     stream.add_argument("--fast", action="store_true", help="as fast as the service takes it, not at speech's speed")
@@ -128,18 +130,23 @@ def _parser() -> argparse.ArgumentParser:
 def _service_options(parser: argparse.ArgumentParser, tunnel: str) -> None:
     parser.add_argument("--model", default="auto", help="tiny ... turbo, a path to a .pt file, or auto")
     parser.add_argument("--language", help="ISO 639-1 code of what is spoken; left out: detect it")
+    parser.add_argument("--vocabulary", default="", metavar="A,B", help="names and terms of sessions that bring none")
     parser.add_argument("--tunnel", default=tunnel, choices=("auto", "ngrok", "cloudflare", "none"))
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(arguments, name) for name in ("model", "language", "tunnel", "port")}
+    return {name: getattr(arguments, name) for name in ("model", "language", "vocabulary", "tunnel", "port")}
 
 
 def _stream(arguments: argparse.Namespace) -> int:
     lines = LiveLines(sys.stderr)
     show = _print_message if arguments.json else lines
     options = StreamOptions(language=arguments.language)
+    if arguments.vocabulary:
+        options["vocabulary"] = [term.strip() for term in arguments.vocabulary.split(",") if term.strip()]
+    if arguments.prompt:
+        options["prompt"] = arguments.prompt
     if arguments.translate:
         options["task"] = "translate"
     if arguments.words:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypedDict
+from typing import Any, TypedDict
 
 
 class Waits(TypedDict, total=False):
@@ -35,6 +35,7 @@ class StreamOptions(Waits, total=False):
     language: str | None
     task: str
     prompt: str | None
+    vocabulary: list[str | dict[str, Any]]
     encoding: str
     sample_rate: int
     channels: int

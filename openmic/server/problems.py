@@ -315,6 +315,7 @@ SENT = {
     "audio_channels_invalid": Sent(4400, 400),
     # speech
     "unknown_language": Sent(4400, 400),
+    "cannot_translate": Sent(4400, 400),
     "engine_closed": Sent(1001, 503),
     "engine_failed": Sent(1011, 500),
 }

@@ -15,7 +15,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from openmic.audio.decoder import AudioFormat
@@ -32,7 +31,7 @@ from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.recovery import ID_DIGITS, Recovery
 from openmic.sessions.session import Session
 from openmic.sessions.snapshot import SessionSnapshot
-from openmic.sessions.state import Identity, Limits, State, clamp_endpoint_silence
+from openmic.sessions.state import Identity, Limits, State, clamp_endpoint_silence, with_defaults
 from openmic.sessions.storage.folder import SessionFiles
 from openmic.sessions.storage.fsync import FsyncThread
 from openmic.sessions.storage.replay import JournalReplay, hash_token
@@ -96,7 +95,7 @@ class Sessions:
 
         Args:
             audio_format: what its client said about its bytes.
-            options: and what it wants; a language that is not named is the settings' one.
+            options: and what it wants; what is not named is as in the settings.
             words: whether its client wants word times.
             token_id: of the access token that it is begun with.
             endpoint_silence_seconds: what ends an utterance, within ``ENDPOINT_SILENCE_SECONDS``; None: the settings'.
@@ -106,7 +105,7 @@ class Sessions:
                 refuses (``unknown_language``).
         """
         self.space.check()
-        options = replace(options, language=options.language or self.settings.language)
+        options = with_defaults(options, self.settings)
         if endpoint_silence_seconds is not None:
             endpoint_silence_seconds = clamp_endpoint_silence(endpoint_silence_seconds)
         with self._lock:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from openmic.audio.decoder import AudioFormat
@@ -40,6 +41,7 @@ from openmic.speech.types import (
     SpeechEvent,
     SpeechFailed,
     SpeechOptions,
+    Term,
     UtteranceOver,
 )
 
@@ -160,6 +162,20 @@ class Session(Subscription):
         A server that takes the session up after this one died begins again with what it was opened with.
         """
         self._decode_thread.set_endpoint_silence(clamp_endpoint_silence(seconds))
+
+    def change_vocabulary(self, vocabulary: tuple[Term, ...] | None = None, prompt: str | None = None) -> None:
+        """From the next live step and the next final window on, other names and terms count; None: as before.
+
+        A server that takes the session up after this one died begins again with what it was opened with.
+        """
+        with self._lock:
+            options = self.options
+            self.options = replace(
+                options,
+                vocabulary=options.vocabulary if vocabulary is None else vocabulary,
+                prompt=options.prompt if prompt is None else prompt,
+            )
+            self._stream.change(self.options)
 
     def stop(self, reason: Reason = "stopped", error: OpenmicError | None = None) -> None:
         """Take no more audio and send the final; ``error``, if given, is told after it, instead of an ordinary end.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from openmic.settings import Settings
+from openmic.speech.languages import language_code
+from openmic.speech.types import SpeechOptions, Term
 
 BYTES_PER_SECOND = 384_000  # the most that audio needs: 48 kHz, stereo, float32
 SPARE_BYTES = 1_048_576  # for headers and pictures in a container
@@ -20,6 +23,25 @@ def clamp_endpoint_silence(seconds: float) -> float:
     """The silence nearest to ``seconds`` that a client may ask for."""
     least, most = ENDPOINT_SILENCE_SECONDS
     return min(max(seconds, least), most)
+
+
+def with_defaults(options: SpeechOptions, settings: Settings) -> SpeechOptions:
+    """What a client asked for, and the settings' language, prompt and vocabulary where it named none.
+
+    Raises:
+        OpenmicError: ``unknown_language``.
+    """
+    return replace(
+        options,
+        language=language_code(options.language or settings.language),
+        prompt=options.prompt if options.prompt is not None else settings.prompt or None,
+        vocabulary=options.vocabulary or parse_terms(settings.vocabulary),
+    )
+
+
+def parse_terms(text: str) -> tuple[Term, ...]:
+    """The terms in a text, between commas, semicolons and ends of lines."""
+    return tuple(Term(term.strip()) for term in re.split(r"[,;\n]", text) if term.strip())
 
 
 class State(enum.Enum):

@@ -9,7 +9,17 @@ from openmic.audio.decoder import AudioFormat
 from openmic.audio.problems import PROBLEMS as AUDIO_PROBLEMS
 from openmic.audio.types import SpeechBoundary
 from openmic.speech.languages import language_code, language_codes, language_name
-from openmic.speech.types import CommittedText, FinalText, ModelInfo, Segment, SpeechOptions, Task, UtteranceOver, Word
+from openmic.speech.types import (
+    CommittedText,
+    FinalText,
+    ModelInfo,
+    Segment,
+    SpeechOptions,
+    Task,
+    Term,
+    UtteranceOver,
+    Word,
+)
 
 __all__ = [
     "AUDIO_PROBLEMS",
@@ -21,6 +31,7 @@ __all__ = [
     "SpeechBoundary",
     "SpeechOptions",
     "Task",
+    "Term",
     "UtteranceOver",
     "Word",
     "language_code",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
+from openmic.folding import fold
 from openmic.speech.problems import PROBLEMS
 
 SHOWN_LETTERS = 40  # of a language that is not known, in the error
@@ -13,12 +15,23 @@ DETECT = ("", "auto", "multi", "detect", "unknown")
 OTHER_CODES = {"iw": "he", "in": "id", "ji": "yi", "jv": "jw", "nb": "no", "fil": "tl", "cmn": "zh", "hbs": "sr"}
 """Codes of today and of yesterday for languages that Whisper knows by another one."""
 
-OWN_NAMES = {
-    "türkçe": "tr", "deutsch": "de", "français": "fr", "español": "es", "italiano": "it", "português": "pt",
-    "nederlands": "nl", "polski": "pl", "русский": "ru", "українська": "uk", "العربية": "ar", "हिन्दी": "hi",
-    "中文": "zh", "日本語": "ja", "한국어": "ko",
-}  # fmt: skip
-"""What speakers of some languages call their own, by which the notebook's form offers them."""
+OWN_NAMES = """
+    af afrikaans | am አማርኛ | ar العربية | as অসমীয়া | az azərbaycanca azərbaycan | ba башҡортса | be беларуская
+    | bg български | bn বাংলা | bo བོད་སྐད་ | br brezhoneg | bs bosanski | ca català | cs čeština česky | cy
+    cymraeg | da dansk | de deutsch | el ελληνικά | en english | es español castellano | et eesti | eu euskara |
+    fa فارسی | fi suomi | fo føroyskt | fr français | gl galego | gu ગુજરાતી | ha hausa | haw ʻōlelo_hawaiʻi |
+    he עברית | hi हिन्दी | hr hrvatski | ht kreyòl_ayisyen | hu magyar | hy հայերեն | id bahasa_indonesia | is
+    íslenska | it italiano | ja 日本語 | jw basa_jawa | ka ქართული | kk қазақша | km ខ្មែរ | kn ಕನ್ನಡ | ko 한국어 | la
+    latina | lb lëtzebuergesch | ln lingála | lo ລາວ | lt lietuvių | lv latviešu | mg malagasy | mi te_reo_māori
+    | mk македонски | ml മലയാളം | mn монгол | mr मराठी | ms bahasa_melayu | mt malti | my မြန်မာ | ne नेपाली |
+    nl nederlands | nn nynorsk norsk_nynorsk | no norsk bokmål norsk_bokmål | oc occitan | pa ਪੰਜਾਬੀ | pl polski
+    | ps پښتو | pt português | ro română | ru русский | sa संस्कृतम् | sd سنڌي | si සිංහල | sk slovenčina | sl
+    slovenščina | sn chishona | so soomaali | sq shqip | sr српски srpski | su basa_sunda | sv svenska | sw
+    kiswahili | ta தமிழ் | te తెలుగు | tg тоҷикӣ | th ไทย | tk türkmençe | tl wikang_tagalog | tr türkçe | tt
+    татарча | uk українська | ur اردو | uz oʻzbekcha o'zbekcha | vi tiếng_việt | yi ייִדיש | yo yorùbá | yue 粵語
+    粤语 廣東話 广东话 | zh 中文 汉语 漢語 普通话
+"""
+"""Each language's code, and behind it what its speakers call it, spaces written as ``_``."""
 
 
 def language_name(code: str) -> str:
@@ -32,27 +45,32 @@ def language_code(tag: str | None) -> str | None:
     """The code that Whisper has for a language, whichever way it is written; None: it is to be detected.
 
     Args:
-        tag: ISO 639-1 (`en`), BCP 47 (`en-US`, `zh-Hans`, `pt_BR`), an English name (`english`), some own names
-            (`türkçe`), or a word such as `auto` or `multi`; upper and lower case are the same.
+        tag: ISO 639-1 (`en`), BCP 47 (`en-US`, `zh-Hans`, `pt_BR`), a name in English or in the language itself
+            (`Turkish`, `Türkçe`), or a word such as `auto` or `multi`; upper and lower case are the same.
 
     Raises:
         OpenmicError: ``unknown_language``.
     """
     from whisper.tokenizer import LANGUAGES, TO_LANGUAGE_CODE
 
-    written = (tag or "").strip().lower().replace("i\u0307", "i")  # as "İ" is in lower case
+    written = fold((tag or "").strip())
     if written in DETECT:
         return None
-    if written in OWN_NAMES:
-        return OWN_NAMES[written]
-    if written in TO_LANGUAGE_CODE:
-        return str(TO_LANGUAGE_CODE[written])
+    named = TO_LANGUAGE_CODE.get(written) or _own_names().get(written)
+    if named is not None:
+        return str(named)
     parts = re.split(r"[-_]", written)
     for part in [parts[1], parts[0]] if parts[0] == "zh" and len(parts) > 1 else parts[:1]:  # zh-yue is Cantonese
         code = OTHER_CODES.get(part, part)
         if code in LANGUAGES and (part == parts[0] or part == "yue"):
             return code
-    raise PROBLEMS.error("unknown_language", language=(tag or "")[:SHOWN_LETTERS])
+    raise PROBLEMS.error("unknown_language", language=tag, known=", ".join(LANGUAGES))
+
+
+@functools.cache
+def _own_names() -> dict[str, str]:
+    entries = [entry.split() for entry in OWN_NAMES.split("|")]
+    return {fold(name.replace("_", " ")): code for code, *names in entries for name in names}
 
 
 def language_codes() -> list[str]:

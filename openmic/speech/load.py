@@ -31,12 +31,13 @@ from openmic.speech.engine.thread import EngineParts, WhisperEngine
 from openmic.speech.final.walk import FinalModel
 from openmic.speech.gpu.select import decoder_for, warm_up
 from openmic.speech.gpu.window_encoder import encoder_for
+from openmic.speech.languages import language_code
 from openmic.speech.live.decode import LiveStepDecoder
 from openmic.speech.model.full_encoder import FullEncoder
 from openmic.speech.model.linear import decoder_precision, encoder_precision, exact_precision
 from openmic.speech.model.tokens import Vocabulary
 from openmic.speech.threads import run_in_own_thread
-from openmic.speech.types import ModelInfo
+from openmic.speech.types import ModelInfo, SpeechOptions
 from openmic.speech.weights.selection import choose_weights
 
 
@@ -76,6 +77,7 @@ def load_parts(settings: Settings, progress: ProgressCallback = silent) -> tuple
     Raises:
         OpenmicError: as ``load_engine``.
     """
+    language_code(settings.language)  # what nobody can know is told before weights are fetched
     free_memory()  # of an engine that was stopped: what fits is decided by what is free
     device = torch.device(choose_device(settings.device))
     if device.type == "cpu":
@@ -95,7 +97,8 @@ def _load(
     loading = f"Loading {name} onto {device}"
     progress(loading, None)
     model = load_whisper(name, path, device)
-    vocabulary = Vocabulary(model)
+    vocabulary = Vocabulary(model, name)
+    vocabulary.check(SpeechOptions(language_code(settings.language)))
     exact = decoder_for(model, exact_precision(device))
     same = decoder_precision(device) == exact_precision(device)
     quick = exact if same else decoder_for(model, decoder_precision(device))

@@ -8,8 +8,13 @@ PROBLEMS = ProblemTable(
     {
         "unknown_language": Problem(
             "The language {language!r} is not one this model knows.",
-            "Whisper takes ISO 639-1 codes such as en, tr or de; an English-only model takes en alone.",
-            "Send one of those codes, or leave the language out to have it detected.",
+            "It knows {known}.",
+            "Send one of those codes or a language's name, or leave the language out to have it detected.",
+        ),
+        "cannot_translate": Problem(
+            "The model {model} cannot translate.",
+            "English-only models and turbo were not taught to: they would write what is said in its own language.",
+            "Ask for `transcribe`, or have the service started with another model, such as small, medium or large.",
         ),
         "engine_closed": Problem(
             "The speech engine has stopped.",

@@ -32,12 +32,28 @@ class ModelInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Term:
+    """A name or a term as it is to be written, and how it may sound, each as one would spell that who never saw it."""
+
+    text: str
+    sounds_like: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechOptions:
-    """What a client asked for: language (ISO 639-1, None: detect), task, and a text prompt before the first word."""
+    """What a client asked for.
+
+    Attributes:
+        language: ISO 639-1; None: detect it.
+        task: transcribe or translate.
+        prompt: text that Whisper takes for what was said before every window: names, style.
+        vocabulary: names and terms that may be said, the newest last.
+    """
 
     language: str | None = None
     task: Task = "transcribe"
     prompt: str | None = None
+    vocabulary: tuple[Term, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +244,9 @@ class SpeechStream(Protocol):
 
     def flush(self) -> None:
         """Commit everything said so far as an ended utterance, as soon as possible; answered by ``UtteranceOver``."""
+
+    def change(self, options: SpeechOptions) -> None:
+        """From the next step on, the prompt and the vocabulary of ``options`` count; the rest stays as it is."""
 
     def finish(self) -> None:
         """No more audio will come: commit the rest, then send ``FinalText`` (or ``SpeechFailed``) and nothing more."""

@@ -208,11 +208,13 @@ def test_what_a_client_of_ours_shows() -> None:
         (0.9, {"type": "live", "text": " Good"}),
         (1.4, {"type": "commit", "text": " Good morning."}),
         (1.5, {"type": "ack", "received_bytes": 3200}),
+        (1.6, {"type": "warning", "code": "live_text_late"}),
         (3.5, {"type": "final", "text": " Good morning!"}),
     ]
     found = seen(Exchange(2.0, [(at, json.dumps(message)) for at, message in said]))
     assert found.history == (Shown(0.9, " Good"), Shown(1.4, " Good morning."))
     assert (found.final, found.time_to_final, found.refused) == (" Good morning!", 1.5, None)
+    assert found.warnings == ("live_text_late",)
 
 
 def test_what_a_refused_client_says() -> None:
@@ -243,7 +245,7 @@ def test_a_round_pools_the_words_of_its_sessions() -> None:
     reading = load_reading_by_hand()
     streams = [
         Stream((Shown(1.5, "red"), Shown(2.5, "red green")), 3.0, "red green", 4.0),
-        Stream((Shown(2.5, "red"), Shown(2.75, "red grin")), 3.0, "red green", 5.0),
+        Stream((Shown(2.5, "red"), Shown(2.75, "red grin")), 3.0, "red green", 5.0, None, ("live_text_late",) * 2),
         Stream(refused="server_full"),
     ]
 
@@ -256,6 +258,7 @@ def test_a_round_pools_the_words_of_its_sessions() -> None:
     assert row.stable == Delay.of([0.5, 0.5, 1.5])
     assert (row.missing, row.final_wer, row.time_to_final) == (0.25, 0.0, 2.0)
     assert row.note.startswith("1 refused: server_full")
+    assert "1 told live_text_late" in row.note
     assert row.spread == Spread(2, 1, 0, 1.5, 0.5, 0.5, 0.0, 1.0, 2.0)
     assert row.spread.markdown().startswith("| 3 | 2 | 1 | 0 | 1.50 | 50.0% | 50.0 | 0.0 | 1.0 / 2.0 |")
     assert row.spread.markdown().count("|") == Spread(0, 4).markdown().count("|") == len(SPREAD_COLUMNS) + 1

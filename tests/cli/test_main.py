@@ -25,8 +25,9 @@ from openmic.server.thread import ServerThread
 from openmic.sessions.registry import Sessions
 from openmic.sessions.storage.recording import DiskRecording
 from openmic.settings import Settings
+from openmic.speech.types import SpeechOptions, Term
 from openmic.terminal import TerminalProgress, columns, printable, qr_code
-from tests.support.scripted_engine import ScriptedEngine
+from tests.support.scripted_engine import ScriptedEngine, scripted_server
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTED = """
@@ -122,6 +123,16 @@ def test_stream_as_lines_of_json(link: str, sample_audio: Path) -> None:
     assert messages[0]["type"] == "ready"
     assert [message["type"] for message in messages[-2:]] == ["final", "done"]
     assert done.stderr == ""
+
+
+def test_stream_gives_names_and_terms(sample_audio: Path, tmp_path: Path) -> None:
+    with scripted_server(tmp_path, token="a-token") as server:
+        given = ("--vocabulary", "Zoë, Wroclaw,", "--prompt", "Notes.", "--language", "Turkish")
+        done = run("stream", f"{server.url}/#token=a-token", sample_audio / "quickstart.wav", "--fast", *given)
+        assert done.returncode == 0, done.stderr
+        assert server.engine.streams[-1].options == SpeechOptions(
+            "tr", prompt="Notes.", vocabulary=(Term("Zoë"), Term("Wroclaw"))
+        )
 
 
 def test_stream_into_a_file_with_the_token_from_the_environment(link: str, sample_audio: Path, tmp_path: Path) -> None:

@@ -110,17 +110,17 @@ def test_it_imports_only_what_is_there_by_then(notebook: Any) -> None:
 
 def test_every_attribute_it_uses_is_there(notebook: Any) -> None:
     import openmic
-    from openmic.client import Result
+    from openmic.notebook.microphone.microphone import Microphone
     from openmic.service.service import OpenMic
 
-    homes = {"openmic": openmic, "mic": OpenMic, "result": Result}
+    homes = {"openmic": openmic, "mic": OpenMic, "voice": Microphone}
     used = {
         (node.value.id, node.attr)
         for one in code_cells(notebook)
         for node in ast.walk(ast.parse(one.source))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in homes
     }
-    assert {("openmic", "launch"), ("mic", "serve")} <= used
+    assert {("openmic", "launch"), ("mic", "microphone"), ("mic", "serve"), ("voice", "json")} <= used
     for home, name in used:
         assert hasattr(homes[home], name), f"{home}.{name}"
 

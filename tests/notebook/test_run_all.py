@@ -32,6 +32,9 @@ import openmic.service.service as launching
 from scripted_engine import ScriptedEngine
 launching.load_engine = lambda settings, progress: ScriptedEngine()
 """
+SPOKEN = """voice = mic.microphone()
+voice.play(lambda: openmic.stream_sample(mic, realtime=False))
+voice"""  # in the place of somebody who presses Speak
 GIT = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
 
 
@@ -44,7 +47,8 @@ def kernel_in(folder: Path, recordings: Path, **environment: str) -> Iterator[Ke
 
 def run_all(kernel: Kernel, *, allow_stdin: bool = True, **settings: str) -> dict[str, Cell]:
     """Queue all cells of the notebook; ``settings`` are typed into the form. The sample is sent at once."""
-    sources = {**CELLS, "voice": CELLS["voice"].replace("(mic)", "(mic, realtime=False)")}
+    assert "mic.microphone()" in CELLS["voice"]
+    sources = {**CELLS, "voice": SPOKEN} if allow_stdin else dict(CELLS)
     for name, value in settings.items():
         sources["settings"] = re.sub(rf'^{name} = ".*?"', f"{name} = {value!r}", sources["settings"], flags=re.M)
     kernel.send("import time\ntime.sleep(0.5)")  # until all of them have come

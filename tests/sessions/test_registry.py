@@ -18,7 +18,7 @@ from openmic.sessions.registry import KEEPER_SECONDS, TRIM_SECONDS
 from openmic.sessions.session import Session
 from openmic.sessions.state import State
 from openmic.sessions.storage.replay import read_story_at
-from openmic.speech.types import SpeechOptions
+from openmic.speech.types import SpeechOptions, Term
 from tests.support.scripted_sessions import scripted_sessions
 from tests.support.waiting import wait_until
 
@@ -88,6 +88,20 @@ def test_the_settings_language_is_for_those_who_name_none(tmp_path: Path) -> Non
     with scripted_sessions(tmp_path, language="tr") as (sessions, _):
         assert sessions.create(PCM, OPTIONS).options.language == "tr"
         assert sessions.create(PCM, SpeechOptions(language="de")).options.language == "de"
+        assert sessions.create(PCM, SpeechOptions(language="Deutsch")).options.language == "de"
+        assert sessions.create(PCM, SpeechOptions(language="en-GB")).options.language == "en"
+        assert sessions.create(PCM, SpeechOptions(language="auto")).options.language is None
+        with pytest.raises(OpenmicError, match="klingon"):
+            sessions.create(PCM, SpeechOptions(language="klingon"))
+
+
+def test_the_settings_names_are_for_those_who_bring_none(tmp_path: Path) -> None:
+    with scripted_sessions(tmp_path, vocabulary="Ayşe, Wroclaw;\n pgvector,", prompt="Notes.") as (sessions, _):
+        plain = sessions.create(PCM, OPTIONS).options
+        assert [term.text for term in plain.vocabulary] == ["Ayşe", "Wroclaw", "pgvector"]
+        assert plain.prompt == "Notes."
+        own = sessions.create(PCM, SpeechOptions(prompt="", vocabulary=(Term("Zoë"),))).options
+        assert (own.vocabulary, own.prompt) == ((Term("Zoë"),), "")
 
 
 class Later:

@@ -73,7 +73,7 @@ class ScriptedStream:
     ) -> None:
         self._engine = engine
         self._recording = recording
-        self._options = options
+        self.options = options
         self._on_event = on_event
         self._words: list[Word] = [word for committed in said for word in committed.words]
         self._seconds = len(self._words)  # commits made by whole seconds
@@ -91,6 +91,9 @@ class ScriptedStream:
         self._engine.later(partial(self._flush, heard))
         self._engine.later(partial(self._say_over, UtteranceOver(heard / SAMPLE_RATE, "flush")))
 
+    def change(self, options: SpeechOptions) -> None:
+        self.options = options
+
     def finish(self) -> None:
         self._engine.later(self._finish)
 
@@ -105,7 +108,7 @@ class ScriptedStream:
 
     @property
     def _language(self) -> str | None:
-        return self._options.language or ("en" if self._committed >= KNOWN_SECONDS * SAMPLE_RATE else None)
+        return self.options.language or ("en" if self._committed >= KNOWN_SECONDS * SAMPLE_RATE else None)
 
     def _step(self, heard: int) -> None:
         if self.over or heard <= self._committed:
@@ -169,7 +172,7 @@ class ScriptedStream:
         self.over = True
         self._engine.forget(self)
         segments = self._segments()
-        language = self._options.language or "en"
+        language = self.options.language or "en"
         text = self._text(segments, duration)
         self._on_event(FinalText(text, language, duration, segments, self._engine.info.name))
 
@@ -246,7 +249,7 @@ class ScriptedEngine:
         if self.closed:
             raise PROBLEMS.error("engine_closed")
         if options.language is not None and options.language not in LANGUAGES:
-            raise PROBLEMS.error("unknown_language", language=options.language)
+            raise PROBLEMS.error("unknown_language", language=options.language, known=", ".join(sorted(LANGUAGES)))
         stream = ScriptedStream(self, recording, options, on_event, said)
         self.streams.append(stream)
         return stream

@@ -70,6 +70,9 @@ class ScriptedFinal:
     def speculation_complete(self) -> bool:
         return False
 
+    def text(self) -> str:
+        return ""
+
     def result(self) -> FinalText:
         return FinalText("", "en", len(self.recording) / SAMPLE_RATE, (), "scripted")
 

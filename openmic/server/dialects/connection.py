@@ -370,8 +370,11 @@ class StreamConnection:
                 await asyncio.to_thread(session.flush)
             case Stop():
                 await asyncio.to_thread(session.stop)
-            case Configure(endpoint_silence_seconds, frames):
-                session.set_endpoint_silence(endpoint_silence_seconds)
+            case Configure(endpoint_silence_seconds, frames, vocabulary, prompt):
+                if endpoint_silence_seconds is not None:
+                    session.set_endpoint_silence(endpoint_silence_seconds)
+                if vocabulary is not None or prompt is not None:
+                    await asyncio.to_thread(session.change_vocabulary, vocabulary, prompt)
                 self._outbox.put(Reply(frames))
             case Renew():
                 with contextlib.suppress(OpenmicError):  # it was stopped at the same moment

@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket
 from openmic.errors import OpenmicError
 from openmic.sessions.events import Ended, Failed, Replaced, SessionEvent
 from openmic.sessions.session import Session
+from openmic.sessions.types import Term
 
 if TYPE_CHECKING:
     from openmic.server.dialects.connection import StreamConnection
@@ -58,10 +59,17 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Configure:
-    """From now on an utterance ends after so much silence; ``frames`` are the answer, where there is one."""
+    """Change the running stream; ``frames`` are the answer, where there is one.
 
-    endpoint_silence_seconds: float
+    Attributes:
+        endpoint_silence_seconds: silence that ends an utterance; None: as before.
+        vocabulary, prompt: names and terms, and the text before; None: as before.
+    """
+
+    endpoint_silence_seconds: float | None = None
     frames: tuple[Frame, ...] = ()
+    vocabulary: tuple[Term, ...] | None = None
+    prompt: str | None = None
 
 
 Asked = Audio | Flush | Stop | Renew | Configure | Reply | None

@@ -47,9 +47,13 @@ function begin(kind, extra = {}) {
   return run;
 }
 
+/** "Ayşe, Wrocław" -> ["Ayşe", "Wrocław"], within what the server takes. */
+const termsIn = (text) => text.split(/[,;\n]/).map((term) => term.trim().slice(0, 100)).filter(Boolean).slice(0, 1000);
+
 function open(one) {
   one.language = elements.language.value || null;
-  const start = { language: one.language, task: elements.task.value, words: true };
+  const vocabulary = termsIn(elements.vocabulary.value);
+  const start = { language: one.language, task: elements.task.value, words: true, ...(vocabulary.length && { vocabulary }) };
   const only = (handler) => (message) => current(one) && handler(message);
   return new Stream(key(), start, {
     link: only((name) => linkChanged(one, name)),

@@ -3,6 +3,7 @@
 // By the name of a fatal error, where the close code alone does not tell a person enough.
 const NAMES = {
   unknown_language: "language",
+  cannot_translate: "translate",
   audio_empty: "nothing",
   disk_full: "service",
   engine_failed: "service",
@@ -21,7 +22,7 @@ const ENDINGS = {
 };
 
 // Trying the same once more would not help.
-const HOPELESS = ["audio", "language", "shutdown"];
+const HOPELESS = ["audio", "language", "translate", "shutdown"];
 
 /** The arguments of view.showProblem for what Stream reports; `other` keeps the service's own words. */
 export function problemOf({ code, reason, message, hint, retryAfter }) {

@@ -25,6 +25,7 @@ export function setLanguage(code, { remember = false } = {}) {
   document.documentElement.lang = code;
   document.title = t("page_title");
   for (const element of document.querySelectorAll("[data-text]")) element.textContent = t(element.dataset.text);
+  for (const element of document.querySelectorAll("[data-example]")) element.placeholder = t(element.dataset.example);
   for (const element of document.querySelectorAll("[data-label]")) {
     element.setAttribute("aria-label", t(element.dataset.label, { format: element.dataset.format ?? "" }));
   }

@@ -7,7 +7,7 @@ const byId = (id) => document.getElementById(id);
 
 export const elements = Object.fromEntries(
   ["switch", "problem", "token-form", "token", "try-again", "problem-close", "transcript", "copy", "formats", "language"]
-    .concat(["task", "meter", "main", "open", "file", "drop", "kept", "changes", "delete"])
+    .concat(["task", "vocabulary", "meter", "main", "open", "file", "drop", "kept", "changes", "delete"])
     .map((id) => [id.replace(/-(\w)/g, (_, letter) => letter.toUpperCase()), byId(id)]),
 );
 

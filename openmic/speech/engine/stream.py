@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from whisper.audio import HOP_LENGTH
@@ -12,6 +12,7 @@ from whisper.audio import HOP_LENGTH
 from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.errors import OpenmicError
 from openmic.speech.final.walk import FinalModel, FinalPass, Walk
+from openmic.speech.glossary import LIVE_TERM_TOKENS, Glossary
 from openmic.speech.live.decode import LANGUAGE_SECONDS, Hypothesis, StepCache, StepInput, TimedWord
 from openmic.speech.live.policy import CommitPolicy, PolicyUpdate
 from openmic.speech.types import (
@@ -82,6 +83,7 @@ class EngineStream:
     window_samples: int
     policy: CommitPolicy = field(default_factory=CommitPolicy)
     memory: StepCache = field(default_factory=StepCache)
+    _glossary: Glossary | None = None
     _memory_from: int = 0
     finished: bool = False
     abandoned: bool = False
@@ -89,6 +91,7 @@ class EngineStream:
     live_over: bool = False
     speaking: bool = False
     _inbox: deque[SpeechBoundary] = field(default_factory=deque)
+    _changes: deque[SpeechOptions] = field(default_factory=deque)
     _boundaries: deque[SpeechBoundary] = field(default_factory=deque)
     _flushes: deque[int] = field(default_factory=deque)  # at how many samples each was asked for
     _committed_until_seconds: float = 0.0
@@ -144,6 +147,11 @@ class EngineStream:
         self._flushes.append(len(self.recording))
         self.wake()
 
+    def change(self, options: SpeechOptions) -> None:
+        """See ``SpeechStream.change``."""
+        self._changes.append(options)
+        self.wake()
+
     def finish(self) -> None:
         """See ``SpeechStream.finish``."""
         self.finished = True
@@ -172,6 +180,11 @@ class EngineStream:
         """The live step or the endpoint that comes next, if any; takes in what its session has told it."""
         finished = self.finished  # read first: after it, the recording does not grow
         length = len(self.recording)
+        while self._changes:
+            changed = self._changes.popleft()
+            self.options = replace(self.options, prompt=changed.prompt, vocabulary=changed.vocabulary)
+            self._glossary = None
+            self.final.change(self.options)
         while self._inbox:
             self._take_in(self._inbox.popleft())
         if finished and length - self.policy.window_start > SKIP_BACKLOG_SECONDS * SAMPLE_RATE and self.speaking:
@@ -202,7 +215,7 @@ class EngineStream:
             start=plan.start_sample / SAMPLE_RATE,
             language=self.options.language or policy.language,
             task=self.options.task,
-            context=tuple(policy.context),
+            context=(*self._pinned(), *policy.context),
             prefix=policy.prefix_tokens(),
             draft=policy.draft_tokens(),
             memory=self.memory,
@@ -255,6 +268,14 @@ class EngineStream:
     def waiting_seconds(self) -> float:
         """Speech that no live step has seen yet."""
         return max(0, len(self.recording) - self._stepped_to) / SAMPLE_RATE if self.speaking else 0.0
+
+    def _pinned(self) -> tuple[int, ...]:
+        """Names and terms in front of the window's prompt; none where the last hypothesis was a copy of them."""
+        if self.policy.copied or not (self.options.vocabulary or self.options.prompt):
+            return ()
+        if self._glossary is None:
+            self._glossary = Glossary(self.final.parts.vocabulary, self.options, LIVE_TERM_TOKENS)
+        return self._glossary.pinned("".join(word.text for word in (*self.policy.prefix, *self.policy.previous)))
 
     @property
     def _language(self) -> str | None:

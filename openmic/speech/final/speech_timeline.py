@@ -80,6 +80,12 @@ class SpeechTimeline:
             return True
         return any(begin < end + PAD_SECONDS and start - PAD_SECONDS < stop for begin, stop in self._spans)
 
+    def speech_seconds(self, start: float, end: float) -> float:
+        """How long somebody speaks between ``start`` and ``end``; 0 where nothing was ever told."""
+        self._take_in()
+        end = min(end, self.known_until_seconds or 0.0)
+        return sum(max(0.0, min(end, stop) - max(start, begin)) for begin, stop in self._spans)
+
     def within(self, start: float, end: float) -> tuple[float, float]:
         """The part of a word's span in which somebody speaks; all of it where nobody does."""
         self._take_in()

@@ -9,7 +9,7 @@ loudness maximum, which a progressive pass knows only so far.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
@@ -32,9 +32,9 @@ from openmic.speech.final.temperature import (
 )
 from openmic.speech.final.walk_state import WalkState
 from openmic.speech.final.word_times import reference_word_times, words_of_all
+from openmic.speech.glossary import FINAL_TERM_TOKENS, Glossary
 from openmic.speech.model.decoder import CrossAttentionKV
 from openmic.speech.model.mel import log_mel_power_of, normalized
-from openmic.speech.model.tokens import encode_text
 from openmic.speech.model.units import LOGPROB_THRESHOLD, NO_SPEECH_THRESHOLD
 from openmic.speech.types import FinalText, Recording, SpeechOptions
 
@@ -53,6 +53,8 @@ EDGE_FRAMES = 2  # behind a window's last frame, which its samples reach into
 HALF_A_CHARACTER = "\ufffd"  # what the bytes of one that goes on in the next token are decoded to
 LEFT_SECONDS = 0.35  # speech behind the last word that is shorter than this is the word's own end
 
+MOST_LEFT_SECONDS = 1.5  # of speech behind the last word of a window that has ended early
+
 HEARD_MARGIN_SECONDS = 0.3  # live times may be early by this
 THIN = 1.0  # fewer tokens from the live pass for a second of a window than this are no draft
 
@@ -70,7 +72,7 @@ class FinalPass:
     Attributes:
         parts: model, decoder and vocabulary.
         recording: the samples, still growing until ``ended``.
-        options: language, task and prompt.
+        options: language, task, prompt and vocabulary.
         ended: set once no more samples will come.
         state: how far it has come.
         live_tokens: committed words of the live pass, appended by the engine; they save time and change nothing.
@@ -84,7 +86,12 @@ class FinalPass:
     state: WalkState = field(default_factory=WalkState)
     live_tokens: list[TimedTokens] = field(default_factory=list)
     timeline: SpeechTimeline = field(default_factory=SpeechTimeline)
+    _glossary: Glossary | None = None
     _ahead: Speculation | None = None
+
+    def change(self, options: SpeechOptions) -> None:
+        """From the next window on, other options count."""
+        self.options, self._glossary, self._ahead = options, None, None
 
     def ready(self) -> bool:
         """Whether there is something to do now: a whole window, the rest of an island, or of an ended recording."""
@@ -112,7 +119,6 @@ class FinalPass:
             language, probability = detect_language(self.parts, self.options.language, cross)
             if not self.state.window_language:
                 self.state.language = self.state.window_language = language
-                self._set_prompt()
             result = yield from self._read(states, cross, self.state.window_language, size)
             if language != self.state.window_language and probability > SURE_OF_LANGUAGE:
                 before, self.state.prompt = self.state.prompt, []
@@ -230,20 +236,40 @@ class FinalPass:
     def _tokenizer(self, language: str | None) -> Tokenizer:
         return self.parts.vocabulary.tokenizer(language, self.options.task)
 
-    def _set_prompt(self) -> None:
-        if self.options.prompt and self.options.prompt.strip():
-            text = " " + self.options.prompt.strip()
-            self.state.prompt = encode_text(self.parts.vocabulary.any, text)[-PROMPT_TOKENS:]
-
     def _read(
         self, states: Tensor, cross: CrossAttentionKV, language: str, size: int
     ) -> Generator[Pause, None, WindowResult]:
-        """What is said in the window in a language; the live text is its draft if there is enough of it."""
+        """What is said in the window in a language; the live text is its draft if there is enough of it.
+
+        The client's terms stand in front of it. Where not all of them have room, those are taken that sound like the
+        live text, and the window is read again if it turns out to sound like others.
+        """
         tokenizer, expected = self._tokenizer(language), self._expected(size)
         sketched = len(expected) < THIN * size / FRAMES_PER_SECOND
+        if self._glossary is None:
+            self._glossary = Glossary(self.parts.vocabulary, self.options, FINAL_TERM_TOKENS)
+        pinned = self._glossary.pinned(tokenizer.decode(expected))
+        result = yield from self._decoded(states, cross, tokenizer, pinned, expected, sketched)
+        if self._glossary.copied(result.text, pinned):
+            result = yield from self._decoded(states, cross, tokenizer, (), (), sketched)
+        elif not self._glossary.holds(pinned, result.text):
+            pinned = self._glossary.pinned(result.text)
+            result = yield from self._decoded(states, cross, tokenizer, pinned, result.tokens, False)
+        return result
+
+    def _decoded(
+        self,
+        states: Tensor,
+        cross: CrossAttentionKV,
+        tokenizer: Tokenizer,
+        pinned: tuple[int, ...],
+        expected: Sequence[int],
+        sketched: bool,
+    ) -> Generator[Pause, None, WindowResult]:
+        before = self.state.prompt[-(PROMPT_TOKENS - len(pinned)) :]
         result = yield from _working(
             transcribe_window(
-                self.parts, self.options.task, states, cross, tokenizer, self.state.prompt, expected, sketched
+                self.parts, self.options.task, states, cross, tokenizer, [*pinned, *before], expected, sketched
             )
         )
         return result
@@ -274,7 +300,8 @@ class FinalPass:
             )
             last = get_end(segments)
             if last is not None:
-                if not window.single_ending and last > segments[0]["seek"] / FRAMES_PER_SECOND:
+                whole = window.single_ending and not self._left_behind(last, begin + size / FRAMES_PER_SECOND)
+                if not whole and last > segments[0]["seek"] / FRAMES_PER_SECOND:
                     self.state.seek = round(last * FRAMES_PER_SECOND)
                 self.state.last_speech_seconds = last
         for segment, spoken in zip(segments, words, strict=True):
@@ -287,6 +314,14 @@ class FinalPass:
             self.state.prompt.extend(segment["tokens"])
         del self.state.prompt[: -PROMPT_TOKENS if result.temperature <= RESET_TEMPERATURE else None]
         self.timeline.forget(self.state.seek / FRAMES_PER_SECOND)
+
+    def _left_behind(self, last: float, end: float) -> bool:
+        """Whether terms before a window had the decoder end long before the speech in it did.
+
+        A prompt that is a list can do so; without one, what whisper.transcribe leaves out is left out here.
+        """
+        terms = self._glossary is not None and bool(self._glossary.pinned(""))
+        return terms and self.timeline.speech_seconds(last + LEFT_SECONDS, end) > MOST_LEFT_SECONDS
 
     def _over(self, last: float) -> bool:
         """Whether a word that ended at ``last`` is its island's last: how the walk goes on does not matter then."""

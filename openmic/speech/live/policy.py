@@ -47,6 +47,7 @@ class CommitPolicy:
         prefix: words committed inside the window.
         previous: the last hypothesis' words after the prefix.
         language: detected or given; None until known.
+        copied: a hypothesis of this utterance was a copy of its prompt: it is decoded without one.
     """
 
     window_start: int = 0
@@ -54,6 +55,7 @@ class CommitPolicy:
     prefix: list[TimedWord] = field(default_factory=list)
     previous: tuple[TimedWord, ...] = ()
     language: str | None = None
+    copied: bool = False
 
     def prefix_tokens(self) -> tuple[int, ...]:
         """Tokens of the words committed inside the window."""
@@ -76,6 +78,7 @@ class CommitPolicy:
         words = () if _is_silence(hypothesis) else hypothesis.words
         if len(words) > self._most_words(end):
             self.context.clear()
+            self.copied = True
             words = self.previous
             if not endpoint:
                 return PolicyUpdate((), _not_cut_off(words, end))
@@ -149,6 +152,7 @@ class CommitPolicy:
         self._remember(self.prefix)
         self.prefix = []
         self.previous = ()
+        self.copied = False
         self.window_start = audio_end
 
     def _slide(self, audio_end: int) -> None:
@@ -161,6 +165,7 @@ class CommitPolicy:
         ):
             self._restart(round(last * SAMPLE_RATE))
             self.context.clear()  # as a prompt the same words are in the way as well
+            self.copied = True  # and so may what stands before them
             return
         if audio_end - self.window_start <= SLIDE_SECONDS * SAMPLE_RATE:
             return

@@ -28,18 +28,28 @@ class Vocabulary:
 
     Args:
         model: the loaded model; only its dimensions are read.
+        name: of the model, for people.
+
+    Attributes:
+        multilingual: it knows more than English.
+        translates: it can write English where another language is spoken. turbo cannot: its decoder was pruned to four
+            layers and taught to transcribe alone (https://github.com/openai/whisper/discussions/2363).
     """
 
-    def __init__(self, model: Whisper) -> None:
+    def __init__(self, model: Whisper, name: str = "loaded") -> None:
         self.multilingual = bool(model.is_multilingual)
+        self.translates = self.multilingual and model.dims.n_text_layer == model.dims.n_audio_layer
+        self._name = name
         self._languages = int(model.num_languages)
         self._tokenizers: dict[tuple[str, Task], Tokenizer] = {}
 
     def check(self, options: SpeechOptions) -> None:
-        """Raise ``unknown_language`` if this model cannot do what ``options`` ask for."""
+        """Raise ``unknown_language`` or ``cannot_translate`` if this model cannot do what ``options`` ask for."""
         codes = self.language_codes if self.multilingual else ("en",)
         if options.language is not None and options.language not in codes:
-            raise PROBLEMS.error("unknown_language", language=options.language[:SHOWN_LETTERS])
+            raise PROBLEMS.error("unknown_language", language=options.language[:SHOWN_LETTERS], known=", ".join(codes))
+        if options.task == "translate" and not self.translates:
+            raise PROBLEMS.error("cannot_translate", model=self._name)
 
     def tokenizer(self, language: str | None, task: Task) -> Tokenizer:
         """The tokenizer whose start sequence asks for ``task`` in ``language`` (None: English)."""

@@ -86,7 +86,7 @@ def test_over_the_raw_comm_and_while_a_cell_runs(colab: Callable[..., ColabPage]
     page.until(lambda: "one" in said(page))
     assert re.search(r"bu not defteri üzerinden · ", line(page))
     busy = page.kernel.send("time.sleep(5)")
-    page.until(lambda: "Not defteri bir hücre çalıştırıyor" in line(page))
+    page.until(lambda: "Not defteri meşgul" in line(page))
     page.until(lambda: busy.ended_at)
     stays = page.kernel.send("print(await stay(lambda: True))")
     before = said(page)

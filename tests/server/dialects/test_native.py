@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 import openmic.server.dialects.connection
+from openmic.speech.types import Term
 from tests.support.raw_socket import frame, shake_hands
 from tests.support.scripted_engine import ScriptedEngine, ScriptedServer, scripted_server
 
@@ -633,3 +634,21 @@ def test_a_silence_out_of_bounds_is_refused(server: ScriptedServer, message: Jso
             one.say(type="configure", endpoint_silence_seconds=99)
         assert one.hear_until("error")["code"] == "bad_message"
         assert one.hear_out() == 4400
+
+
+def test_names_and_terms_are_given_at_the_start_and_changed_later(server: ScriptedServer) -> None:
+    terms: list[Any] = ["Ayşe", {"text": "Siobhan", "sounds_like": ["shavawn"]}]
+    with started(server, vocabulary=terms, prompt="Notes.") as one:
+        options = server.engine.streams[-1].options
+        assert options.vocabulary == (Term("Ayşe"), Term("Siobhan", ("shavawn",)))
+        assert options.prompt == "Notes."
+        one.say(type="configure", vocabulary=["Zoë"])
+        one.say(type="ping")
+        one.hear_until("pong")
+        changed = server.engine.streams[-1].options
+        assert (changed.vocabulary, changed.prompt) == ((Term("Zoë"),), "Notes.")
+        one.say(type="configure", vocabulary=[], prompt="")
+        one.say(type="configure", vocabulary=[""])
+        assert one.hear_until("error")["code"] == "bad_message"
+        changed = server.engine.streams[-1].options
+        assert (changed.vocabulary, changed.prompt) == ((), "")

@@ -223,7 +223,7 @@ def test_the_page_speaks_both_languages_and_remembers_which(
     expect(page.locator("#main-text")).to_have_text("Konuşmaya başla")
 
 
-def test_start_carries_language_task_and_words_and_the_token_is_in_no_address(
+def test_start_carries_language_task_names_and_words_and_the_token_is_in_no_address(
     new_page: Callable[..., Page], service: ScriptedServer
 ) -> None:
     page = new_page()
@@ -234,11 +234,19 @@ def test_start_carries_language_task_and_words_and_the_token_is_in_no_address(
     page.goto(link(service))
     page.locator("#language").select_option("de")
     page.locator("#task").select_option("translate")
+    page.get_by_label("Names and terms").fill(" Zoë, Wrocław ;; pgvector")
     speak(page)
     finish(page)
-    assert json.loads(sent[0]) == {"type": "start", "language": "de", "task": "translate", "words": True}
-    assert json.loads(sent[-1]) == {"type": "stop"}
-    assert all(isinstance(frame, bytes) or "ping" in frame for frame in sent[1:-1])
+    said = [frame for frame in sent if isinstance(frame, bytes) or "ping" not in frame]
+    assert json.loads(said[0]) == {
+        "type": "start",
+        "language": "de",
+        "task": "translate",
+        "words": True,
+        "vocabulary": ["Zoë", "Wrocław", "pgvector"],
+    }
+    assert json.loads(said[-1]) == {"type": "stop"}
+    assert all(isinstance(frame, bytes) for frame in said[1:-1])
     assert any(address.startswith("ws:") for address in addresses)
     assert not [address for address in addresses if TOKEN in address.partition("#")[0]]
     expect(page.locator("#verdict")).to_contain_text("German")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from openmic.errors import OpenmicError
 from openmic.speech.model.tokens import Vocabulary, encode_text
+from openmic.speech.types import SpeechOptions
 
 SPEECH = Path(__file__).resolve().parents[3] / "openmic" / "speech"
 
@@ -35,6 +38,31 @@ def test_any_text_can_be_encoded_and_is_itself(vocabulary: Vocabulary) -> None:
             tokens = encode_text(tokenizer, text)
             assert max(tokens) < tokenizer.eot
             assert tokenizer.decode(tokens) == text
+
+
+@pytest.mark.parametrize(
+    ("languages", "encoder_layers", "decoder_layers", "refused"),
+    [
+        (99, 6, 6, {"language": "xx"}),  # base
+        (100, 32, 4, {"task": "translate"}),  # turbo
+        (0, 6, 6, {"task": "translate"}),  # base.en
+        (0, 6, 6, {"language": "tr"}),
+    ],
+)
+def test_what_a_model_was_not_taught_is_refused(
+    languages: int, encoder_layers: int, decoder_layers: int, refused: dict[str, Any]
+) -> None:
+    dims = SimpleNamespace(n_audio_layer=encoder_layers, n_text_layer=decoder_layers)
+    model: Any = SimpleNamespace(is_multilingual=languages > 0, num_languages=languages, dims=dims)
+    vocabulary = Vocabulary(model, "this one")
+    vocabulary.check(SpeechOptions())
+    vocabulary.check(SpeechOptions("en"))
+    if (languages, refused) == (99, {"language": "xx"}):
+        vocabulary.check(SpeechOptions("tr", "translate"))
+    with pytest.raises(OpenmicError) as told:
+        vocabulary.check(SpeechOptions(**refused))
+    assert told.value.code == ("cannot_translate" if "task" in refused else "unknown_language")
+    assert "en" in told.value.why if "language" in refused else "this one" in told.value.what
 
 
 def test_text_is_encoded_in_one_place() -> None:

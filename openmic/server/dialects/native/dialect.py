@@ -59,7 +59,8 @@ class NativeDialect:
             case messages.Start():
                 connection.authenticate(message.token, begins=True)
                 audio_format = AudioFormat(message.encoding, message.sample_rate, message.channels)  # type: ignore[arg-type]
-                options = SpeechOptions(message.language, message.task, message.prompt)
+                terms = messages.to_terms(message.vocabulary or ())
+                options = SpeechOptions(message.language, message.task, message.prompt, terms)
                 silence = message.endpoint_silence_seconds
                 session = await connection.open(
                     audio_format, options, words=message.words, endpoint_silence_seconds=silence
@@ -84,8 +85,9 @@ class NativeDialect:
                 return Reply((to_text(messages.Pong()),), kind="pong")
             case messages.Flush():
                 return Flush()
-            case messages.Configure(endpoint_silence_seconds=seconds):
-                return Configure(seconds) if seconds is not None else None
+            case messages.Configure() as asked:
+                terms = messages.to_terms(asked.vocabulary) if asked.vocabulary is not None else None
+                return Configure(asked.endpoint_silence_seconds, vocabulary=terms, prompt=asked.prompt)
             case messages.Stop():
                 return Stop()
             case _:

@@ -7,6 +7,7 @@ docs/protocol.schema.json. Unknown fields are ignored; docs/protocol.md tells th
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
@@ -25,14 +26,31 @@ from openmic.sessions.schemas import (
     WordJson,
 )
 from openmic.sessions.state import ENDPOINT_SILENCE_SECONDS
+from openmic.sessions.types import Term
 
 MOST_NAME_LETTERS = 40  # of a language or an encoding: what is refused is repeated in the error
+MOST_TERMS = 1000  # of a vocabulary,
+MOST_TERM_LETTERS = 100  # of one of them,
+MOST_SOUNDS = 8  # and ways in which it may sound
 SUBPROTOCOL = "openmic.v1"
 
 # --- client to server
 
 
+TermText = Annotated[str, Field(min_length=1, max_length=MOST_TERM_LETTERS)]
 EndpointSilence = Annotated[float, Field(ge=ENDPOINT_SILENCE_SECONDS[0], le=ENDPOINT_SILENCE_SECONDS[1])]
+
+
+class TermJson(Message):
+    """A name or a term that may be said."""
+
+    text: TermText = Field(description="as it is to be written")
+    sounds_like: list[TermText] = Field(
+        default_factory=list, max_length=MOST_SOUNDS, description="how it may sound, spelled as it is read aloud"
+    )
+
+
+VocabularyJson = Annotated[list[TermText | TermJson], Field(max_length=MOST_TERMS)]
 
 
 class Start(Message):
@@ -45,7 +63,12 @@ class Start(Message):
     )
     task: Literal["transcribe", "translate"] = Field("transcribe", description="`translate` gives English text")
     prompt: str | None = Field(
-        None, max_length=MOST_PROMPT_LETTERS, description="text that comes before the first word: names, terms"
+        None,
+        max_length=MOST_PROMPT_LETTERS,
+        description="text that every window is taken to follow: names, style; null: the server's",
+    )
+    vocabulary: VocabularyJson | None = Field(
+        None, description="names and terms that may be said, as texts or `TermJson`; null: the server's default"
     )
     encoding: str = Field(
         "auto",
@@ -83,6 +106,8 @@ class Configure(Message):
     endpoint_silence_seconds: EndpointSilence | None = Field(
         None, description="silence that ends an utterance from now on"
     )
+    vocabulary: VocabularyJson | None = Field(None, description="instead of the present one, from the next step on")
+    prompt: str | None = Field(None, max_length=MOST_PROMPT_LETTERS, description="likewise")
 
 
 class Stop(Message):
@@ -95,6 +120,11 @@ class Ping(Message):
     """Answered with ``pong``; whether the connection holds. It keeps no stream open that brings no sound."""
 
     type: Literal["ping"] = "ping"
+
+
+def to_terms(vocabulary: Iterable[str | TermJson]) -> tuple[Term, ...]:
+    """A vocabulary as the engine takes it."""
+    return tuple(Term(one) if isinstance(one, str) else Term(one.text, tuple(one.sounds_like)) for one in vocabulary)
 
 
 ClientMessage = Annotated[Start | Resume | Flush | Configure | Stop | Ping, Field(discriminator="type")]

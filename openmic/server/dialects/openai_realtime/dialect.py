@@ -12,7 +12,6 @@ import asyncio
 import binascii
 import json
 import secrets
-from base64 import b64decode
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -197,8 +196,8 @@ class RealtimeDialect:
 
     def _append(self, message: Json) -> Asked:
         try:
-            data = b64decode(message["audio"], validate=True)
-        except (KeyError, TypeError, binascii.Error, ValueError) as error:
+            data = binascii.a2b_base64(message["audio"], strict_mode=True)
+        except (KeyError, TypeError, ValueError) as error:
             raise BadField("audio", "`audio` is no base64") from error
         self._heard_seconds += len(data) / self._config.input.format.bytes_per_second
         self._uncommitted_bytes += len(data)

@@ -1,0 +1,149 @@
+"""Names and terms stand before every window: live and final text spell them, and nobody who is silent says them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from whisper.tokenizer import get_tokenizer
+
+from openmic.audio import VoiceActivity
+from openmic.audio.types import SAMPLE_RATE, Samples
+from openmic.speech.engine.stream import EngineStream, run_step
+from openmic.speech.glossary import PINNED_TOKENS, Glossary
+from openmic.speech.types import CommittedText, FinalText, SpeechEvent, SpeechOptions, Term
+from tests.support.clip import Clip
+
+NAMES = tuple(Term(name) for name in ("Gardin Lybrary", "Tewsday", "Satturday"))
+RARE = """Abernathy Bjornsdottir Czerwinski Dragomirov Eichelberger Fitzwilliam Giannopoulos Haverkamp Iwasaki
+    Jankowski Kaczmarek Lindqvist Mkhize Nwachukwu Oyelaran Papadakis Quesenberry Raghunathan Schwarzenbach Tkachenko
+    Uchechukwu Vandermeer Wojciechowski Xiaoping Yevtushenko Zuckermann Castellanos Diyarbakir Eskisehir Przemysl"""
+
+
+class Tokens:
+    """A vocabulary without a model."""
+
+    any = get_tokenizer(True, num_languages=99, language="en", task="transcribe")
+
+
+def glossary(*terms: Term, prompt: str | None = None, room: int = 20) -> Glossary:
+    tokens: Any = Tokens()
+    return Glossary(tokens, SpeechOptions(prompt=prompt, vocabulary=terms), room)
+
+
+def text(pinned: tuple[int, ...]) -> str:
+    return str(Tokens.any.decode(list(pinned)))
+
+
+def test_a_short_vocabulary_stands_whole_before_the_prompt() -> None:
+    assert text(glossary(*NAMES, prompt="Two of us.").pinned("")) == " Gardin Lybrary, Tewsday, Satturday. Two of us."
+
+
+def test_of_a_long_one_the_terms_stand_there_that_sound_like_what_was_heard() -> None:
+    many = glossary(*[Term(name) for name in RARE.split()])
+    assert "Wojciechowski" not in text(many.pinned(""))
+    assert text(many.pinned("mister wojcihowski said")).endswith(" Wojciechowski.")
+    assert text(many.pinned("he is from diarbakir")).endswith(" Diyarbakir.")
+    assert "Przemysl" in text(many.pinned(""))  # the newest
+
+
+def test_a_term_is_known_by_how_it_sounds() -> None:
+    others = [Term(name) for name in RARE.split()]
+    many = glossary(Term("Siobhan", ("shavawn",)), *others)
+    assert text(many.pinned("my cousin Shavon studied")).endswith(" Siobhan.")
+
+
+def test_there_is_a_bound_and_the_newest_of_the_prompt_counts() -> None:
+    one = glossary(*[Term(name) for name in RARE.split()], prompt="old words " * 500 + "new ones")
+    assert len(one.pinned("")) == PINNED_TOKENS
+    assert text(one.pinned("")).endswith("new ones")
+    assert glossary(Term("x" * 100)).pinned("") == ()  # one that has no room
+
+
+def test_control_tokens_in_terms_are_text() -> None:
+    pinned = glossary(Term("<|endoftext|>"), Term("<|en|>"), prompt="<|nospeech|>", room=60).pinned("")
+    assert max(pinned) < Tokens.any.eot
+    assert text(pinned) == " <|endoftext|>, <|en|>. <|nospeech|>"
+
+
+def test_nothing_is_pinned_where_nothing_was_given() -> None:
+    assert glossary().pinned("anything") == ()
+    assert glossary(Term("..."), Term("Ann"), Term("Ann"), prompt=" ").pinned("") == tuple(Tokens.any.encode(" Ann."))
+
+
+def test_what_is_read_off_from_the_prompt_was_not_heard() -> None:
+    names = glossary(*NAMES)
+    pinned = names.pinned("")
+    assert names.copied("Gardin Lybrary, Tewsday, Satturday.", pinned)
+    assert not names.copied("The Gardin Lybrary is open on Tewsday and on Satturday.", pinned)
+
+
+def heard(parts: Any, samples: Samples, options: SpeechOptions, changes: dict[float, SpeechOptions]) -> tuple[str, str]:
+    """The committed and the final text of a recording, and what the options are from some second on."""
+    events: list[SpeechEvent] = []
+    clip = Clip(samples, 0)
+    stream = EngineStream.of(parts.final, clip, options, events.append, 0.5, 12.0)
+    voice = VoiceActivity(0.6)
+    piece = SAMPLE_RATE // 2
+    with torch.inference_mode():
+        for begin in range(0, len(samples), piece):
+            for second in [second for second in changes if second * SAMPLE_RATE <= begin]:
+                stream.change(changes.pop(second))
+            clip.length = min(begin + piece, len(samples))
+            stream.add_boundaries(voice.push(samples[begin : clip.length]))
+            if clip.length == len(samples):
+                stream.add_boundaries(voice.flush())
+                stream.finish()
+            while (plan := stream.due_step()) is not None:
+                run_step(parts.live, [(stream, plan)])
+        stream.final.ended = True
+        for _ in stream.walk:
+            pass
+    final: FinalText = stream.final.result()
+    return "".join(event.text for event in events if isinstance(event, CommittedText)), final.text
+
+
+@pytest.mark.weights
+@pytest.mark.slow
+def test_live_and_final_text_spell_what_the_client_named(
+    engine_parts: Any, sample_audio: Path, load_audio: Callable[[Path], Samples]
+) -> None:
+    samples = load_audio(sample_audio / "quickstart.wav")
+    parts, _ = engine_parts
+    plain = heard(parts, samples, SpeechOptions("en"), {})
+    assert all("Tuesday to Saturday" in found for found in plain)
+    for options in (
+        SpeechOptions("en", vocabulary=NAMES),
+        SpeechOptions("en", vocabulary=(*NAMES, *(Term(name) for name in RARE.split()))),
+        SpeechOptions("en", prompt="Gardin Lybrary, Tewsday, Satturday."),
+    ):
+        found = heard(parts, samples, options, {})
+        assert all("Tewsday to Satturday" in one for one in found), (options, found)
+        assert all(one.strip().startswith("Good morning") and one.endswith("after the tone.") for one in found)
+        assert not any(name in one for name in RARE.split() for one in found)
+
+
+@pytest.mark.weights
+@pytest.mark.slow
+def test_a_vocabulary_can_be_changed_in_the_middle(
+    engine_parts: Any, sample_audio: Path, load_audio: Callable[[Path], Samples]
+) -> None:
+    samples = load_audio(sample_audio / "quickstart.wav")
+    before, after = SpeechOptions("en"), SpeechOptions("en", vocabulary=(Term("Tewsday"), Term("Gardin")))
+    live, final = heard(engine_parts[0], samples, before, {3.0: after})
+    assert "garden library" in live
+    assert "Tewsday" in live
+    assert "Tewsday" in final
+
+
+@pytest.mark.weights
+@pytest.mark.slow
+def test_nobody_who_is_silent_says_a_term(engine_parts: Any) -> None:
+    parts, _ = engine_parts
+    noise = np.random.default_rng(0).normal(0, 0.01, 8 * SAMPLE_RATE).astype(np.float32)
+    options = SpeechOptions("en", vocabulary=tuple(Term(name) for name in RARE.split()))
+    assert heard(parts, noise, options, {}) == ("", "")
