@@ -137,7 +137,7 @@ def test_the_picture_says_what_is_going_on() -> None:
         assert part not in Tags(status_html(STATUS)).text
     assert "Memory" not in Tags(status_html(replace(STATUS, memory_bytes=None))).text
     slow = replace(STATUS, finals_held=True, slowness=2.25)
-    for part in ("takes 2.2 times as long as measured", "final texts wait for live text"):
+    for part in ("takes 2.2 times as long as measured", "final texts wait for live ones"):
         assert part in Tags(status_html(slow)).text
         assert part not in Tags(status_html(STATUS)).text
     lost = replace(STATUS, sessions=(replace(SESSION, attached=False),))
