@@ -103,9 +103,16 @@ class Settings(BaseSettings):
         "spaces or commas; `*`: all. Its own page and pages of this machine always may; programs send no origin.",
     )
     dialects: str = Field(
-        "openai",
-        description="What other vendors' SDKs may speak beside openmic's own protocol, by names separated by spaces.",
+        "openai deepgram assemblyai soniox",
+        description="What other vendors' SDKs may speak beside openmic's own protocol, by names separated by spaces; "
+        "`wyoming` is one more.",
     )
+    wyoming_host: str = Field(
+        "127.0.0.1",
+        description="Address on which Wyoming is spoken, where `dialects` has it. The protocol has no token: whoever "
+        "reaches the port may have speech transcribed.",
+    )
+    wyoming_port: int = Field(10300, ge=0, le=65535, description="Port on which Wyoming is spoken; 0: any free one.")
     max_connections: int = Field(
         256, ge=1, description="WebSocket connections that may be open at once; one more is closed (1013)."
     )

@@ -20,12 +20,18 @@ from openmic.server.access.tokens import TokenStore
 from openmic.server.api import page as page_files
 from openmic.server.api import sessions as http
 from openmic.server.api.downloads import Downloads
+from openmic.server.dialects.assemblyai.dialect import AssemblyDialect
 from openmic.server.dialects.connection import StreamConnection
+from openmic.server.dialects.deepgram import prerecorded
+from openmic.server.dialects.deepgram.flux import FluxDialect
+from openmic.server.dialects.deepgram.listen import ListenDialect
 from openmic.server.dialects.dialect import Dialect, Endpoints
 from openmic.server.dialects.native.dialect import NativeDialect
 from openmic.server.dialects.openai import models
 from openmic.server.dialects.openai import routes as uploads
 from openmic.server.dialects.openai_realtime.dialect import RealtimeDialect
+from openmic.server.dialects.soniox.dialect import SonioxDialect
+from openmic.server.dialects.wyoming.server import WyomingServer
 from openmic.server.metrics import Metrics
 from openmic.server.middleware import HeadIsGet, RequestNames
 from openmic.server.problems import PROBLEMS, error_response
@@ -37,7 +43,11 @@ logger = logging.getLogger(__name__)
 
 NATIVE = Endpoints({"/v1/stream": NativeDialect})
 DIALECTS: Mapping[str, Endpoints] = {
-    "openai": Endpoints({"/v1/realtime": RealtimeDialect}, (uploads.router, models.router))
+    "openai": Endpoints({"/v1/realtime": RealtimeDialect}, (uploads.router, models.router)),
+    "deepgram": Endpoints({"/v1/listen": ListenDialect, "/v2/listen": FluxDialect}, (prerecorded.router,)),
+    "assemblyai": Endpoints({"/v3/ws": AssemblyDialect}),
+    "soniox": Endpoints({"/transcribe-websocket": SonioxDialect}),
+    "wyoming": Endpoints(listeners=(WyomingServer,)),
 }
 """What other vendors' SDKs speak, by the names that the setting ``dialects`` has; openmic's own is always on."""
 
@@ -77,6 +87,7 @@ def create_app(
     app.add_middleware(HeadIsGet)  # the outermost: a preflight is no HEAD, and has a name as well
     connections = app.state.connections = Connections(settings.max_connections)
     app.state.receiving_uploads = 0
+    app.state.listeners = []
     app.state.downloads = Downloads()
     app.state.watched = [lambda: sessions.problems]
     app.state.metrics = Metrics(sessions, entry, connections)
@@ -109,6 +120,7 @@ def create_app(
             _add_dialect(app, path, dialect)
         for router in endpoints.routers:
             app.include_router(router)
+        app.state.listeners += [listener(app) for listener in endpoints.listeners]
     app.include_router(http.owner_router)
     app.include_router(http.reader_router)
     app.include_router(http.router)

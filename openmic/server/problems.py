@@ -194,6 +194,11 @@ PROBLEMS = ProblemTable(
             "No audio has come since the last commit.",
             "Append audio first, or leave the commit out.",
         ),
+        "not_offered": Problem(
+            "This server does not offer {name}.",
+            "{detail}.",
+            "Leave {name} out; docs/clients.md lists what each SDK can ask for here.",
+        ),
         "upload_too_large": Problem(
             "The file is too large.",
             "This server takes at most {max_upload_bytes} bytes in one upload.",
@@ -276,6 +281,7 @@ SENT = {
     "not_found": Sent(4400, 404),
     "wrong_method": Sent(4400, 405),
     "bad_request": Sent(4400, 400),
+    "not_offered": Sent(4400, 400),
     "upload_too_slow": Sent(4400, 408),
     "unknown_model": Sent(4400, 404),
     "unsupported_in_transcription": Sent(4400, 400),

@@ -45,10 +45,14 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Do what uvicorn does, with an event loop that reports no lack of descriptors: ``Listener`` does."""
         asyncio.get_running_loop().set_exception_handler(_report)
+        for listener in self._app.state.listeners:  # first: what fails here fails before the server has started
+            await listener.start()
         await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish the sessions, then do what uvicorn does."""
+        for listener in self._app.state.listeners:
+            listener.close()
         await drain(self._app)
         await super().shutdown(sockets)
 

@@ -12,6 +12,7 @@ from openmic.speech.languages import language_code, language_codes, language_nam
 from openmic.speech.types import (
     CommittedText,
     FinalText,
+    LiveText,
     ModelInfo,
     Segment,
     SpeechOptions,
@@ -26,6 +27,7 @@ __all__ = [
     "AudioFormat",
     "CommittedText",
     "FinalText",
+    "LiveText",
     "ModelInfo",
     "Segment",
     "SpeechBoundary",

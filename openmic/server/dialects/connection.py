@@ -23,11 +23,14 @@ from openmic.server.access.gate import Gate
 from openmic.server.access.tokens import AccessToken
 from openmic.server.dialects.dialect import (
     Acknowledged,
+    Answer,
     Audio,
     Configure,
     Dialect,
     Flush,
     Frame,
+    Goodbye,
+    Leaving,
     Notice,
     Outgoing,
     Rejected,
@@ -67,12 +70,13 @@ class Refused(Exception):
 
 
 class Closing(Exception):
-    """The session's last message is out; the connection ends with this code."""
+    """The last message is out; the connection ends with this code and reason, because of an error if one is named."""
 
-    def __init__(self, code: int, error_code: str | None = None) -> None:
+    def __init__(self, code: int, error_code: str | None = None, reason: str | None = None) -> None:
         super().__init__(code)
         self.code = code
         self.error_code = error_code
+        self.reason = (error_code or "") if reason is None else reason
 
 
 class StreamConnection:
@@ -127,7 +131,7 @@ class StreamConnection:
                 self._log_refusal(refused.error.code)
                 return refused.error.code
             except Closing as closing:
-                await self._close(closing.code, closing.error_code or "")
+                await self._close(closing.code, closing.reason)
                 return closing.error_code
         except Gone:  # nobody is left to tell
             pass
@@ -368,18 +372,27 @@ class StreamConnection:
                 await self._wait_for_decoding(session)
             case Flush():
                 await asyncio.to_thread(session.flush)
-            case Stop():
+            case Stop(within_seconds, flush):
+                if flush:
+                    await asyncio.to_thread(session.flush)
                 await asyncio.to_thread(session.stop)
-            case Configure(endpoint_silence_seconds, frames, vocabulary, prompt):
+                if within_seconds is not None:
+                    asyncio.get_running_loop().call_later(within_seconds, self._outbox.put, Leaving())
+            case Configure(endpoint_silence_seconds, frames, vocabulary, prompt, answer):
                 if endpoint_silence_seconds is not None:
                     session.set_endpoint_silence(endpoint_silence_seconds)
                 if vocabulary is not None or prompt is not None:
                     await asyncio.to_thread(session.change_vocabulary, vocabulary, prompt)
-                self._outbox.put(Reply(frames))
+                if frames:
+                    self._outbox.put(Reply(frames))
+                if answer is not None:
+                    self._outbox.put(answer, kind="configure")
             case Renew():
                 with contextlib.suppress(OpenmicError):  # it was stopped at the same moment
                     await asyncio.to_thread(session.stop)
                 await self._session_over.wait()
+            case Answer() as answer:
+                self._outbox.put(answer, kind="configure")
             case Reply(_, kind) as reply:
                 self._outbox.put(reply, kind=kind)
 
@@ -403,7 +416,11 @@ class StreamConnection:
                 frames = await asyncio.to_thread(self._frames, outgoing)
             else:
                 frames = self._frames(outgoing)
-            await self._send(frames)
+            goodbye = frames.pop() if frames and isinstance(frames[-1], Goodbye) else None
+            await self._send(frame for frame in frames if not isinstance(frame, Goodbye))
+            if isinstance(goodbye, Goodbye):
+                error_code = outgoing.error.code if isinstance(outgoing, Failed) else None
+                raise Closing(goodbye.code, error_code, goodbye.reason)
             match outgoing:
                 case Ended() | Failed() | Replaced():
                     self._leave_session(outgoing)
@@ -425,7 +442,7 @@ class StreamConnection:
             with contextlib.suppress(RuntimeError):  # nothing is being waited for
                 self._reading.reschedule(asyncio.get_running_loop().time())
 
-    def _frames(self, outgoing: Outgoing) -> list[Frame]:
+    def _frames(self, outgoing: Outgoing) -> list[Frame | Goodbye]:
         return list(self._dialect.write(outgoing))
 
     # --- the socket

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
@@ -41,7 +41,15 @@ class Flush:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """No more audio comes; the final is wanted."""
+    """No more audio comes; the final is wanted.
+
+    Attributes:
+        within_seconds: longest wait for it: then the client is told ``Leaving`` and the session goes on without it.
+        flush: also end the utterance, so that its ``UtteranceEnded`` says when all live text is out.
+    """
+
+    within_seconds: float | None = None
+    flush: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +66,15 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that ``write`` makes frames of when its turn comes: for dialects that number their messages."""
+
+    message: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Configure:
-    """Change the running stream; ``frames`` are the answer, where there is one.
+    """Change the running stream; answered by ``frames`` or ``answer``, where there is one.
 
     Attributes:
         endpoint_silence_seconds: silence that ends an utterance; None: as before.
@@ -70,9 +85,10 @@ class Configure:
     frames: tuple[Frame, ...] = ()
     vocabulary: tuple[Term, ...] | None = None
     prompt: str | None = None
+    answer: Answer | None = None
 
 
-Asked = Audio | Flush | Stop | Renew | Configure | Reply | None
+Asked = Audio | Flush | Stop | Renew | Configure | Reply | Answer | None
 """None: nothing is to be done."""
 
 # --- what a client is told beside its session's events
@@ -100,7 +116,20 @@ class Rejected:
     error: OpenmicError
 
 
-Outgoing = SessionEvent | Acknowledged | Notice | Rejected
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The final is not there within the time that the client waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """In the place of a last frame: the connection is closed with this code, though its session may go on."""
+
+    code: int
+    reason: str = ""
+
+
+Outgoing = SessionEvent | Acknowledged | Notice | Rejected | Leaving | Answer
 
 
 class Dialect(Protocol):
@@ -138,7 +167,7 @@ class Dialect(Protocol):
             OpenmicError: not understood. It is told as ``Rejected``, or by ``refuse`` where it ``ends`` the connection.
         """
 
-    def write(self, outgoing: Outgoing) -> Iterable[Frame]:
+    def write(self, outgoing: Outgoing) -> Iterable[Frame | Goodbye]:
         """What the client is told, as its frames; none where this dialect has no word for it.
 
         Called in a worker thread for a ``Finalised``, which takes a while to write down where it is long.
@@ -154,6 +183,16 @@ class Dialect(Protocol):
         """The close code behind a session's last event; None: the connection goes on, and ``begin`` is called again."""
 
 
+class PortListener(Protocol):
+    """What serves a dialect that is spoken on a port of its own, on the server's event loop."""
+
+    async def start(self) -> None:
+        """Listen."""
+
+    def close(self) -> None:
+        """Take no more connections; those that are open end with their sessions."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoints:
     """Where one dialect is spoken.
@@ -161,7 +200,9 @@ class Endpoints:
     Attributes:
         sockets: by WebSocket path, what makes a ``Dialect`` for each connection.
         routers: its routes over HTTP.
+        listeners: by the app, what listens on a port of its own.
     """
 
     sockets: Mapping[str, Callable[[], Dialect]] = field(default_factory=dict)
     routers: tuple[APIRouter, ...] = ()
+    listeners: tuple[Callable[[FastAPI], PortListener], ...] = ()

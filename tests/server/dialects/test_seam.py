@@ -19,7 +19,18 @@ from websockets.sync.client import ClientConnection, connect
 from openmic.errors import OpenmicError
 from openmic.server.access.credentials import bearer_token
 from openmic.server.dialects.connection import StreamConnection
-from openmic.server.dialects.dialect import Asked, Audio, Configure, Endpoints, Frame, Notice, Outgoing, Rejected, Stop
+from openmic.server.dialects.dialect import (
+    Answer,
+    Asked,
+    Audio,
+    Configure,
+    Endpoints,
+    Frame,
+    Notice,
+    Outgoing,
+    Rejected,
+    Stop,
+)
 from openmic.server.problems import PROBLEMS, close_code, error_response
 from openmic.sessions.events import Committed, Ended, Failed, Finalised, Replaced, Warned
 from openmic.sessions.session import Session
@@ -69,6 +80,8 @@ class LineDialect:
                 yield _line(seq=seq, said=committed.text)
             case Finalised(seq, final):
                 yield _line(seq=seq, all=final.text)
+            case Answer(message):
+                yield _line(**message)
             case Notice(error) | Rejected(error) | Warned(error) | Failed(error):
                 yield _line(wrong=error.code)
 
@@ -97,7 +110,7 @@ class CurtDialect(LineDialect):
     def read(self, frame: Frame) -> Asked:
         asked = super().read(frame)
         if asked is None and isinstance(frame, str) and (patience := _read(frame).get("patience")):
-            return Configure(patience, (_line(patience=patience),))
+            return Configure(patience, answer=Answer({"patience": patience}))
         return asked
 
     def deny(self, error: OpenmicError) -> Response | None:

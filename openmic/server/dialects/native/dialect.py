@@ -10,11 +10,13 @@ from openmic.server.access.credentials import handshake_token
 from openmic.server.dialects.connection import StreamConnection
 from openmic.server.dialects.dialect import (
     Acknowledged,
+    Answer,
     Asked,
     Audio,
     Configure,
     Flush,
     Frame,
+    Leaving,
     Notice,
     Outgoing,
     Rejected,
@@ -102,6 +104,8 @@ class NativeDialect:
                 return [to_text(warning_message(error, url))]
             case Rejected(error):
                 return [to_text(error_message(error, fatal=False))]
+            case Leaving() | Answer():  # of those who ask for it: not this one
+                return []
             case _:
                 return [to_text(to_message(outgoing, words=self._words))]
 

@@ -7,10 +7,10 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
 
 from openmic.errors import OpenmicError
 from openmic.server.access.gate import Gate
+from openmic.server.dialects.request_body import ReadsBytes
 from openmic.sessions.events import Ended, Failed, Finalised, Progressed, SessionEvent
 from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
 from openmic.sessions.session import Session
@@ -33,12 +33,19 @@ class FileSession:
         self._events: asyncio.Queue[FileEvent] = asyncio.Queue()  # bounded by what a session says: about one a second
         self._over = False
 
-    async def begin(self, upload: UploadFile) -> None:
-        """Give the session the whole file, and stop it."""
+    async def begin(self, upload: ReadsBytes) -> None:
+        """Give the session the whole file, and stop it.
+
+        Raises:
+            OpenmicError: from ``upload``.
+        """
         await asyncio.to_thread(self._session.attach, self._hear)
-        with contextlib.suppress(OpenmicError):  # it took no more: too long, or no audio; its last event says so
-            while chunk := await upload.read(CHUNK_BYTES):
+        while chunk := await upload.read(CHUNK_BYTES):
+            try:
                 await asyncio.to_thread(self._session.write, chunk)
+            except OpenmicError:  # it takes no more: too long, or no audio; its last event says so
+                break
+        with contextlib.suppress(OpenmicError):
             await asyncio.to_thread(self._session.stop)
 
     async def events(self) -> AsyncIterator[FileEvent]:

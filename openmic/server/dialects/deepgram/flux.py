@@ -1,0 +1,208 @@
+"""Deepgram's live interface, v2 (Flux): ``WS /v2/listen``, turns in the place of results.
+
+https://developers.deepgram.com/reference/speech-to-text/listen-flux. A turn is an utterance here: openmic has no model
+of turns, so that no end of one is ever announced early.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+
+from openmic.errors import OpenmicError
+from openmic.server.access.credentials import bearer_token, token_behind
+from openmic.server.dialects import dialect as seam
+from openmic.server.dialects.connection import StreamConnection
+from openmic.server.dialects.deepgram import parameters
+from openmic.server.dialects.deepgram.listen import SUBPROTOCOLS, stream_close_code
+from openmic.server.dialects.deepgram.messages import REASONS, Json, denial, to_text
+from openmic.server.dialects.query import Query
+from openmic.server.dialects.turns import Turn, text_of
+from openmic.sessions import events
+from openmic.sessions.session import Session
+from openmic.sessions.types import UtteranceOver, Word
+
+DONE = 1000
+GOING_AWAY = 1001
+LAST_WORDS_SECONDS = 5.0  # that the last turn may take behind CloseStream
+CLIENT_TYPES = ("CloseStream", "ForceEndTurn", "Configure")
+
+
+class FluxDialect:
+    """One client on ``/v2/listen``; a ``Dialect``."""
+
+    resumes = False
+    renews = False
+
+    def __init__(self) -> None:
+        self._sequence = 0
+        self._turn = Turn()
+        self._started = False  # the turn's StartOfTurn is out
+        self._flushes = 0  # that are not answered yet
+        self._closing = False
+
+    def subprotocol(self, offered: list[str]) -> str | None:
+        """See ``Dialect.subprotocol``."""
+        return next((name for name in offered if name in SUBPROTOCOLS), None)
+
+    def shown_token(self, websocket: WebSocket) -> str | None:
+        """See ``Dialect.shown_token``."""
+        return bearer_token(websocket) or token_behind(websocket, SUBPROTOCOLS)
+
+    async def begin(self, connection: StreamConnection) -> Session:
+        """See ``Dialect.begin``: all is in the query; ``Connected`` is the first message."""
+        connection.authenticate(None, begins=True)
+        query = Query(connection.websocket.query_params)
+        self._audio = parameters.read_audio(query)
+        options = parameters.read_options(query, "keyterm", language="language_hint")
+        timeout = query.number("eot_timeout_ms")
+        session = await connection.open(
+            self._audio.format,
+            options,
+            words=True,
+            endpoint_silence_seconds=None if timeout is None else timeout / 1000,
+        )
+        self._session = session
+        await connection.attach(session, [self._numbered({"type": "Connected"})])
+        return session
+
+    def read(self, frame: seam.Frame) -> seam.Asked:
+        """See ``Dialect.read``."""
+        if isinstance(frame, bytes):
+            data = self._audio.convert(frame)
+            return seam.Audio(data) if data else None
+        message = _object(frame)
+        match message.get("type"):
+            case "CloseStream":
+                self._flushes += 1
+                self._closing = True
+                return seam.Stop(LAST_WORDS_SECONDS, flush=True)
+            case "ForceEndTurn":
+                self._flushes += 1
+                return seam.Flush()
+            case "Configure":
+                return _configured(message)
+            case _:
+                description = f"Known are {', '.join(CLIENT_TYPES)}, and audio in binary messages."
+                return seam.Answer({"type": "Warning", "code": "UNKNOWN_MESSAGE", "description": description})
+
+    def write(self, outgoing: seam.Outgoing) -> Iterator[seam.Frame | seam.Goodbye]:
+        """See ``Dialect.write``."""
+        match outgoing:
+            case events.Live(_, live):
+                self._turn.show(live)
+                yield from self._update()
+            case events.Committed(_, committed):
+                self._turn.commit(committed)
+                yield from self._update()
+            case events.UtteranceEnded(over):
+                yield from self._end_turn(over)
+                self._flushes -= over.cause == "flush"
+                if self._closing and self._flushes == 0:
+                    yield seam.Goodbye(DONE)
+            case seam.Leaving():
+                yield seam.Goodbye(DONE)
+            case seam.Answer(message):
+                yield self._numbered(message)
+            case seam.Rejected(error) if error.code != "already_stopped":
+                yield self._numbered({"type": "Warning", "code": error.code.upper(), "description": error.message})
+            case events.Failed(error):
+                yield self._fault(error)
+                code = stream_close_code(error)
+                yield seam.Goodbye(code, REASONS.get(code, error.code))
+
+    def deny(self, error: OpenmicError) -> Response:
+        """See ``Dialect.deny``."""
+        return denial(error)
+
+    def refuse(self, error: OpenmicError) -> tuple[list[seam.Frame], int]:
+        """See ``Dialect.refuse``."""
+        return [self._fault(error)], stream_close_code(error)
+
+    def close_code(self, last: events.Ended | events.Failed | events.Replaced) -> int:
+        """See ``Dialect.close_code``."""
+        match last:
+            case events.Ended(_, reason):
+                return GOING_AWAY if reason == "shutdown" else DONE
+            case events.Failed(error):
+                return stream_close_code(error)
+            case events.Replaced():
+                return GOING_AWAY
+
+    def _update(self) -> Iterator[seam.Frame]:
+        words = [*self._turn.words, *self._turn.tail]
+        if not words:
+            return
+        if not self._started:
+            self._started = True
+            yield self._turn_info("StartOfTurn", words)
+        yield self._turn_info("Update", words)
+
+    def _end_turn(self, over: UtteranceOver) -> Iterator[seam.Frame]:
+        if not self._turn.words:
+            return
+        trigger = "timeout" if over.cause == "silence" else "manual"
+        self._turn.heard_seconds = max(self._turn.heard_seconds, over.end)
+        yield self._turn_info("EndOfTurn", self._turn.words, trigger)
+        self._turn.next()
+        self._started = False
+
+    def _turn_info(self, event: str, words: Sequence[Word], trigger: str | None = None) -> str:
+        turn = self._turn
+        message: Json = {
+            "type": "TurnInfo",
+            "event": event,
+            "turn_index": turn.index,
+            "audio_window_start": round(words[0].start, 3),
+            "audio_window_end": round(max(turn.heard_seconds, words[-1].end), 3),
+            "transcript": text_of(words),
+            "words": [
+                {
+                    "word": word.word.strip(),
+                    "confidence": round(word.probability, 4),
+                    "start": round(word.start, 3),
+                    "end": round(word.end, 3),
+                }
+                for word in words
+            ],
+            "end_of_turn_confidence": 1.0 if trigger is not None else 0.0,
+        }
+        if trigger is not None:
+            message["trigger"] = trigger
+        if turn.language:
+            message["languages"] = [turn.language]
+        return self._numbered(message)
+
+    def _fault(self, error: OpenmicError) -> str:
+        return self._numbered(
+            {"type": "Error", "code": error.code.upper(), "description": f"{error.message} {error.hint}"}
+        )
+
+    def _numbered(self, message: Json) -> str:
+        ours: Json = {"sequence_id": self._sequence}
+        if message["type"] != "Error":
+            ours |= {"request_id": self._session.id}
+        self._sequence += 1
+        return to_text(message | ours)
+
+
+def _object(frame: str) -> Json:
+    try:
+        message = json.loads(frame)
+    except (ValueError, RecursionError):
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _configured(message: Json) -> seam.Asked:
+    thresholds = message.get("thresholds")
+    thresholds = thresholds if isinstance(thresholds, dict) else {}
+    if message.get("keyterms") or message.get("language_hints"):
+        description = "Terms and languages are taken from the handshake alone."
+        return seam.Answer({"type": "ConfigureFailure", "code": "NOT_SUPPORTED", "description": description})
+    answer = seam.Answer({"type": "ConfigureSuccess", "thresholds": thresholds, "keyterms": []})
+    timeout = thresholds.get("eot_timeout_ms")
+    return seam.Configure(timeout / 1000, answer=answer) if isinstance(timeout, int | float) else answer

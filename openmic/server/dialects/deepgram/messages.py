@@ -1,0 +1,98 @@
+"""Deepgram's JSON: words, alternatives, the model, errors."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+from openmic.errors import OpenmicError
+from openmic.server.problems import SENT, error_response
+from openmic.sessions.types import Word
+
+AROUND = re.compile(r"^\W+|\W+$")
+ERR_CODES = {401: "INVALID_AUTH", 403: "INSUFFICIENT_PERMISSIONS", 413: "PAYLOAD_TOO_LARGE", 429: "TOO_MANY_REQUESTS"}
+CLOSE_CODES = {"audio_not_decodable": 1008, "audio_track_missing": 1008, "audio_empty": 1008, "idle_too_long": 1011}
+REASONS = {1008: "DATA-0000", 1011: "NET-0000"}
+ARCHITECTURE = "whisper"
+
+Json = dict[str, Any]
+
+
+def plain(word: str) -> str:
+    """A word in lower case without the punctuation around it."""
+    return AROUND.sub("", word).lower() or word.strip()
+
+
+def word_json(word: Word, **more: object) -> Json:
+    """One word as v1 has it; times in seconds."""
+    return {
+        "word": plain(word.word),
+        "start": round(word.start, 3),
+        "end": round(word.end, 3),
+        "confidence": round(word.probability, 4),
+        "punctuated_word": word.word.strip(),
+        **more,
+    }
+
+
+def confidence(words: Sequence[Word]) -> float:
+    """The mean probability of the words; 0 without any."""
+    return round(sum(word.probability for word in words) / len(words), 4) if words else 0.0
+
+
+def text_of(words: Sequence[Word]) -> str:
+    """The words as text, without spaces around it."""
+    return "".join(word.word for word in words).strip()
+
+
+def alternative(words: Sequence[Word], **more: object) -> Json:
+    """The words as v1's one alternative."""
+    return {
+        "transcript": text_of(words),
+        "confidence": confidence(words),
+        "words": [word_json(word) for word in words],
+        **more,
+    }
+
+
+def model_uuid(name: str) -> str:
+    """A UUID that is always the same for a model's name."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"openmic.{name}"))
+
+
+def model_info(name: str) -> Json:
+    """The model that runs here, whatever the client asked for."""
+    return {"name": name, "version": "1", "arch": ARCHITECTURE}
+
+
+def to_text(message: Json) -> str:
+    """A message as it goes over the wire."""
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+
+
+def denial(error: OpenmicError, request_id: str | None = None) -> JSONResponse:
+    """A problem as Deepgram's HTTP answer."""
+    status = SENT[error.code].status
+    request_id = request_id or str(uuid.uuid4())
+    described = f"{error.message} {error.hint}"
+    ours = error_response(error)
+    headers = {name: ours.headers[name] for name in ("cache-control", "retry-after") if name in ours.headers}
+    headers |= {"dg-request-id": request_id, "dg-error": described.encode("ascii", "replace").decode()}
+    code = ERR_CODES.get(status, error.code.upper())
+    return JSONResponse({"err_code": code, "err_msg": described, "request_id": request_id}, status, headers)
+
+
+def error_message(error: OpenmicError, variant: str) -> Json:
+    """A problem as a message of a stream."""
+    return {
+        "type": "Error",
+        "variant": variant,
+        "description": f"{error.message} {error.hint}",
+        "message": error.code,
+        "code": error.code.upper(),
+    }

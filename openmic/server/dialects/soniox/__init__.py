@@ -1,0 +1,1 @@
+"""Soniox's real-time interface (soniox.com/docs/stt/api-reference/websocket-api)."""
