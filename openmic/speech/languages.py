@@ -9,6 +9,125 @@ from openmic.folding import fold
 from openmic.speech.problems import PROBLEMS
 
 SHOWN_LETTERS = 40  # of a language that is not known, in the error
+
+LANGUAGES = {
+    code: name.replace("_", " ")
+    for code, _, name in (
+        pair.partition(":")
+        for pair in [
+            "en:english",
+            "zh:chinese",
+            "de:german",
+            "es:spanish",
+            "ru:russian",
+            "ko:korean",
+            "fr:french",
+            "ja:japanese",
+            "pt:portuguese",
+            "tr:turkish",
+            "pl:polish",
+            "ca:catalan",
+            "nl:dutch",
+            "ar:arabic",
+            "sv:swedish",
+            "it:italian",
+            "id:indonesian",
+            "hi:hindi",
+            "fi:finnish",
+            "vi:vietnamese",
+            "he:hebrew",
+            "uk:ukrainian",
+            "el:greek",
+            "ms:malay",
+            "cs:czech",
+            "ro:romanian",
+            "da:danish",
+            "hu:hungarian",
+            "ta:tamil",
+            "no:norwegian",
+            "th:thai",
+            "ur:urdu",
+            "hr:croatian",
+            "bg:bulgarian",
+            "lt:lithuanian",
+            "la:latin",
+            "mi:maori",
+            "ml:malayalam",
+            "cy:welsh",
+            "sk:slovak",
+            "te:telugu",
+            "fa:persian",
+            "lv:latvian",
+            "bn:bengali",
+            "sr:serbian",
+            "az:azerbaijani",
+            "sl:slovenian",
+            "kn:kannada",
+            "et:estonian",
+            "mk:macedonian",
+            "br:breton",
+            "eu:basque",
+            "is:icelandic",
+            "hy:armenian",
+            "ne:nepali",
+            "mn:mongolian",
+            "bs:bosnian",
+            "kk:kazakh",
+            "sq:albanian",
+            "sw:swahili",
+            "gl:galician",
+            "mr:marathi",
+            "pa:punjabi",
+            "si:sinhala",
+            "km:khmer",
+            "sn:shona",
+            "yo:yoruba",
+            "so:somali",
+            "af:afrikaans",
+            "oc:occitan",
+            "ka:georgian",
+            "be:belarusian",
+            "tg:tajik",
+            "sd:sindhi",
+            "gu:gujarati",
+            "am:amharic",
+            "yi:yiddish",
+            "lo:lao",
+            "uz:uzbek",
+            "fo:faroese",
+            "ht:haitian_creole",
+            "ps:pashto",
+            "tk:turkmen",
+            "nn:nynorsk",
+            "mt:maltese",
+            "sa:sanskrit",
+            "lb:luxembourgish",
+            "my:myanmar",
+            "bo:tibetan",
+            "tl:tagalog",
+            "mg:malagasy",
+            "as:assamese",
+            "tt:tatar",
+            "haw:hawaiian",
+            "ln:lingala",
+            "ha:hausa",
+            "ba:bashkir",
+            "jw:javanese",
+            "su:sundanese",
+            "yue:cantonese",
+        ]
+    )
+}
+"""Whisper's languages by their codes; a copy, so that a server that only asks for names need not load Whisper."""
+
+OTHER_NAMES = {
+    **{"burmese": "my", "valencian": "ca", "flemish": "nl", "haitian": "ht", "letzeburgesch": "lb", "pushto": "ps"},
+    **{"panjabi": "pa", "moldavian": "ro", "moldovan": "ro", "sinhalese": "si", "castilian": "es", "mandarin": "zh"},
+}
+"""Whisper's second names for some of them."""
+
+CODES = {name: code for code, name in LANGUAGES.items()} | OTHER_NAMES
+
 DETECT = ("", "auto", "multi", "detect", "unknown")
 """What stands for "find out" in the place of a language."""
 
@@ -36,9 +155,7 @@ OWN_NAMES = """
 
 def language_name(code: str) -> str:
     """The English name of an ISO 639-1 code, as openai-whisper writes it ("tr": "turkish"); "" stays ""."""
-    from whisper.tokenizer import LANGUAGES  # here, so that rooms which never ask need not load it
-
-    return str(LANGUAGES.get(code, code))
+    return LANGUAGES.get(code, code)
 
 
 def language_code(tag: str | None) -> str | None:
@@ -51,12 +168,10 @@ def language_code(tag: str | None) -> str | None:
     Raises:
         OpenmicError: ``unknown_language``.
     """
-    from whisper.tokenizer import LANGUAGES, TO_LANGUAGE_CODE
-
     written = fold((tag or "").strip())
     if written in DETECT:
         return None
-    named = TO_LANGUAGE_CODE.get(written) or _own_names().get(written)
+    named = CODES.get(written) or _own_names().get(written)
     if named is not None:
         return str(named)
     parts = re.split(r"[-_]", written)
@@ -75,6 +190,4 @@ def _own_names() -> dict[str, str]:
 
 def language_codes() -> list[str]:
     """The ISO 639-1 codes of all languages that Whisper knows."""
-    from whisper.tokenizer import LANGUAGES
-
     return list(LANGUAGES)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from openmic.errors import OpenmicError
-from openmic.speech.languages import OWN_NAMES, language_code, language_codes, language_name
+from openmic.speech.languages import CODES, LANGUAGES, OWN_NAMES, language_code, language_codes, language_name
 
 
 def test_codes_have_the_names_that_whisper_gives_them() -> None:
@@ -37,3 +37,10 @@ def test_what_is_no_language_is_refused_by_its_own_name(written: str) -> None:
     with pytest.raises(OpenmicError, match=written) as refused:
         language_code(written)
     assert refused.value.code == "unknown_language"
+
+
+def test_the_table_is_whispers() -> None:
+    from whisper import tokenizer
+
+    assert tokenizer.LANGUAGES == LANGUAGES
+    assert tokenizer.TO_LANGUAGE_CODE == CODES
