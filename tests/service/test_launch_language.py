@@ -12,7 +12,7 @@ from openmic.service.arguments import make_settings
     ("named", "code"),
     [
         *(("tr", "tr"), ("TR", "tr"), ("Turkish", "tr"), ("türkçe", "tr"), ("TÜRKÇE", "tr"), (" English ", "en")),
-        *(("İtaliano", "it"), ("Mandarin", "zh"), ("日本語", "ja"), ("auto", None), ("", None)),
+        *(("ITALIANO", "it"), ("Mandarin", "zh"), ("日本語", "ja"), ("auto", None), ("", None)),
     ],
 )
 def test_a_language_is_known_by_code_and_by_name(named: str, code: str | None) -> None:
