@@ -127,7 +127,7 @@ def test_stream_as_lines_of_json(link: str, sample_audio: Path) -> None:
 
 def test_stream_gives_names_and_terms(sample_audio: Path, tmp_path: Path) -> None:
     with scripted_server(tmp_path, token="a-token") as server:
-        given = ("--vocabulary", "Zoë, Wroclaw,", "--prompt", "Notes.", "--language", "Turkish")
+        given = ("--vocabulary", "Zoë, Wroclaw,", "--prompt", "Notes.", "--language", "tr-TR")
         done = run("stream", f"{server.url}/#token=a-token", sample_audio / "quickstart.wav", "--fast", *given)
         assert done.returncode == 0, done.stderr
         assert server.engine.streams[-1].options == SpeechOptions(
