@@ -31,8 +31,11 @@ class OverloadWarnings:
         """Tell who does not know yet; call it often."""
         if overloaded(stats) != self._overloaded:
             self._overloaded = not self._overloaded
-            event = "engine_overloaded" if self._overloaded else "engine_recovered"
-            log_event(logger, event, late=stats.late, finals_held=stats.finals_held, slowness=round(stats.slowness, 2))
+            late, held, slowness = stats.late, stats.finals_held, round(stats.slowness, 2)
+            if self._overloaded:
+                log_event(logger, "engine_overloaded", late=late, finals_held=held, slowness=slowness)
+            else:
+                log_event(logger, "engine_recovered", late=late, finals_held=held, slowness=slowness)
         speaking = [session for session in sessions if session.state is State.RECEIVING]
         if stats.late:
             self._late |= _tell(speaking, "live_text_late", self._late)
