@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -104,7 +105,9 @@ def test_an_idle_engine_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
     nothing: Any = None
     info = ModelInfo("scripted", "cpu", "float32", True, "CPU")
-    engine = WhisperEngine(EngineParts(info, nothing, nothing), 0.5, 12.0, costs(1), again)
+    shape = SimpleNamespace(n_audio_state=512, n_audio_layer=6, n_text_layer=6)
+    final: Any = SimpleNamespace(model=SimpleNamespace(dims=shape))
+    engine = WhisperEngine(EngineParts(info, nothing, final), 0.5, 12.0, costs(1), again)
     try:
         deadline = time.monotonic() + 120
         while engine.capacity != 4:
