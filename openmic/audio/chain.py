@@ -23,6 +23,8 @@ _HEADER = re.compile(
 )
 """What a part begins with: WAV, FLAC's stream information, an Ogg stream's first page, EBML with type, MP4's brand."""
 
+_FRAGMENT = re.compile(rb"\x00.{3}moof\x00\x00\x00.mfhd", re.DOTALL)
+
 _OGG_LATER_PAGE = re.compile(rb"OggS\x00[\x00\x01\x04\x05]")
 
 _BEGINNINGS: tuple[tuple[bytes | None, ...], ...] = (
@@ -48,10 +50,12 @@ class ChainReader:
 
     Attributes:
         kind: of the part (a key of ``CONTAINERS``), once it was looked at; "" before.
+        fragmented: whether a fragment of an MP4 has been seen in it.
     """
 
     def __init__(self, source: ByteSource) -> None:
         self.kind = ""
+        self.fragmented = False
         self._source = source
         self._failure: Exception | None = None
         self._buffer = b""  # what was fetched behind _offset
@@ -124,7 +128,7 @@ class ChainReader:
                 left += len(data)
         if self._part_end is None or self._failure is not None:
             return False, left
-        self.kind, self._part_end, self._past_ogg_beginning = "", None, False
+        self.kind, self.fragmented, self._part_end, self._past_ogg_beginning = "", False, None, False
         self.part_begins()
         self._look()
         return True, left
@@ -159,6 +163,7 @@ class ChainReader:
     def _look(self) -> None:
         """Find where the next part begins in what has come, or up to where it does not."""
         begin = max(0, self._looked_until - self._offset)
+        self.fragmented = self.fragmented or _FRAGMENT.search(self._buffer, begin) is not None
         for header in _HEADER.finditer(self._buffer, begin):
             if header["ogg"] and self.kind == "ogg" and not self._is_past_ogg_beginning(begin, header.start()):
                 continue  # the first page of another track of the same file

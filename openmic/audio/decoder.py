@@ -133,9 +133,10 @@ class _Stream:
                 self._warn(error)  # what was said before it stays
                 lost = False
             kind, track, read = self.reader.kind, self._track, self.reader.tell()
+            nothing_but_sound = kind in NOTHING_BUT_SOUND or (kind == "mov" and self.reader.fragmented)
             more, left = self.reader.next_part()
             self.reader.check()
-            if kind in NOTHING_BUT_SOUND and track is not None and track.understood_bytes:
+            if nothing_but_sound and track is not None and track.understood_bytes:
                 left += read - track.understood_bytes
             if (lost and left > 0) or left > REST_BYTES:
                 seconds = self.samples / SAMPLE_RATE

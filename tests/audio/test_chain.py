@@ -141,6 +141,17 @@ def test_what_cannot_be_understood_is_told_with_its_second(
     assert re.search(r"second [45]\.\d", warnings[0].what)
 
 
+@pytest.mark.parametrize("change", ["left out", "sent twice"])
+def test_a_fragmented_mp4_that_cannot_go_on_says_so(change: str, recording: media.Recording) -> None:
+    """FFmpeg passes over everything behind a damaged fragment, and says nothing."""
+    data = media.fragmented_mp4(recording)
+    middle = len(data) // 2
+    heard, told = decoded(data[:middle] + data[middle + (2500 if change == "left out" else -2500) :])
+
+    assert told == (["audio_not_understood"] if len(heard) / SAMPLE_RATE < 14 else [])
+    assert decoded(data)[1] == []
+
+
 # --- what stands in front
 
 
