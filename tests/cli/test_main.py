@@ -125,14 +125,20 @@ def test_stream_as_lines_of_json(link: str, sample_audio: Path) -> None:
     assert done.stderr == ""
 
 
-def test_stream_gives_names_and_terms(sample_audio: Path, tmp_path: Path) -> None:
-    with scripted_server(tmp_path, token="a-token") as server:
+def test_stream_gives_names_and_terms(sample_audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = ScriptedEngine()
+    asked: list[SpeechOptions] = []
+    with scripted_server(tmp_path, token="a-token", engine=engine) as server:
+        opens = engine.open
+        monkeypatch.setattr(
+            engine,
+            "open",
+            lambda recording, options, *rest: (asked.append(options), opens(recording, options, *rest))[1],
+        )
         given = ("--vocabulary", "Zoë, Wroclaw,", "--prompt", "Notes.", "--language", "tr-TR")
         done = run("stream", f"{server.url}/#token=a-token", sample_audio / "quickstart.wav", "--fast", *given)
         assert done.returncode == 0, done.stderr
-        assert server.engine.streams[-1].options == SpeechOptions(
-            "tr", prompt="Notes.", vocabulary=(Term("Zoë"), Term("Wroclaw"))
-        )
+    assert asked == [SpeechOptions("tr", prompt="Notes.", vocabulary=(Term("Zoë"), Term("Wroclaw")))]
 
 
 def test_stream_into_a_file_with_the_token_from_the_environment(link: str, sample_audio: Path, tmp_path: Path) -> None:
