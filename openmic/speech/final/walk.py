@@ -300,7 +300,8 @@ class FinalPass:
             )
             last = get_end(segments)
             if last is not None:
-                whole = window.single_ending and not self._left_behind(last, begin + size / FRAMES_PER_SECOND)
+                moved = last > begin + MOST_LEFT_SECONDS  # else it could go on by hundredths, window after window
+                whole = window.single_ending and not (moved and self._left_behind(last, begin, size))
                 if not whole and last > segments[0]["seek"] / FRAMES_PER_SECOND:
                     self.state.seek = round(last * FRAMES_PER_SECOND)
                 self.state.last_speech_seconds = last
@@ -315,12 +316,13 @@ class FinalPass:
         del self.state.prompt[: -PROMPT_TOKENS if result.temperature <= RESET_TEMPERATURE else None]
         self.timeline.forget(self.state.seek / FRAMES_PER_SECOND)
 
-    def _left_behind(self, last: float, end: float) -> bool:
+    def _left_behind(self, last: float, begin: float, size: int) -> bool:
         """Whether terms before a window had the decoder end long before the speech in it did.
 
         A prompt that is a list can do so; without one, what whisper.transcribe leaves out is left out here.
         """
         terms = self._glossary is not None and bool(self._glossary.pinned(""))
+        end = begin + size / FRAMES_PER_SECOND
         return terms and self.timeline.speech_seconds(last + LEFT_SECONDS, end) > MOST_LEFT_SECONDS
 
     def _over(self, last: float) -> bool:
