@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from openmic.audio.clock import StreamClock
 from openmic.audio.formats import CODECS, HIGHEST_RATE, LOWEST_RATE
 from openmic.audio.problems import PROBLEMS
+from openmic.pyav import codec_name, is_default, is_picture
 
 MOST_FAILURES_IN_A_ROW = 100  # packets that cannot be read or decoded, before the rest counts as lost
 FAILURES_OF_A_TRACK = 20  # packets, before another track is tried; none of this one was understood
@@ -26,10 +27,6 @@ Sound = tuple[NDArray[np.generic], int]
 """A stretch of sound, shape (n, channels), and its rate in Hz."""
 
 AudioPacket: TypeAlias = "av.Packet[Any]"
-
-PICTURE = av.stream.Disposition.attached_pic  # a cover, whose time means nothing
-
-PICTURE = av.stream.Disposition.attached_pic  # a cover, whose time means nothing
 
 
 class Lost(Exception):
@@ -119,7 +116,7 @@ class TrackReader:
 
     def _packets(self) -> Iterator[AudioPacket]:
         """The packets of all tracks that matter, past what is damaged."""
-        moving = [track for track in self._container.streams.video if not track.disposition & PICTURE]
+        moving = [track for track in self._container.streams.video if not is_picture(track)]
         others: list[Stream] = [*moving] if self._has_clock else []
         failures = 0  # in a row
         while failures <= MOST_FAILURES_IN_A_ROW:
@@ -180,14 +177,14 @@ def _decodable(container: InputContainer, name: str) -> list[AudioStream]:
     known = [track for track in container.streams.audio if track.codec_context is not None]
     if not known:
         raise PROBLEMS.error("audio_not_decodable", detail=f"a codec inside {name} that is not known here")
-    used = [track for track in known if _is_used(track.codec_context.codec.canonical_name)]
+    used = [track for track in known if _is_used(codec_name(track.codec_context.codec))]
     if not used:
-        codec = known[0].codec_context.codec.canonical_name
+        codec = codec_name(known[0].codec_context.codec)
         raise PROBLEMS.error("audio_not_decodable", detail=f"{codec} inside {name}, which is not used here")
     usual = [track for track in used if _is_usual(track.codec_context.sample_rate)]
     if not usual:
         raise PROBLEMS.error("audio_not_decodable", detail=f"{name} at {used[0].codec_context.sample_rate} Hz")
-    return sorted(usual, key=lambda track: not track.disposition & av.stream.Disposition.default)
+    return sorted(usual, key=lambda track: not is_default(track))
 
 
 def check_memory(error: Exception) -> None:

@@ -109,7 +109,7 @@ def _readable(cue: Cue, latest: float) -> Cue:
     """The caption on display long enough to be read, but not longer than to ``latest``."""
     wanted = max(SHORTEST_SECONDS, columns(cue.text) / CHARACTERS_PER_SECOND)
     end = max(cue.end, cue.start + wanted)
-    return replace(cue, end=min(end, latest) if latest > cue.start else cue.start + BRIEFEST_SECONDS)
+    return replace(cue, end=max(min(end, latest), cue.start + BRIEFEST_SECONDS))
 
 
 # --- what can be parted

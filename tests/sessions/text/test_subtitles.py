@@ -71,6 +71,7 @@ TIME = st.floats(0, 30).map(lambda seconds: round(seconds, 2))
 @example([(5.0, 1.0, False), (4.0, 0.5, False)], None, False, "srt")
 @example([(6.0, 0.5, False)], 6.0, True, "vtt")
 @example([(0.0, 0.0, False)], 0.0, True, "srt")
+@example([(0.0, 0.0004, False)], None, False, "srt")
 def test_every_caption_has_its_time_whatever_the_words_have(
     said: list[tuple[float, float, bool]], until: float | None, rising: bool, ending: str
 ) -> None:
