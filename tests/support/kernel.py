@@ -186,4 +186,5 @@ def running_kernel(
     finally:
         client.stop_channels()
         manager.shutdown_kernel()
-        manager.context.destroy(linger=0)  # left to the garbage collector it warns in some later test
+        for context in (client.context, manager.context):  # left to the garbage collector they warn in some later test
+            context.destroy(linger=0)

@@ -152,10 +152,10 @@ def test_a_recording_goes_through_and_its_text_is_the_result(
 
 @pytest.mark.slow
 def test_a_busy_kernel_loses_nothing_and_keeps_the_session(kernel: Kernel, tmp_path: Path, slices: list[bytes]) -> None:
-    page = started(kernel, tmp_path, idle_seconds=10.0)
+    page = started(kernel, tmp_path, idle_seconds=60.0)
     page.answer(page.post(frame("start", words=True)))
     page.poll_for("ready")
-    busy = kernel.send("time.sleep(14)")
+    busy = kernel.send("time.sleep(8)")
     for one in slices:
         page.post(one)
     kernel.wait([busy])
