@@ -100,6 +100,10 @@ OPTIONAL = {
     "google": "Colab's own",
     "sounddevice": "a microphone, which few servers have; the error says how to install it",
     "faster_whisper": "benchmarks install it into an environment of its own",
+    "zmq": "ipykernel brings it; the stand-in for Colab's page runs inside a kernel",
+    "pipecat": "`python -m benchmarks.clients` installs it into an environment of its own",
+    "livekit": "the same",
+    "aiohttp": "the same",
     "py_nanotts": "made a recording that is kept",
 }
 OURS = {"openmic", "openmic_setup", "colab_bootstrap", "tests", "benchmarks", "docs"}
