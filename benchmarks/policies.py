@@ -40,7 +40,7 @@ class LocalAgreement(CommitPolicy):
         found = CommitPolicy.update(self, hypothesis, audio_end, endpoint, behind)
         return PolicyUpdate(found.committed, self.previous)
 
-    def _stable(self, words: Sequence[TimedWord], end: float) -> tuple[TimedWord, ...]:
+    def _stable(self, words: Sequence[TimedWord], end: float, language: str) -> tuple[TimedWord, ...]:
         pairs = zip(words, self.previous, strict=False)
         return without_marks([new for new, _ in takewhile(lambda pair: spelled(pair[0]) == spelled(pair[1]), pairs)])
 
@@ -55,7 +55,7 @@ class AttentionGuard(CommitPolicy):
         """See ``CommitPolicy.update``; nothing but commits is shown."""
         return PolicyUpdate(CommitPolicy.update(self, hypothesis, audio_end, endpoint, behind).committed, ())
 
-    def _stable(self, words: Sequence[TimedWord], end: float) -> tuple[TimedWord, ...]:
+    def _stable(self, words: Sequence[TimedWord], end: float, language: str) -> tuple[TimedWord, ...]:
         return without_marks(list(takewhile(lambda word: word.end <= end - self.guard_seconds, words)))
 
 

@@ -171,10 +171,10 @@ def test_keywords_and_a_long_prompt_come_before_the_first_word(http: httpx.Clien
     def look() -> None:
         while not server.engine.streams:
             time.sleep(0.01)
-        told.append(server.engine.streams[0]._options)
+        told.append(server.engine.streams[0].options)
         server.engine.may_finish.set()
 
-    looking = threading.Thread(target=look)
+    looking = threading.Thread(target=look, daemon=True)
     looking.start()
     fields = {"keywords[]": ["Ada", "Bo"], "languages[]": "tr", "prompt": "x" * 4000 + "end"}
     assert http.post(PATH, files={"file": ("speech.wav", WAV)}, data=fields).status_code == 200
