@@ -155,12 +155,12 @@ def test_the_keyboard_is_enough_and_focus_is_seen(new_page: Callable[..., Page],
     page = new_page()
     page.goto(link(service))
     seen = []
-    for _ in range(5):
+    for _ in range(6):
         page.keyboard.press("Tab")
         seen.append(page.evaluate("document.activeElement.id"))
         outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert outline == "solid", seen
-    assert seen == ["switch", "language", "task", "main", "open"]
+    assert seen == ["switch", "language", "task", "vocabulary", "main", "open"]
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     state(page, "recording")
