@@ -86,10 +86,10 @@ def test_a_machine_without_a_microphone(playwright: Playwright, service: Scripte
 
 
 def test_an_address_that_is_not_secure(playwright: Playwright, service: ScriptedServer) -> None:
-    with browser(playwright, extra_flags=("--host-resolver-rules=MAP phone.test 127.0.0.1",)) as plain:
+    with browser(playwright, extra_flags=("--host-resolver-rules=MAP phone.local 127.0.0.1",)) as plain:
         context = plain.new_context(locale="en-GB")
         page = context.new_page()
-        page.goto(link(service).replace("127.0.0.1", "phone.test"))
+        page.goto(link(service).replace("127.0.0.1", "phone.local"))
         page.locator("#main").click()
         problem(page, "problem_insecure")
         context.close()
