@@ -16,7 +16,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-import openmic.server.dialects.openai.form
+import openmic.server.dialects.request_body
 import openmic.server.uvicorn_protocols.http
 import openmic.sessions.registry
 from openmic.settings import Settings
@@ -193,7 +193,7 @@ def test_a_tester_s_starts_are_counted_and_the_owner_s_are_not(tmp_path: Path) -
 
 @pytest.mark.slow
 def test_a_file_that_drips_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openmic.server.dialects.openai.form, "LEAST_UPLOAD_RATE", 10_000)
+    monkeypatch.setattr(openmic.server.dialects.request_body, "LEAST_UPLOAD_RATE", 10_000)
     head = (
         "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n"
         "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 100000\r\n\r\n--b\r\n"

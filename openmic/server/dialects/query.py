@@ -67,6 +67,15 @@ class Query:
             raise PROBLEMS.error("bad_request", detail=f"`{name}` is a number, not {value[:40]!r}")
         return number
 
+    def seconds(self, name: str) -> float | None:
+        """A number of milliseconds, in seconds; None where it is left out.
+
+        Raises:
+            OpenmicError: ``bad_request``.
+        """
+        milliseconds = self.number(name)
+        return None if milliseconds is None else milliseconds / 1000
+
     def integer(self, name: str) -> int | None:
         """A whole number; None where it is left out.
 

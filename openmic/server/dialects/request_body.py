@@ -68,8 +68,12 @@ class RequestBody:
 
 
 @contextmanager
-def upload_place(request: Request) -> Iterator[None]:
+def upload_place(request: Request, copies: int = 1) -> Iterator[None]:
     """One of the places for files that are being received; there are as many as for sessions.
+
+    Args:
+        request: the upload.
+        copies: how often its bytes come to the disk.
 
     Raises:
         OpenmicError: ``server_full``, ``disk_full``, ``upload_too_large``.
@@ -80,7 +84,7 @@ def upload_place(request: Request) -> Iterator[None]:
     size = int(announced) if announced.isdecimal() else 0
     if size > state.settings.max_upload_bytes:
         raise PROBLEMS.error("upload_too_large", max_upload_bytes=state.settings.max_upload_bytes)
-    state.sessions.space.check(size)
+    state.sessions.space.check(copies * size)
     state.receiving_uploads += 1
     try:
         yield

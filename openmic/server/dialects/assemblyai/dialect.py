@@ -21,14 +21,12 @@ from openmic.server.dialects.connection import StreamConnection
 from openmic.server.dialects.query import Query
 from openmic.server.dialects.samples import converter
 from openmic.server.dialects.turns import Turn, milliseconds
+from openmic.server.dialects.vendor import DONE, POLICY, Json, json_object, last_close_code
 from openmic.server.problems import PROBLEMS, close_code, error_response
 from openmic.sessions import events
 from openmic.sessions.session import Session
 from openmic.sessions.types import AudioFormat, SpeechOptions, Word, language_code
 
-DONE = 1000
-GOING_AWAY = 1001
-POLICY = 1008
 LAST_WORDS_SECONDS = 4.0  # that the last turn may take behind Terminate; the SDK waits for 5
 CONTAINERS = ("ogg_opus", "aac")
 REFUSED = {
@@ -45,7 +43,6 @@ CODES = {
     "message_too_large": 3007,
     "idle_too_long": 4031,
 }
-Json = dict[str, Any]
 
 
 class AssemblyDialect:
@@ -76,12 +73,11 @@ class AssemblyDialect:
         query.refuse(REFUSED)
         audio_format, self._convert = _read_audio(query)
         self._formatted = query.flag("format_turns")
-        silence = query.number("max_turn_silence")
         languages = query.texts("language_code", "language", "language_codes")
         language = language_code(languages[0]) if len(set(languages)) == 1 else None
         options = SpeechOptions(language, prompt=query.prompt("prompt", "keyterms_prompt", "keyterms"))
         session = await connection.open(
-            audio_format, options, words=True, endpoint_silence_seconds=None if silence is None else silence / 1000
+            audio_format, options, words=True, endpoint_silence_seconds=query.seconds("max_turn_silence")
         )
         self._session = session
         expires_at = int(time.time() + connection.settings.max_seconds)
@@ -94,7 +90,7 @@ class AssemblyDialect:
         if isinstance(frame, bytes):
             data = self._convert(frame)
             return seam.Audio(data) if data else None
-        message = _object(frame)
+        message = json_object(frame) or {}
         match message.get("type"):
             case "Terminate":
                 self._flushes += 1
@@ -151,13 +147,7 @@ class AssemblyDialect:
 
     def close_code(self, last: events.Ended | events.Failed | events.Replaced) -> int:
         """See ``Dialect.close_code``."""
-        match last:
-            case events.Ended(_, reason):
-                return GOING_AWAY if reason == "shutdown" else DONE
-            case events.Failed(error):
-                return _code(error)
-            case events.Replaced():
-                return GOING_AWAY
+        return last_close_code(last, _code)
 
     def _partial(self) -> Iterator[Json]:
         if self._turn.words or self._turn.tail:
@@ -228,11 +218,3 @@ def _fault(error: OpenmicError) -> Json:
 def _code(error: OpenmicError) -> int:
     code = CODES.get(error.code) or close_code(error.code)
     return POLICY if code >= 4000 and error.code not in CODES else code
-
-
-def _object(frame: str) -> Json:
-    try:
-        message = json.loads(frame)
-    except (ValueError, RecursionError):
-        return {}
-    return message if isinstance(message, dict) else {}

@@ -6,7 +6,6 @@ of turns, so that no end of one is ever announced early.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 
 from starlette.responses import Response
@@ -18,15 +17,14 @@ from openmic.server.dialects import dialect as seam
 from openmic.server.dialects.connection import StreamConnection
 from openmic.server.dialects.deepgram import parameters
 from openmic.server.dialects.deepgram.listen import SUBPROTOCOLS, stream_close_code
-from openmic.server.dialects.deepgram.messages import REASONS, Json, denial, to_text
+from openmic.server.dialects.deepgram.messages import REASONS, denial, to_text
 from openmic.server.dialects.query import Query
 from openmic.server.dialects.turns import Turn, text_of
+from openmic.server.dialects.vendor import DONE, Json, json_object, last_close_code
 from openmic.sessions import events
 from openmic.sessions.session import Session
 from openmic.sessions.types import UtteranceOver, Word
 
-DONE = 1000
-GOING_AWAY = 1001
 LAST_WORDS_SECONDS = 5.0  # that the last turn may take behind CloseStream
 CLIENT_TYPES = ("CloseStream", "ForceEndTurn", "Configure")
 
@@ -58,12 +56,11 @@ class FluxDialect:
         query = Query(connection.websocket.query_params)
         self._audio = parameters.read_audio(query)
         options = parameters.read_options(query, "keyterm", language="language_hint")
-        timeout = query.number("eot_timeout_ms")
         session = await connection.open(
             self._audio.format,
             options,
             words=True,
-            endpoint_silence_seconds=None if timeout is None else timeout / 1000,
+            endpoint_silence_seconds=query.seconds("eot_timeout_ms"),
         )
         self._session = session
         await connection.attach(session, [self._numbered({"type": "Connected"})])
@@ -74,7 +71,7 @@ class FluxDialect:
         if isinstance(frame, bytes):
             data = self._audio.convert(frame)
             return seam.Audio(data) if data else None
-        message = _object(frame)
+        message = json_object(frame) or {}
         match message.get("type"):
             case "CloseStream":
                 self._flushes += 1
@@ -124,13 +121,7 @@ class FluxDialect:
 
     def close_code(self, last: events.Ended | events.Failed | events.Replaced) -> int:
         """See ``Dialect.close_code``."""
-        match last:
-            case events.Ended(_, reason):
-                return GOING_AWAY if reason == "shutdown" else DONE
-            case events.Failed(error):
-                return stream_close_code(error)
-            case events.Replaced():
-                return GOING_AWAY
+        return last_close_code(last, stream_close_code)
 
     def _update(self) -> Iterator[seam.Frame]:
         words = [*self._turn.words, *self._turn.tail]
@@ -187,14 +178,6 @@ class FluxDialect:
             ours |= {"request_id": self._session.id}
         self._sequence += 1
         return to_text(message | ours)
-
-
-def _object(frame: str) -> Json:
-    try:
-        message = json.loads(frame)
-    except (ValueError, RecursionError):
-        return {}
-    return message if isinstance(message, dict) else {}
 
 
 def _configured(message: Json) -> seam.Asked:

@@ -6,7 +6,6 @@ https://developers.deepgram.com/reference/speech-to-text/listen-streaming
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -18,9 +17,10 @@ from openmic.server.access.credentials import bearer_token, token_behind
 from openmic.server.dialects import dialect as seam
 from openmic.server.dialects.connection import StreamConnection
 from openmic.server.dialects.deepgram import parameters
-from openmic.server.dialects.deepgram.messages import CLOSE_CODES, REASONS, Json, denial, error_message, to_text
+from openmic.server.dialects.deepgram.messages import CLOSE_CODES, REASONS, denial, error_message, to_text
 from openmic.server.dialects.deepgram.results import Results, Wishes
 from openmic.server.dialects.query import Query
+from openmic.server.dialects.vendor import DONE, POLICY, Json, final_fields, json_object, last_close_code
 from openmic.server.problems import PROBLEMS, close_code
 from openmic.sessions import events
 from openmic.sessions.session import Session
@@ -28,10 +28,7 @@ from openmic.sessions.session import Session
 SUBPROTOCOLS = ("token", "bearer")
 FINAL_SECONDS = 5.0  # that a client waits for the final behind CloseStream
 LEAST_UTTERANCE_END_SECONDS = 1.0  # as Deepgram has it
-MOST_TEXT_LETTERS = 100_000  # of the final in one message: clients take up to a mebibyte
 NEVER = ("false", "0.0", "no")
-DONE = 1000
-GOING_AWAY = 1001
 
 
 class ListenDialect:
@@ -79,7 +76,7 @@ class ListenDialect:
                 return seam.Stop(FINAL_SECONDS)
             data = self._audio.convert(frame)
             return seam.Audio(data) if data else None
-        match _message_type(frame):
+        match (json_object(frame) or {}).get("type"):
             case "KeepAlive":
                 return None
             case "Finalize":
@@ -138,21 +135,10 @@ class ListenDialect:
 
     def close_code(self, last: events.Ended | events.Failed | events.Replaced) -> int:
         """See ``Dialect.close_code``."""
-        match last:
-            case events.Ended(_, reason):
-                return GOING_AWAY if reason == "shutdown" else DONE
-            case events.Failed(error):
-                return stream_close_code(error)
-            case events.Replaced():
-                return GOING_AWAY
+        return last_close_code(last, stream_close_code)
 
     def _farewell(self) -> Json:
-        session, final = self._session, self._final
-        ours: Json = {"session_id": session.id, "resume_token": session.resume_token, "ignored": self._ignored}
-        if final is not None:
-            ours["language"] = final.final.language
-            if len(final.final.text) <= MOST_TEXT_LETTERS:
-                ours["text"] = final.final.text.strip()
+        session = self._session
         return {
             "type": "Metadata",
             "transaction_key": "deprecated",
@@ -161,7 +147,7 @@ class ListenDialect:
             "created": datetime.fromtimestamp(session.created, UTC).isoformat(timespec="milliseconds"),
             "duration": round(session.recording.seconds, 3),
             "channels": self._audio.channels,
-            "openmic": ours,
+            "openmic": final_fields(session, self._final) | {"ignored": self._ignored},
         }
 
     def _not_configured(self) -> Json:
@@ -184,25 +170,15 @@ def read_endpointing(query: Query) -> tuple[float | None, bool]:
         return None, False
     if value == "true":
         return None, True
-    milliseconds = query.number("endpointing")
-    return (None if milliseconds is None else milliseconds / 1000), True
+    return query.seconds("endpointing"), True
 
 
 def _utterance_end(query: Query) -> float | None:
-    milliseconds = query.number("utterance_end_ms")
-    return None if milliseconds is None else max(milliseconds / 1000, LEAST_UTTERANCE_END_SECONDS)
-
-
-def _message_type(frame: str) -> str | None:
-    try:
-        message = json.loads(frame)
-    except (ValueError, RecursionError):
-        return None
-    kind = message.get("type") if isinstance(message, dict) else None
-    return kind if isinstance(kind, str) else None
+    silence_seconds = query.seconds("utterance_end_ms")
+    return None if silence_seconds is None else max(silence_seconds, LEAST_UTTERANCE_END_SECONDS)
 
 
 def stream_close_code(error: OpenmicError) -> int:
     """Deepgram's code where it has one; else openmic's, if it is one that every client library knows."""
     code = CLOSE_CODES.get(error.code) or close_code(error.code)
-    return code if code < 4000 else 1008
+    return code if code < 4000 else POLICY

@@ -6,12 +6,13 @@ import json
 import re
 import uuid
 from collections.abc import Sequence
-from typing import Any
 
 from starlette.responses import JSONResponse
 
 from openmic.errors import OpenmicError
-from openmic.server.problems import SENT, error_response
+from openmic.server.dialects.turns import text_of
+from openmic.server.dialects.vendor import Json, refusal_headers
+from openmic.server.problems import SENT
 from openmic.sessions.types import Word
 
 AROUND = re.compile(r"^\W+|\W+$")
@@ -19,8 +20,6 @@ ERR_CODES = {401: "INVALID_AUTH", 403: "INSUFFICIENT_PERMISSIONS", 413: "PAYLOAD
 CLOSE_CODES = {"audio_not_decodable": 1008, "audio_track_missing": 1008, "audio_empty": 1008, "idle_too_long": 1011}
 REASONS = {1008: "DATA-0000", 1011: "NET-0000"}
 ARCHITECTURE = "whisper"
-
-Json = dict[str, Any]
 
 
 def plain(word: str) -> str:
@@ -43,11 +42,6 @@ def word_json(word: Word, **more: object) -> Json:
 def confidence(words: Sequence[Word]) -> float:
     """The mean probability of the words; 0 without any."""
     return round(sum(word.probability for word in words) / len(words), 4) if words else 0.0
-
-
-def text_of(words: Sequence[Word]) -> str:
-    """The words as text, without spaces around it."""
-    return "".join(word.word for word in words).strip()
 
 
 def alternative(words: Sequence[Word], **more: object) -> Json:
@@ -80,9 +74,10 @@ def denial(error: OpenmicError, request_id: str | None = None) -> JSONResponse:
     status = SENT[error.code].status
     request_id = request_id or str(uuid.uuid4())
     described = f"{error.message} {error.hint}"
-    ours = error_response(error)
-    headers = {name: ours.headers[name] for name in ("cache-control", "retry-after") if name in ours.headers}
-    headers |= {"dg-request-id": request_id, "dg-error": described.encode("ascii", "replace").decode()}
+    headers = refusal_headers(error) | {
+        "dg-request-id": request_id,
+        "dg-error": described.encode("ascii", "replace").decode(),
+    }
     code = ERR_CODES.get(status, error.code.upper())
     return JSONResponse({"err_code": code, "err_msg": described, "request_id": request_id}, status, headers)
 

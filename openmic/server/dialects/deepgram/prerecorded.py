@@ -25,18 +25,18 @@ from openmic.server.access.gate import Gate
 from openmic.server.access.tokens import AccessToken
 from openmic.server.dialects.deepgram import parameters
 from openmic.server.dialects.deepgram.messages import (
-    Json,
     alternative,
     confidence,
     denial,
     model_info,
     model_uuid,
-    text_of,
     word_json,
 )
-from openmic.server.dialects.openai.file_session import FileSession
+from openmic.server.dialects.file_session import FileSession
 from openmic.server.dialects.query import Query
 from openmic.server.dialects.request_body import ReadsBytes, RequestBody, upload_place
+from openmic.server.dialects.turns import text_of
+from openmic.server.dialects.vendor import Json
 from openmic.server.problems import PROBLEMS
 from openmic.sessions.events import Failed, Finalised
 from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS

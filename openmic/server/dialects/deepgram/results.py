@@ -12,7 +12,8 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from openmic.server.dialects.deepgram.messages import Json, alternative, model_info, model_uuid
+from openmic.server.dialects.deepgram.messages import alternative, model_info, model_uuid
+from openmic.server.dialects.vendor import Json
 from openmic.sessions.types import CommittedText, LiveText, UtteranceOver, Word
 
 GATHER_SECONDS = 3.0  # of speech, after which a final result does not wait for its sentence's end

@@ -6,9 +6,7 @@ nothing; what the answer would silently lack is refused, and so is what would ha
 
 from __future__ import annotations
 
-import asyncio
 import re
-import time
 from collections.abc import AsyncIterator
 from typing import Any, Literal, get_args
 
@@ -18,16 +16,14 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from openmic.server.dialects.request_body import RequestBody
 from openmic.server.problems import PROBLEMS, BadField
-from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
 from openmic.sessions.schemas import MOST_PROMPT_LETTERS
 from openmic.sessions.types import AUDIO_PROBLEMS, SpeechOptions, Task, language_code
-from openmic.settings import Settings
 
 BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046, 5.1.1
 MOST_FIELDS = 100  # of a form, beside its file: a keyword is one
 MOST_FIELD_BYTES = 65_536  # of one of them
-LEAST_UPLOAD_RATE = 2048  # bytes a second, on average beyond the first idle_seconds; the thinnest speech has 750
 
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 LISTS = ("timestamp_granularities", "include", "keywords", "languages", "known_speaker_names")
@@ -139,27 +135,12 @@ async def read_form(request: Request) -> FormData:
     """The whole form; a large file in it goes to the disk as it comes.
 
     Raises:
-        OpenmicError: ``upload_too_large``, ``upload_too_slow``, ``bad_request``, ``idle_too_long``.
+        OpenmicError: ``bad_request``, or what ``RequestBody.read`` raises.
     """
-    settings: Settings = request.app.state.settings
-    most, idle_seconds = settings.max_upload_bytes, settings.idle_seconds
+    body = RequestBody(request)
 
-    async def bounded() -> AsyncIterator[bytes]:
-        size, chunks, began_at = 0, request.stream(), time.monotonic()
-        while True:
-            try:
-                async with asyncio.timeout(idle_seconds):
-                    chunk = await anext(chunks)
-            except StopAsyncIteration:
-                return
-            except TimeoutError as late:
-                raise SESSION_PROBLEMS.error("idle_too_long", idle_seconds=idle_seconds) from late
-            size += len(chunk)
-            seconds = time.monotonic() - began_at
-            if size < LEAST_UPLOAD_RATE * (seconds - idle_seconds) or seconds > settings.max_seconds + idle_seconds:
-                raise PROBLEMS.error("upload_too_slow", rate=LEAST_UPLOAD_RATE, max_seconds=settings.max_seconds)
-            if size > most:
-                raise PROBLEMS.error("upload_too_large", max_upload_bytes=most)
+    async def chunks() -> AsyncIterator[bytes]:
+        while chunk := await body.read():
             yield chunk
 
     kind, fields = parse_options_header(request.headers.get("content-type", ""))
@@ -174,7 +155,7 @@ async def read_form(request: Request) -> FormData:
     headers = Headers(raw=[(b"content-type", b'multipart/form-data; boundary="' + boundary + b'"')])
     parser = MultiPartParser(
         headers,
-        bounded(),  # type: ignore[arg-type]
+        chunks(),  # type: ignore[arg-type]
         max_files=1,
         max_fields=MOST_FIELDS,
         max_part_size=MOST_FIELD_BYTES,

@@ -7,8 +7,6 @@ header ``openmic-model`` names it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response, StreamingResponse
@@ -16,20 +14,18 @@ from fastapi.responses import Response, StreamingResponse
 from openmic.server.access.dependencies import require_token
 from openmic.server.access.gate import Gate
 from openmic.server.access.tokens import AccessToken
+from openmic.server.dialects.file_session import FileSession
 from openmic.server.dialects.openai.answers import answer
-from openmic.server.dialects.openai.file_session import FileSession
 from openmic.server.dialects.openai.form import file_of, read_form, to_fields
 from openmic.server.dialects.openai.models import MODEL_HEADER
 from openmic.server.dialects.openai.sse import event_stream
+from openmic.server.dialects.request_body import upload_place
 from openmic.server.middleware import name_request
 from openmic.server.problems import PROBLEMS
 from openmic.sessions.events import Failed, Finalised
 from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
-from openmic.sessions.problems import ServerFull
 from openmic.sessions.registry import Sessions
 from openmic.sessions.types import AudioFormat, FinalText, Task
-
-RETRY_SECONDS = 10.0  # what a file that finds no place is told to wait
 
 router = APIRouter(dependencies=[Depends(require_token)])
 
@@ -49,7 +45,7 @@ async def translations(request: Request) -> Response:
 async def _answer(request: Request, task: Task) -> Response:
     gate: Gate = request.app.state.entry
     token: AccessToken = request.state.token
-    with _place(request):
+    with upload_place(request, copies=2):  # once as a form, once as a session
         form = await read_form(request)
     sessions: Sessions = request.app.state.sessions
     headers = {MODEL_HEADER: sessions.engine.info.name}
@@ -75,25 +71,6 @@ async def _answer(request: Request, task: Task) -> Response:
     response = await asyncio.to_thread(answer, final, fields, task)
     response.headers.update(headers)
     return response
-
-
-@contextmanager
-def _place(request: Request) -> Iterator[None]:
-    """One of the places for files that are being received; there are as many as for sessions.
-
-    Raises:
-        OpenmicError: ``server_full``, ``disk_full``.
-    """
-    state = request.app.state
-    if state.receiving_uploads >= state.sessions.places:
-        raise ServerFull(state.receiving_uploads, state.sessions.places, RETRY_SECONDS)
-    announced = request.headers.get("content-length", "")
-    state.sessions.space.check(2 * int(announced) if announced.isdecimal() else 0)  # once as a form, once as a session
-    state.receiving_uploads += 1
-    try:
-        yield
-    finally:
-        state.receiving_uploads -= 1
 
 
 async def _final(fed: FileSession) -> FinalText:

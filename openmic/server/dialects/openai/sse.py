@@ -11,7 +11,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from openmic.server.dialects.openai.file_session import FileEvent, FileSession
+from openmic.server.dialects.file_session import FileEvent, FileSession
 from openmic.sessions.events import Ended, Failed, Finalised, Progressed
 
 

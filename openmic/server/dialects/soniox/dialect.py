@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from starlette.responses import JSONResponse, Response
 from starlette.websockets import WebSocket
@@ -15,22 +14,26 @@ from openmic.server.dialects import dialect as seam
 from openmic.server.dialects.connection import StreamConnection
 from openmic.server.dialects.samples import converter
 from openmic.server.dialects.turns import Turn, milliseconds
-from openmic.server.problems import PROBLEMS, SENT, close_code, error_response
+from openmic.server.dialects.vendor import (
+    DONE,
+    POLICY,
+    Json,
+    final_fields,
+    json_object,
+    last_close_code,
+    refusal_headers,
+)
+from openmic.server.problems import PROBLEMS, SENT, close_code
 from openmic.sessions import events
 from openmic.sessions.schemas import MOST_PROMPT_LETTERS
 from openmic.sessions.session import Session
 from openmic.sessions.types import AudioFormat, SpeechOptions, Task, UtteranceOver, Word, language_code
 
 SUBPROTOCOL = "soniox-api-key"
-DONE = 1000
-GOING_AWAY = 1001
-POLICY = 1008
 FINAL_SECONDS = 5.0  # that a client waits for the final behind its empty message
-MOST_TEXT_LETTERS = 100_000  # of the final in one message: clients take up to a mebibyte
 CONTAINERS = ("auto", "aac", "aiff", "amr", "asf", "flac", "mp3", "ogg", "wav", "webm")
 AS_IT_IS = ("pcm_s16le", "pcm_f32le")
 CONVERTED = ("mulaw", "alaw", "pcm_s32le", "pcm_s8", "pcm_s16be")
-Json = dict[str, Any]
 
 
 class SonioxDialect:
@@ -54,7 +57,7 @@ class SonioxDialect:
     async def begin(self, connection: StreamConnection) -> Session:
         """See ``Dialect.begin``: by the first message; nothing is said before audio comes."""
         first = await connection.first_frame()
-        config = _object(first)
+        config = json_object(first)
         if config is None:
             raise PROBLEMS.error("bad_json")
         shown = config.get("api_key")
@@ -80,7 +83,7 @@ class SonioxDialect:
             return seam.Audio(data) if data else None if frame else seam.Stop(FINAL_SECONDS)
         if not frame:
             return seam.Stop(FINAL_SECONDS)
-        message = _object(frame)
+        message = json_object(frame)
         return seam.Flush() if message is not None and message.get("type") == "finalize" else None
 
     def write(self, outgoing: seam.Outgoing) -> Iterator[seam.Frame | seam.Goodbye]:
@@ -110,15 +113,13 @@ class SonioxDialect:
             case events.Finalised():
                 self._final = outgoing
             case events.Ended() | seam.Leaving():
-                yield self._tokens(()) | {"finished": True, "openmic": self._ours()}
+                yield self._tokens(()) | {"finished": True, "openmic": final_fields(self._session, self._final)}
             case events.Failed(error):
                 yield _fault(error)
 
     def deny(self, error: OpenmicError) -> Response:
         """See ``Dialect.deny``."""
-        ours = error_response(error)
-        headers = {name: ours.headers[name] for name in ("cache-control", "retry-after") if name in ours.headers}
-        return JSONResponse(_fault(error), ours.status_code, headers)
+        return JSONResponse(_fault(error), SENT[error.code].status, refusal_headers(error))
 
     def refuse(self, error: OpenmicError) -> tuple[list[seam.Frame], int]:
         """See ``Dialect.refuse``."""
@@ -126,13 +127,7 @@ class SonioxDialect:
 
     def close_code(self, last: events.Ended | events.Failed | events.Replaced) -> int:
         """See ``Dialect.close_code``."""
-        match last:
-            case events.Ended(_, reason):
-                return GOING_AWAY if reason == "shutdown" else DONE
-            case events.Failed(error):
-                return _code(error)
-            case events.Replaced():
-                return GOING_AWAY
+        return last_close_code(last, _code)
 
     def _tokens(self, tokens: Iterable[Json]) -> Json:
         final = self._turn.words[-1].end if self._turn.words else self._turn.heard_seconds
@@ -155,14 +150,6 @@ class SonioxDialect:
             }
             for word in words
         ]
-
-    def _ours(self) -> Json:
-        ours: Json = {"session_id": self._session.id, "resume_token": self._session.resume_token}
-        if self._final is not None:
-            ours["language"] = self._final.final.language
-            if len(self._final.final.text) <= MOST_TEXT_LETTERS:
-                ours["text"] = self._final.final.text.strip()
-        return ours
 
 
 def _mark(text: str, over: UtteranceOver) -> Json:
@@ -227,11 +214,3 @@ def _fault(error: OpenmicError) -> Json:
 def _code(error: OpenmicError) -> int:
     code = close_code(error.code)
     return POLICY if code >= 4000 else code
-
-
-def _object(frame: seam.Frame) -> Json | None:
-    try:
-        message = json.loads(frame)
-    except (ValueError, RecursionError):
-        return None
-    return message if isinstance(message, dict) else None

@@ -1,0 +1,56 @@
+"""What the adapters for vendors' SDKs have in common: their JSON, the end of a connection, the final of a session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from openmic.errors import OpenmicError
+from openmic.server.dialects.dialect import Frame
+from openmic.server.problems import error_response
+from openmic.sessions.events import Ended, Failed, Finalised, Replaced
+from openmic.sessions.session import Session
+
+DONE = 1000
+GOING_AWAY = 1001
+POLICY = 1008
+MOST_TEXT_LETTERS = 100_000  # of the final in one message: clients take up to a mebibyte
+
+Json = dict[str, Any]
+
+
+def json_object(frame: Frame) -> Json | None:
+    """The object in a frame; None where it holds anything else."""
+    try:
+        message = json.loads(frame)
+    except (ValueError, RecursionError):
+        return None
+    return message if isinstance(message, dict) else None
+
+
+def last_close_code(last: Ended | Failed | Replaced, of_error: Callable[[OpenmicError], int]) -> int:
+    """The close code behind a session's last event; ``of_error``: the vendor's for an error."""
+    match last:
+        case Ended(_, reason):
+            return GOING_AWAY if reason == "shutdown" else DONE
+        case Failed(error):
+            return of_error(error)
+        case Replaced():
+            return GOING_AWAY
+
+
+def refusal_headers(error: OpenmicError) -> dict[str, str]:
+    """The headers of a refusal in a vendor's JSON: those of openmic's own that concern time."""
+    ours = error_response(error).headers
+    return {name: ours[name] for name in ("cache-control", "retry-after") if name in ours}
+
+
+def final_fields(session: Session, final: Finalised | None) -> Json:
+    """What a vendor's last message says in its field ``openmic``: where the final is, and its text if it is there."""
+    fields: Json = {"session_id": session.id, "resume_token": session.resume_token}
+    if final is not None:
+        fields["language"] = final.final.language
+        if len(final.final.text) <= MOST_TEXT_LETTERS:
+            fields["text"] = final.final.text.strip()
+    return fields
