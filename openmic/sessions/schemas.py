@@ -13,6 +13,7 @@ from openmic.sessions.text.revisions import Revision
 from openmic.speech.types import CommittedText, FinalText, Segment, Word
 
 MOST_PROMPT_LETTERS = 4000  # of the text that comes before the first word; Whisper reads the end of it
+MOST_TERMS, MOST_TERM_LETTERS = 1000, 100  # of a vocabulary, and of one of its terms
 
 Milli = Annotated[float, PlainSerializer(lambda value: round(value, 3), return_type=float)]
 """A number that is sent with three digits behind the point: milliseconds, of what is in seconds."""

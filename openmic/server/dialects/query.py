@@ -8,8 +8,9 @@ from collections.abc import Mapping
 
 from starlette.datastructures import QueryParams
 
+from openmic.server.dialects.vendor import to_terms
 from openmic.server.problems import PROBLEMS
-from openmic.sessions.schemas import MOST_PROMPT_LETTERS
+from openmic.sessions.types import Term
 
 TRUE = ("true", "1", "yes", "on")
 FALSE = ("", "false", "0", "no", "off", "none", "null", "[]", "{}")
@@ -104,10 +105,9 @@ class Query:
             if self.asks_for(name):
                 raise PROBLEMS.error("not_offered", name=f"`{name}`", detail=reason)
 
-    def prompt(self, *names: str) -> str | None:
-        """Terms to listen for as text that came before; a weight behind a term's last colon is left out."""
-        terms = [_without_weight(term) for term in self.texts(*names)]
-        return ", ".join(term for term in terms if term)[:MOST_PROMPT_LETTERS] or None
+    def terms(self, *names: str) -> tuple[Term, ...]:
+        """Names and terms to listen for; a weight behind a term's last colon is left out."""
+        return to_terms(_without_weight(term) for term in self.texts(*names))
 
 
 def _items(value: str) -> list[str]:

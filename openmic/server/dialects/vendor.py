@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from openmic.errors import OpenmicError
 from openmic.server.dialects.dialect import Frame
 from openmic.server.problems import error_response
 from openmic.sessions.events import Ended, Failed, Finalised, Replaced
+from openmic.sessions.schemas import MOST_PROMPT_LETTERS, MOST_TERM_LETTERS, MOST_TERMS
 from openmic.sessions.session import Session
+from openmic.sessions.types import Term
 
 DONE = 1000
 GOING_AWAY = 1001
@@ -27,6 +29,17 @@ def json_object(frame: Frame) -> Json | None:
     except (ValueError, RecursionError):
         return None
     return message if isinstance(message, dict) else None
+
+
+def to_terms(terms: Iterable[object]) -> tuple[Term, ...]:
+    """A vendor's list of words to listen for, as the engine takes it; of too many the last ones."""
+    texts = [term.strip()[:MOST_TERM_LETTERS] for term in terms if isinstance(term, str) and term.strip()]
+    return tuple(Term(text) for text in texts[-MOST_TERMS:])
+
+
+def to_prompt(text: object) -> str | None:
+    """A vendor's text that came before, of which Whisper reads the end."""
+    return text[-MOST_PROMPT_LETTERS:] or None if isinstance(text, str) else None
 
 
 def last_close_code(last: Ended | Failed | Replaced, of_error: Callable[[OpenmicError], int]) -> int:

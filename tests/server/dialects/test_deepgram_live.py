@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from openmic.server.dialects.deepgram.results import Results, Wishes
-from openmic.sessions.types import CommittedText, LiveText, UtteranceOver, Word
+from openmic.sessions.types import CommittedText, LiveText, Term, UtteranceOver, Word
 from tests.support.scripted_engine import ScriptedServer, scripted_server
 
 WAIT_SECONDS = 120
@@ -115,7 +115,7 @@ def test_a_stream_message_by_message(server: ScriptedServer, credentials: dict[s
     assert (ours["text"], ours["language"], ours["session_id"]) == ("heard 2.5 seconds", "en", metadata.request_id)
     session = server.sessions.get(metadata.request_id)
     assert session.options.language == "en"
-    assert session.options.prompt == "openmic, Flux"
+    assert session.options.vocabulary == (Term("openmic"), Term("Flux"))
     kept = httpx.get(
         f"{server.url}/v1/sessions/{ours['session_id']}.json",
         headers={"Authorization": f"Bearer {ours['resume_token']}"},

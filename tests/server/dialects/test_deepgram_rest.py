@@ -16,6 +16,7 @@ from deepgram.core.api_error import ApiError
 from deepgram.environment import DeepgramClientEnvironment
 from deepgram.errors import BadRequestError
 
+from openmic.sessions.types import Term
 from tests.support.scripted_engine import ScriptedServer, scripted_server
 from tests.support.waiting import wait_until
 
@@ -64,7 +65,7 @@ def test_a_file_whole_and_in_chunks(server: ScriptedServer, sdk: DeepgramClient,
         (model,) = answer.metadata.models
         assert answer.metadata.model_info[model]["name"] == "scripted"
         session = server.sessions.get(answer.metadata.request_id)
-        assert session.options.prompt == "openmic"
+        assert session.options.vocabulary == (Term("openmic"),)
 
 
 def test_what_was_not_asked_for_is_left_out(sdk: DeepgramClient, recording: bytes) -> None:

@@ -13,7 +13,7 @@ import pytest
 from openmic.server.dialects.openai.form import TranscriptionForm
 from openmic.sessions.export import wav_header
 from openmic.sessions.state import State
-from openmic.sessions.types import SpeechOptions
+from openmic.sessions.types import SpeechOptions, Term
 from tests.support.scripted_engine import ScriptedEngine, ScriptedServer, scripted_server
 
 PATH = "/v1/audio/transcriptions"
@@ -164,7 +164,7 @@ def test_hints_are_accepted(http: httpx.Client) -> None:
     assert response.headers["openmic-model"] == "scripted"
 
 
-def test_keywords_and_a_long_prompt_come_before_the_first_word(http: httpx.Client, server: ScriptedServer) -> None:
+def test_keywords_are_the_vocabulary_and_a_long_prompt_is_cut(http: httpx.Client, server: ScriptedServer) -> None:
     server.engine.may_finish.clear()
     told: list[SpeechOptions] = []
 
@@ -179,9 +179,9 @@ def test_keywords_and_a_long_prompt_come_before_the_first_word(http: httpx.Clien
     fields = {"keywords[]": ["Ada", "Bo"], "languages[]": "tr", "prompt": "x" * 4000 + "end"}
     assert http.post(PATH, files={"file": ("speech.wav", WAV)}, data=fields).status_code == 200
     looking.join(120)
-    assert told == [SpeechOptions("tr", "transcribe", "x" * 3997 + "end")]
+    assert told == [SpeechOptions("tr", "transcribe", "x" * 3997 + "end", (Term("Ada"), Term("Bo")))]
     both = TranscriptionForm(keywords=["Ada", "Bo"], prompt="At work.", languages=["tr", "en"])
-    assert both.options("transcribe") == SpeechOptions(None, "transcribe", "Ada, Bo At work.")
+    assert both.options("transcribe") == SpeechOptions(None, "transcribe", "At work.", (Term("Ada"), Term("Bo")))
 
 
 @pytest.mark.parametrize(

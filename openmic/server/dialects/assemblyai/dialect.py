@@ -21,7 +21,7 @@ from openmic.server.dialects.connection import StreamConnection
 from openmic.server.dialects.query import Query
 from openmic.server.dialects.samples import converter
 from openmic.server.dialects.turns import Turn, milliseconds
-from openmic.server.dialects.vendor import DONE, POLICY, Json, json_object, last_close_code
+from openmic.server.dialects.vendor import DONE, POLICY, Json, json_object, last_close_code, to_prompt
 from openmic.server.problems import PROBLEMS, close_code, error_response
 from openmic.sessions import events
 from openmic.sessions.session import Session
@@ -75,7 +75,8 @@ class AssemblyDialect:
         self._formatted = query.flag("format_turns")
         languages = query.texts("language_code", "language", "language_codes")
         language = language_code(languages[0]) if len(set(languages)) == 1 else None
-        options = SpeechOptions(language, prompt=query.prompt("prompt", "keyterms_prompt", "keyterms"))
+        terms = query.terms("keyterms_prompt", "keyterms")
+        options = SpeechOptions(language, prompt=to_prompt(query.text("prompt")), vocabulary=terms)
         session = await connection.open(
             audio_format, options, words=True, endpoint_silence_seconds=query.seconds("max_turn_silence")
         )

@@ -71,7 +71,7 @@ def read_options(query: Query, *terms: str, language: str = "language") -> Speec
         OpenmicError: ``unknown_language``, ``not_offered``.
     """
     query.refuse(REFUSED)
-    return SpeechOptions(language_code(query.text(language)), prompt=query.prompt(*terms))
+    return SpeechOptions(language_code(query.text(language)), vocabulary=query.terms(*terms))
 
 
 def ignored(query: Query) -> list[str]:

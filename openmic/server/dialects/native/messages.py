@@ -14,6 +14,8 @@ from pydantic import Field, TypeAdapter
 
 from openmic.sessions.schemas import (
     MOST_PROMPT_LETTERS,
+    MOST_TERM_LETTERS,
+    MOST_TERMS,
     Language,
     Message,
     Milli,
@@ -29,9 +31,7 @@ from openmic.sessions.state import ENDPOINT_SILENCE_SECONDS
 from openmic.sessions.types import Term
 
 MOST_NAME_LETTERS = 40  # of a language or an encoding: what is refused is repeated in the error
-MOST_TERMS = 1000  # of a vocabulary,
-MOST_TERM_LETTERS = 100  # of one of them,
-MOST_SOUNDS = 8  # and ways in which it may sound
+MOST_SOUNDS = 8  # ways in which a term may sound
 SUBPROTOCOL = "openmic.v1"
 
 # --- client to server

@@ -17,8 +17,8 @@ from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from openmic.server.dialects.request_body import RequestBody
+from openmic.server.dialects.vendor import to_prompt, to_terms
 from openmic.server.problems import PROBLEMS, BadField
-from openmic.sessions.schemas import MOST_PROMPT_LETTERS
 from openmic.sessions.types import AUDIO_PROBLEMS, SpeechOptions, Task, language_code
 
 BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046, 5.1.1
@@ -72,16 +72,14 @@ class TranscriptionForm(BaseModel):
         return self.timestamp_granularities != ["word"]
 
     def options(self, task: Task) -> SpeechOptions:
-        """What the session is asked for: keywords stand before the prompt, of which Whisper reads the end.
+        """What the session is asked for.
 
         Raises:
             OpenmicError: ``unknown_language``.
         """
         named = [self.language] if self.language else self.languages
-        prompt = " ".join(part for part in (", ".join(self.keywords), self.prompt) if part)
-        return SpeechOptions(
-            language_code(named[0]) if len(named) == 1 else None, task, prompt[-MOST_PROMPT_LETTERS:] or None
-        )
+        language = language_code(named[0]) if len(named) == 1 else None
+        return SpeechOptions(language, task, to_prompt(self.prompt), to_terms(self.keywords))
 
 
 def to_fields(form: FormData) -> TranscriptionForm:

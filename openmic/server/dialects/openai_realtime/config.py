@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+from openmic.server.dialects.vendor import to_prompt, to_terms
 from openmic.server.problems import BadField
-from openmic.sessions.schemas import MOST_PROMPT_LETTERS
 from openmic.sessions.types import SpeechOptions, language_code
 
 Json = dict[str, Any]
@@ -99,7 +99,7 @@ class TranscriptionSession(BaseModel):
         return self.audio.input
 
     def options(self) -> SpeechOptions:
-        """What an openmic session is asked for; keywords stand before the prompt, of which Whisper reads the end.
+        """What an openmic session is asked for.
 
         Raises:
             OpenmicError: ``unknown_language``.
@@ -107,8 +107,7 @@ class TranscriptionSession(BaseModel):
         wanted = self.input.transcription
         named = [wanted.language] if wanted.language else wanted.languages
         language = language_code(named[0]) if len(named) == 1 else None
-        prompt = " ".join(part for part in (", ".join(wanted.keywords), wanted.prompt) if part)
-        return SpeechOptions(language, "transcribe", prompt[-MOST_PROMPT_LETTERS:] or None)
+        return SpeechOptions(language, "transcribe", to_prompt(wanted.prompt), to_terms(wanted.keywords))
 
     def updated(self, patch: Json) -> TranscriptionSession:
         """This with the fields that ``patch`` names changed, and no others.

@@ -22,12 +22,13 @@ from openmic.server.dialects.vendor import (
     json_object,
     last_close_code,
     refusal_headers,
+    to_prompt,
+    to_terms,
 )
 from openmic.server.problems import PROBLEMS, SENT, close_code
 from openmic.sessions import events
-from openmic.sessions.schemas import MOST_PROMPT_LETTERS
 from openmic.sessions.session import Session
-from openmic.sessions.types import AudioFormat, SpeechOptions, Task, UtteranceOver, Word, language_code
+from openmic.sessions.types import AudioFormat, SpeechOptions, Task, Term, UtteranceOver, Word, language_code
 
 SUBPROTOCOL = "soniox-api-key"
 FINAL_SECONDS = 5.0  # that a client waits for the final behind its empty message
@@ -175,7 +176,7 @@ def _read_audio(config: Json) -> tuple[AudioFormat, Callable[[bytes], bytes]]:
 def _read_options(config: Json) -> SpeechOptions:
     hints = config.get("language_hints")
     hints = [hint for hint in hints if isinstance(hint, str)] if isinstance(hints, list) else []
-    return SpeechOptions(language_code(hints[0]) if len(hints) == 1 else None, _task(config), _prompt(config))
+    return SpeechOptions(language_code(hints[0]) if len(hints) == 1 else None, _task(config), *_context(config))
 
 
 def _task(config: Json) -> Task:
@@ -187,15 +188,13 @@ def _task(config: Json) -> Task:
     raise PROBLEMS.error("not_offered", name="this translation", detail="Whisper translates into English alone")
 
 
-def _prompt(config: Json) -> str | None:
+def _context(config: Json) -> tuple[str | None, tuple[Term, ...]]:
+    """The text that came before, and the terms."""
     context = config.get("context")
-    if isinstance(context, str):
-        return context[-MOST_PROMPT_LETTERS:] or None
     if not isinstance(context, dict):
-        return None
+        return to_prompt(context), ()
     terms = context.get("terms")
-    parts = [context.get("text"), *(terms if isinstance(terms, list) else [])]
-    return ", ".join(part for part in parts if isinstance(part, str) and part)[-MOST_PROMPT_LETTERS:] or None
+    return to_prompt(context.get("text")), to_terms(terms if isinstance(terms, list) else ())
 
 
 def _number(config: Json, name: str) -> float | None:
