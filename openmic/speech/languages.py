@@ -10,115 +10,22 @@ from openmic.speech.problems import PROBLEMS
 
 SHOWN_LETTERS = 40  # of a language that is not known, in the error
 
-LANGUAGES = {
-    code: name.replace("_", " ")
-    for code, _, name in (
-        pair.partition(":")
-        for pair in [
-            "en:english",
-            "zh:chinese",
-            "de:german",
-            "es:spanish",
-            "ru:russian",
-            "ko:korean",
-            "fr:french",
-            "ja:japanese",
-            "pt:portuguese",
-            "tr:turkish",
-            "pl:polish",
-            "ca:catalan",
-            "nl:dutch",
-            "ar:arabic",
-            "sv:swedish",
-            "it:italian",
-            "id:indonesian",
-            "hi:hindi",
-            "fi:finnish",
-            "vi:vietnamese",
-            "he:hebrew",
-            "uk:ukrainian",
-            "el:greek",
-            "ms:malay",
-            "cs:czech",
-            "ro:romanian",
-            "da:danish",
-            "hu:hungarian",
-            "ta:tamil",
-            "no:norwegian",
-            "th:thai",
-            "ur:urdu",
-            "hr:croatian",
-            "bg:bulgarian",
-            "lt:lithuanian",
-            "la:latin",
-            "mi:maori",
-            "ml:malayalam",
-            "cy:welsh",
-            "sk:slovak",
-            "te:telugu",
-            "fa:persian",
-            "lv:latvian",
-            "bn:bengali",
-            "sr:serbian",
-            "az:azerbaijani",
-            "sl:slovenian",
-            "kn:kannada",
-            "et:estonian",
-            "mk:macedonian",
-            "br:breton",
-            "eu:basque",
-            "is:icelandic",
-            "hy:armenian",
-            "ne:nepali",
-            "mn:mongolian",
-            "bs:bosnian",
-            "kk:kazakh",
-            "sq:albanian",
-            "sw:swahili",
-            "gl:galician",
-            "mr:marathi",
-            "pa:punjabi",
-            "si:sinhala",
-            "km:khmer",
-            "sn:shona",
-            "yo:yoruba",
-            "so:somali",
-            "af:afrikaans",
-            "oc:occitan",
-            "ka:georgian",
-            "be:belarusian",
-            "tg:tajik",
-            "sd:sindhi",
-            "gu:gujarati",
-            "am:amharic",
-            "yi:yiddish",
-            "lo:lao",
-            "uz:uzbek",
-            "fo:faroese",
-            "ht:haitian_creole",
-            "ps:pashto",
-            "tk:turkmen",
-            "nn:nynorsk",
-            "mt:maltese",
-            "sa:sanskrit",
-            "lb:luxembourgish",
-            "my:myanmar",
-            "bo:tibetan",
-            "tl:tagalog",
-            "mg:malagasy",
-            "as:assamese",
-            "tt:tatar",
-            "haw:hawaiian",
-            "ln:lingala",
-            "ha:hausa",
-            "ba:bashkir",
-            "jw:javanese",
-            "su:sundanese",
-            "yue:cantonese",
-        ]
-    )
-}
-"""Whisper's languages by their codes; a copy, so that a server that only asks for names need not load Whisper."""
+NAMES = """
+    en english | zh chinese | de german | es spanish | ru russian | ko korean | fr french | ja japanese | pt
+    portuguese | tr turkish | pl polish | ca catalan | nl dutch | ar arabic | sv swedish | it italian | id
+    indonesian | hi hindi | fi finnish | vi vietnamese | he hebrew | uk ukrainian | el greek | ms malay | cs czech |
+    ro romanian | da danish | hu hungarian | ta tamil | no norwegian | th thai | ur urdu | hr croatian | bg
+    bulgarian | lt lithuanian | la latin | mi maori | ml malayalam | cy welsh | sk slovak | te telugu | fa persian |
+    lv latvian | bn bengali | sr serbian | az azerbaijani | sl slovenian | kn kannada | et estonian | mk macedonian
+    | br breton | eu basque | is icelandic | hy armenian | ne nepali | mn mongolian | bs bosnian | kk kazakh | sq
+    albanian | sw swahili | gl galician | mr marathi | pa punjabi | si sinhala | km khmer | sn shona | yo yoruba |
+    so somali | af afrikaans | oc occitan | ka georgian | be belarusian | tg tajik | sd sindhi | gu gujarati | am
+    amharic | yi yiddish | lo lao | uz uzbek | fo faroese | ht haitian creole | ps pashto | tk turkmen | nn nynorsk
+    | mt maltese | sa sanskrit | lb luxembourgish | my myanmar | bo tibetan | tl tagalog | mg malagasy | as assamese
+    | tt tatar | haw hawaiian | ln lingala | ha hausa | ba bashkir | jw javanese | su sundanese | yue cantonese
+"""
+LANGUAGES = {code: " ".join(name) for code, *name in (entry.split() for entry in NAMES.split("|"))}
+"""Whisper's languages by their codes, in its order; a test compares them. So names can be asked for without torch."""
 
 OTHER_NAMES = {
     **{"burmese": "my", "valencian": "ca", "flemish": "nl", "haitian": "ht", "letzeburgesch": "lb", "pushto": "ps"},
