@@ -241,8 +241,13 @@ class Session(Subscription):
         self._stream.flush()
 
     def on_too_long(self) -> None:
-        """The recording is as long as it may be."""
-        self.reach_limit(PROBLEMS.error("session_too_long", max_seconds=self._limits.max_seconds))
+        """The recording is as long as it may be; the client is told, also if it has stopped before that was decoded."""
+        limit = PROBLEMS.error("session_too_long", max_seconds=self._limits.max_seconds)
+        with self._lock:
+            if self._state is State.RECEIVING:
+                self.reach_limit(limit)
+            elif self._reason != "timeout":
+                self.warn(limit)
 
     def on_warning(self, warning: OpenmicError) -> None:
         """Some of its bytes came to nothing; the rest goes on."""

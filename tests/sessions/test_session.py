@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -257,6 +258,19 @@ def test_the_longest_duration_is_kept_to_the_sample(open_session: Opener) -> Non
     warned = listener.wait_for(Warned)
     assert isinstance(warned, Warned)
     assert warned.error.code == "session_too_long"
+
+
+def test_a_stop_before_the_limit_is_decoded_hides_it_not(open_session: Opener) -> None:
+    session = open_session(max_seconds=1.5)
+    listener = Listener()
+    session.attach(listener)
+    session.write(tone(4.0))
+    with contextlib.suppress(OpenmicError):  # the limit was quicker
+        session.stop()
+    ended = listener.wait_for(Ended)
+    assert isinstance(ended, Ended)
+    assert ended.audio_seconds == 1.5
+    assert [event.error.code for event in listener.events if isinstance(event, Warned)] == ["session_too_long"]
 
 
 def test_more_bytes_than_allowed_finish_the_session(open_session: Opener) -> None:

@@ -18,7 +18,7 @@ PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, DELETE",
     "Access-Control-Max-Age": "600",
 }
-READABLE = "Content-Disposition, Retry-After, X-Request-Id, Openmic-Model"
+READABLE = "Content-Disposition, Retry-After, X-Request-Id, Openmic-Model, Openmic-Warning"
 USUAL_HEADERS = "Authorization, Content-Type"
 
 

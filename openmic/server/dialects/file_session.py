@@ -1,4 +1,8 @@
-"""A session that is fed with an uploaded file, while its request waits for what comes of it."""
+"""A session that is fed with an uploaded file, while its request waits for what comes of it.
+
+A stream that reaches a limit gets the final of what was heard, and is told. A file is answered with the error: nobody
+looks for a warning beside a text.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +15,27 @@ from fastapi import Request
 from openmic.errors import OpenmicError
 from openmic.server.access.gate import Gate
 from openmic.server.dialects.request_body import ReadsBytes
-from openmic.sessions.events import Ended, Failed, Finalised, Progressed, SessionEvent
+from openmic.sessions.events import Ended, Failed, Finalised, Progressed, SessionEvent, Warned
 from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
 from openmic.sessions.session import Session
+from openmic.sessions.types import FinalText
 
 CHUNK_BYTES = 65_536
+CUT_SHORT = ("session_too_long", "too_many_bytes")  # warnings after which the rest of a file is not heard
 VANISHED_SECONDS = 1.0  # how often a waiting request looks whether its client is still there
 
-FileEvent = Progressed | Finalised | Ended | Failed
+WARNING_HEADER = "openmic-warning"
+
+FileEvent = Progressed | Warned | Finalised | Ended | Failed
 """What whoever uploads a file wants to know."""
 
 
 class FileSession:
-    """``await begin``, then iterate over ``events``, then ``await leave``, whatever happens in between."""
+    """``await begin``, then ``final`` or ``events``, then ``await leave``, whatever happens in between.
+
+    Attributes:
+        warnings: of what was heard so far.
+    """
 
     def __init__(self, request: Request, session: Session) -> None:
         self._gate: Gate = request.app.state.entry
@@ -32,6 +44,7 @@ class FileSession:
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[FileEvent] = asyncio.Queue()  # bounded by what a session says: about one a second
         self._over = False
+        self.warnings: list[OpenmicError] = []
 
     async def begin(self, upload: ReadsBytes) -> None:
         """Give the session the whole file, and stop it.
@@ -47,6 +60,28 @@ class FileSession:
                 break
         with contextlib.suppress(OpenmicError):
             await asyncio.to_thread(self._session.stop)
+
+    async def final(self) -> FinalText:
+        """The final text of the whole file.
+
+        Raises:
+            OpenmicError: whatever the session ended with; ``session_too_long``, ``too_many_bytes``: the file has more
+                than a session may have; ``client_gone``.
+        """
+        final: FinalText | None = None
+        async for event in self.events():
+            match event:
+                case Finalised():
+                    final = event.final
+                case Failed(error):
+                    raise error
+        if final is None:
+            raise SESSION_PROBLEMS.error("client_gone")
+        return final
+
+    def warning_headers(self) -> dict[str, str]:
+        """What a client should know about the file beside its text."""
+        return {WARNING_HEADER: ", ".join(warning.code for warning in self.warnings)} if self.warnings else {}
 
     async def events(self) -> AsyncIterator[FileEvent]:
         """What the session says, to its end, or until the client has gone."""
@@ -75,6 +110,10 @@ class FileSession:
         self._hear(Failed(error))
 
     def _hear(self, event: SessionEvent) -> None:
+        if isinstance(event, Warned):
+            self.warnings.append(event.error)
+            if event.error.code in CUT_SHORT:  # the text of a part would look like that of the whole
+                event = Failed(event.error)
         if isinstance(event, FileEvent):
             with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
                 self._loop.call_soon_threadsafe(self._events.put_nowait, event)

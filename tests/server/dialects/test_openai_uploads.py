@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pysubs2
 import pytest
 
@@ -14,7 +15,9 @@ from openmic.server.dialects.openai.form import TranscriptionForm
 from openmic.sessions.export import wav_header
 from openmic.sessions.state import State
 from openmic.sessions.types import SpeechOptions, Term
+from tests.support import media
 from tests.support.scripted_engine import ScriptedEngine, ScriptedServer, scripted_server
+from tests.support.waiting import wait_until
 
 PATH = "/v1/audio/transcriptions"
 WAV = wav_header(40_000) + b"\x10\x20" * 40_000  # 2.5 s
@@ -62,6 +65,23 @@ def test_granularities(http: httpx.Client, name: str, asked: list[str], words: b
     assert ("words" in body, "segments" in body) == (words, segments)
     if words:
         assert body["words"][0] == {"word": "one", "start": 0.0, "end": 1.0}
+
+
+@pytest.mark.parametrize("fields", [{}, {"response_format": "text"}, {"response_format": "srt"}, {"stream": "true"}])
+def test_a_file_that_is_longer_than_a_session_is_no_quiet_part(tmp_path: Path, fields: dict[str, str]) -> None:
+    with scripted_server(tmp_path, max_seconds=1.0) as server:
+        files = {"file": ("speech.wav", WAV)}
+        refused = httpx.post(server.url + PATH, headers=server.headers, files=files, data=fields, timeout=30)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "session_too_long")
+        wait_until(lambda: server.sessions.list()[0].final is not None)  # what was heard stays with the owner
+
+
+def test_what_was_not_understood_of_a_file_is_told_beside_its_text(http: httpx.Client) -> None:
+    spoken = np.frombuffer(WAV[44:], "<i2")
+    response = post(http, media.mp3(spoken) + bytes(range(256)) * 200)
+    assert response.json()["text"].startswith("heard 2.")
+    assert response.headers["openmic-warning"] == "audio_not_understood"
+    assert "openmic-warning" not in post(http).headers
 
 
 def test_text_is_streamed_while_the_final_pass_goes_on(tmp_path: Path) -> None:

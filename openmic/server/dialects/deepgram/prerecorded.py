@@ -38,8 +38,6 @@ from openmic.server.dialects.request_body import ReadsBytes, RequestBody, upload
 from openmic.server.dialects.turns import text_of
 from openmic.server.dialects.vendor import Json
 from openmic.server.problems import PROBLEMS
-from openmic.sessions.events import Failed, Finalised
-from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
 from openmic.sessions.registry import Sessions
 from openmic.sessions.session import Session
 from openmic.sessions.types import FinalText, Segment, SpeechOptions, Word
@@ -102,7 +100,8 @@ async def listen(request: Request) -> Response:
     options = parameters.read_options(query, "keyterm", "keywords")
     split = query.number("utt_split")
     with upload_place(request):
-        session, final = await _transcribe(request, _Uploaded(RequestBody(request), audio.convert), audio, options)
+        body = _Uploaded(RequestBody(request), audio.convert)
+        session, final, warnings = await _transcribe(request, body, audio, options)
     model = request.app.state.sessions.engine.info.name
     wishes = _Wishes(
         query.flag("utterances"),
@@ -110,15 +109,15 @@ async def listen(request: Request) -> Response:
         query.flag("detect_language") or options.language is None,
         SPLIT_SECONDS if split is None else split,
     )
-    body = await asyncio.to_thread(_answer, session, final, model, wishes)
-    body["metadata"]["channels"] = audio.channels
-    body["metadata"]["openmic"]["ignored"] = parameters.ignored(query)
-    return JSONResponse(body, headers={"Cache-Control": "no-store", "dg-request-id": session.id})
+    answer = await asyncio.to_thread(_answer, session, final, model, wishes)
+    answer["metadata"]["channels"] = audio.channels
+    answer["metadata"]["openmic"]["ignored"] = parameters.ignored(query)
+    return JSONResponse(answer, headers={"Cache-Control": "no-store", "dg-request-id": session.id} | warnings)
 
 
 async def _transcribe(
     request: Request, body: ReadsBytes, audio: parameters.Audio, options: SpeechOptions
-) -> tuple[Session, FinalText]:
+) -> tuple[Session, FinalText, dict[str, str]]:
     gate: Gate = request.app.state.entry
     token: AccessToken = request.state.token
     sessions: Sessions = request.app.state.sessions
@@ -128,18 +127,9 @@ async def _transcribe(
     try:
         gate.tokens.watch(fed, token, lambda: fed.fail(PROBLEMS.error("token_revoked")))
         await fed.begin(body)
-        final: FinalText | None = None
-        async for event in fed.events():
-            match event:
-                case Finalised():
-                    final = event.final
-                case Failed(error):
-                    raise error
+        return session, await fed.final(), fed.warning_headers()
     finally:
         await fed.leave()
-    if final is None:
-        raise SESSION_PROBLEMS.error("client_gone")
-    return session, final
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,10 @@ from openmic.server.dialects.openai.sse import event_stream
 from openmic.server.dialects.request_body import upload_place
 from openmic.server.middleware import name_request
 from openmic.server.problems import PROBLEMS
-from openmic.sessions.events import Failed, Finalised
+from openmic.sessions.events import Failed
 from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
 from openmic.sessions.registry import Sessions
-from openmic.sessions.types import AudioFormat, FinalText, Task
+from openmic.sessions.types import AudioFormat, Task
 
 router = APIRouter(dependencies=[Depends(require_token)])
 
@@ -61,7 +61,7 @@ async def _answer(request: Request, task: Task) -> Response:
             await fed.begin(upload)
             if fields.stream:
                 return await _event_stream(fed, headers)
-            final = await _final(fed)
+            final = await fed.final()
         except BaseException:
             await fed.leave()
             raise
@@ -69,33 +69,15 @@ async def _answer(request: Request, task: Task) -> Response:
     finally:
         await form.close()
     response = await asyncio.to_thread(answer, final, fields, task)
-    response.headers.update(headers)
+    response.headers.update(headers | fed.warning_headers())
     return response
-
-
-async def _final(fed: FileSession) -> FinalText:
-    """Wait for the final.
-
-    Raises:
-        OpenmicError: whatever the session ended with; ``client_gone``.
-    """
-    final: FinalText | None = None
-    async for event in fed.events():
-        match event:
-            case Finalised():
-                final = event.final
-            case Failed(error):
-                raise error
-    if final is None:
-        raise SESSION_PROBLEMS.error("client_gone")
-    return final
 
 
 async def _event_stream(fed: FileSession, headers: dict[str, str]) -> Response:
     """The events as they come; a file that cannot be used is still told by the status.
 
     Raises:
-        OpenmicError: as ``_final``, where it ends before anything was sent.
+        OpenmicError: as ``FileSession.final``, where it ends before anything was sent.
     """
     events = fed.events()
     first = await anext(events, None)

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from openmic.server.dialects.file_session import FileEvent, FileSession
-from openmic.sessions.events import Ended, Failed, Finalised, Progressed
+from openmic.sessions.events import Ended, Failed, Finalised, Progressed, Warned
 
 
 async def event_stream(fed: FileSession, first: FileEvent, events: AsyncIterator[FileEvent]) -> AsyncIterator[str]:
@@ -47,6 +47,8 @@ class TranscriptEvents:
                 yield _data(
                     {"error": {"message": f"{error.message} {error.hint}", "code": error.code, "type": "error"}}
                 )
+            case Warned(error):
+                yield f": {error.message}\n\n"
             case Ended():
                 pass
 
