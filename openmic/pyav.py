@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import av
+import numpy as np
 from av.codec import Codec
 from av.container import InputContainer
 from av.stream import Stream
+from numpy.typing import NDArray
 
 _TAGS_ARE_DECODED_STRICTLY = int(av.__version__.partition(".")[0]) < 19
 """Until 18 a tag that is not UTF-8 is a UnicodeDecodeError, unless ``metadata_errors`` says otherwise; 19 keeps such
 bytes as surrogates and knows no such argument."""
 
+
+_DATA_POINTERS = 8
+"""FFmpeg's AV_NUM_DATA_POINTERS. PyAV counts a frame's planes up to a null pointer, which only fewer planes than these
+have behind them: with more it reads on, in memory that is not the frame's (until 18), or raises ValueError (19)."""
 
 _DEFAULT, _ATTACHED_PICTURE = 1, 0x400  # FFmpeg's AV_DISPOSITION_...
 
@@ -46,3 +52,19 @@ def open_input(file: Any, **arguments: Any) -> InputContainer:
         arguments = {**arguments, "metadata_errors": "replace"}
     container: InputContainer = av.open(file, "r", **arguments)
     return container
+
+
+def frame_samples(frame: av.AudioFrame) -> NDArray[np.generic]:
+    """A frame's samples, shape (n, channels), in any number of channels.
+
+    Raises:
+        ValueError: a sample format that NumPy has no name for.
+        av.FFmpegError: so many channels in an arrangement that FFmpeg cannot interleave.
+    """
+    channels = len(frame.layout.channels)
+    if not frame.format.is_planar:
+        return frame.to_ndarray().reshape(-1, channels)
+    if channels < _DATA_POINTERS:
+        return frame.to_ndarray().T
+    interleaved = av.AudioResampler(frame.format.packed, frame.layout, frame.sample_rate).resample(frame)
+    return np.concatenate([one.to_ndarray().reshape(-1, channels) for one in interleaved])

@@ -127,3 +127,21 @@ def word_error_rate() -> Callable[[str, str], float]:
         warnings.simplefilter("ignore", ResourceWarning)  # it leaves a file of its package to the garbage collector
         normalize = EnglishTextNormalizer()
     return lambda reference, text: float(jiwer.wer(normalize(reference), normalize(text) or "nothing"))
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Any]:
+    """The browser's driver. No other event loop can run in the thread while it lives, so it ends with the module."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def chrome(playwright: Any) -> Iterator[Any]:
+    """Debian's Chromium with a microphone that plays a recording."""
+    from tests.support.browser import browser
+
+    with browser(playwright) as launched:
+        yield launched

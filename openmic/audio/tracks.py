@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from openmic.audio.clock import StreamClock
 from openmic.audio.formats import CODECS, HIGHEST_RATE, LOWEST_RATE
 from openmic.audio.problems import PROBLEMS
-from openmic.pyav import codec_name, is_default, is_picture
+from openmic.pyav import codec_name, frame_samples, is_default, is_picture
 
 MOST_FAILURES_IN_A_ROW = 100  # packets that cannot be read or decoded, before the rest counts as lost
 FAILURES_OF_A_TRACK = 20  # packets, before another track is tried; none of this one was understood
@@ -213,6 +213,4 @@ def _sound(frame: av.AudioFrame) -> Sound:
     """
     if not LOWEST_RATE <= frame.sample_rate <= HIGHEST_RATE:
         raise ValueError(f"{frame.sample_rate} Hz")
-    array = frame.to_ndarray()  # planar: (channels, n); packed: (1, n * channels)
-    sound = array.T if frame.format.is_planar else array.reshape(-1, len(frame.layout.channels))
-    return sound, frame.sample_rate
+    return frame_samples(frame), frame.sample_rate

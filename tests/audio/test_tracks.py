@@ -101,3 +101,34 @@ def test_other_channels_are_their_mean(gain: float, recording: media.Recording) 
     stereo = np.stack([left, np.float32(gain) * left], axis=1)
     heard = decoded(stereo.astype("<f4").tobytes(), AudioFormat("pcm_f32le", SAMPLE_RATE, 2))
     np.testing.assert_allclose(heard, stereo.mean(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "layout"),
+    [
+        ("mp4", "aac", "5.1"),
+        ("mp4", "aac", "7.1"),
+        ("matroska", "aac", "7.1"),
+        ("flac", "flac", "7.1"),
+        ("ogg", "libopus", "7.1"),
+        ("wav", "pcm_s16le", "7.1"),
+        ("wav", "pcm_s16le", "hexadecagonal"),
+    ],
+)
+def test_surround_sound(container: str, codec: str, layout: str, recording: media.Recording) -> None:
+    """A voice in one of many channels; PyAV itself misreads frames of eight planes and more."""
+    rate = 48_000
+    target = media.OneWay() if container == "matroska" else media.io.BytesIO()
+    with av.open(target, "w", format=container) as file:
+        track = file.add_stream(codec, rate=rate, layout=layout)
+        wide = np.repeat(recording, 3)
+        samples = np.zeros((len(wide), len(track.codec_context.layout.channels)), np.int16)
+        samples[:, 2] = wide  # the center, where speech is
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout=layout)
+        frame.sample_rate = rate
+        resampler = av.AudioResampler(track.codec_context.format, layout, rate, track.codec_context.frame_size or 1024)
+        for ready in [*resampler.resample(frame), *resampler.resample(None), None]:
+            file.mux(track.encode(ready))
+    heard = decoded(target.getvalue())
+    assert len(heard) / SAMPLE_RATE == pytest.approx(15.25, abs=0.2)
+    assert likeness(heard, recording) > 0.9

@@ -3,25 +3,11 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from openmic.tunnels import problem_from_outside
-from tests.support.tunnel_fixtures import OpenNgrok, http_server, ngrok_tunnels
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    with http_server() as port:
-        yield port
-
-
-@pytest.fixture
-def open_one(tmp_path: Path, port: int) -> Iterator[OpenNgrok]:
-    with ngrok_tunnels(tmp_path, port) as open_one:
-        yield open_one
+from tests.support.tunnel_fixtures import OpenNgrok
 
 
 def test_a_url_that_answers_has_no_problem(open_one: OpenNgrok) -> None:

@@ -113,6 +113,7 @@ class StreamConnection:
         self._token: AccessToken | None = None
         self._let_in = False
         self._session: Session | None = None
+        self._has_begun = False
         self._resumed = False
         self._accepted = False
         self._put_back: deque[Frame] = deque()
@@ -248,6 +249,7 @@ class StreamConnection:
         """
         await self.accept()
         self._outbox.put(Reply(tuple(hello)))
+        self._has_begun = True  # whoever has read the hello is told warnings
         self._session_over.clear()
         await asyncio.to_thread(session.attach, self._hear, after_seq)
         self._session, self._let_in = session, True
@@ -258,7 +260,7 @@ class StreamConnection:
 
     def warn(self, warning: OpenmicError, url: str | None = None) -> None:
         """Tell the client something to know about, once its stream has begun."""
-        if self._session is not None:
+        if self._has_begun:
             self._outbox.put(Notice(warning, url), kind=("warning", warning.code))
 
     def end_idle(self, error: OpenmicError) -> None:
@@ -341,6 +343,7 @@ class StreamConnection:
                     await asyncio.shield(asyncio.to_thread(self._hang_up, session))
                 self._session = None
                 session.detach(self._hear)
+                self._has_begun = False
                 log_event(logger, "stream_detached", session=session.id, state=session.state.value)
 
     async def _read(self, session: Session) -> None:

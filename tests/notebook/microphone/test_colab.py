@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext
 
-from tests.support.browser import browser
 from tests.support.colab_page import ColabPage
 from tests.support.kernel import Kernel, running_kernel
 from tests.support.scripted_engine import scripted_server
@@ -29,18 +28,6 @@ serving = scripted_server(Path({folder!r}))
 server = serving.__enter__()
 voice = Microphone(Place(server.url, server.token))
 """
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as driver:
-        yield driver
-
-
-@pytest.fixture(scope="module")
-def chrome(playwright: Playwright) -> Iterator[Browser]:
-    with browser(playwright) as launched:
-        yield launched
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from tests.support.browser import browser
 from tests.support.jupyterlab import KERNEL, Lab, jupyterlab
 from tests.support.waiting import wait_until
 
@@ -18,18 +17,6 @@ SIZE = {"width": 1000, "height": 800}
 SUBSHELLS = "@jupyterlab/apputils-extension:kernels-settings"
 DIRECT, PROXY = "ws://127.0.0.1:*/**", "**/proxy/**"
 expect.set_options(timeout=PATIENCE_MS)
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as driver:
-        yield driver
-
-
-@pytest.fixture(scope="module")
-def chrome(playwright: Playwright) -> Iterator[Browser]:
-    with browser(playwright) as launched:
-        yield launched
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ from openmic.server.app import create_app
 from openmic.server.problems import PROBLEMS
 from openmic.server.thread import ServerThread
 from openmic.sessions.registry import Sessions
+from openmic.sessions.session import Session
 from openmic.settings import Settings
 from tests.support.scripted_engine import ScriptedEngine
 
@@ -375,12 +376,21 @@ def test_errors_and_pongs_do_not_pile_up_for_a_client_that_does_not_read(tmp_pat
         assert hear_out(one)[1] == 1000
 
 
-def test_everybody_connected_is_told_of_a_new_address(door: Service) -> None:
+def test_everybody_connected_is_told_of_a_new_address(door: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also who has only just read that its stream has begun, before the server's side has come back from it."""
+    told, attach = threading.Event(), Session.attach
+
+    def slowly(session: Session, *arguments: Any) -> None:
+        attach(session, *arguments)
+        told.wait(WAIT)
+
+    monkeypatch.setattr(Session, "attach", slowly)
     with door.client() as one:
         one.send(json.dumps(PCM))
         hear(one, "ready")
         url = "https://new.example"
         door.thread.warn(PROBLEMS.error("public_url_changed", url=url), url)
+        told.set()
         warning = hear(one, "warning")
         assert (warning["code"], warning["url"], warning["fatal"]) == ("public_url_changed", url, False)
         one.send('{"type": "stop"}')

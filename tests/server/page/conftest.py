@@ -1,8 +1,4 @@
-"""Fixtures for tests of the tester's page: a browser, pages, the real server over a scripted engine, a line between.
-
-The browser's driver lives no longer than the module, because
-as long as it does, no other event loop can run in the same thread.
-"""
+"""Fixtures for tests of the tester's page: a browser, pages, the real server over a scripted engine, a line between."""
 
 from __future__ import annotations
 
@@ -10,23 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.support.browser import browser
 from tests.support.page_driver import PATIENCE_MS, PHONE, TOKEN, Line
 from tests.support.scripted_engine import ScriptedServer, scripted_server
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as driver:
-        yield driver
-
-
-@pytest.fixture(scope="module")
-def chrome(playwright: Playwright) -> Iterator[Browser]:
-    with browser(playwright) as launched:
-        yield launched
 
 
 @pytest.fixture(scope="module")
