@@ -255,22 +255,23 @@ def plain(sentence: str) -> str:
     return re.sub(r"[{}]", "", sentence)
 
 
-@functools.cache
 def sessions() -> tuple[Session, ...]:
     """All groups, spoken; takes about as long as the speech lasts."""
-    voice = Hibari()
-    found = []
-    for number, group in enumerate(GROUPS):
-        noise = np.random.default_rng(number)
-        pieces = []
-        for place, sentence in enumerate(group):
-            said = spoken(voice, plain(sentence), 100 * number + place)
-            pieces += [said, np.zeros(round(PAUSE_SECONDS * SAMPLE_RATE), np.float32)]
-        sound = np.concatenate(pieces)
-        samples = (LOUDNESS * sound / np.abs(sound).max() + noise.normal(0, ROOM_NOISE, len(sound))).astype(np.float32)
-        terms = tuple(term for sentence in group for term in terms_in(sentence))
-        found.append(Session(samples, tuple(plain(sentence) for sentence in group), terms))
-    return tuple(found)
+    return tuple(session(number) for number in range(len(GROUPS)))
+
+
+@functools.cache
+def session(number: int) -> Session:
+    """One group of ``GROUPS``, spoken."""
+    voice, noise = Hibari(), np.random.default_rng(number)
+    group, pieces = GROUPS[number], []
+    for place, sentence in enumerate(group):
+        said = spoken(voice, plain(sentence), 100 * number + place)
+        pieces += [said, np.zeros(round(PAUSE_SECONDS * SAMPLE_RATE), np.float32)]
+    sound = np.concatenate(pieces)
+    samples = (LOUDNESS * sound / np.abs(sound).max() + noise.normal(0, ROOM_NOISE, len(sound))).astype(np.float32)
+    terms = tuple(term for sentence in group for term in terms_in(sentence))
+    return Session(samples, tuple(plain(sentence) for sentence in group), terms)
 
 
 def spoken(voice: Hibari, text: str, seed: int) -> Samples:

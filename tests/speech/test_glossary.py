@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +9,7 @@ import pytest
 import torch
 from whisper.tokenizer import get_tokenizer
 
+from benchmarks.corpus.terms import session
 from openmic.audio import VoiceActivity
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.speech.engine.stream import EngineStream, run_step
@@ -19,6 +18,7 @@ from openmic.speech.types import CommittedText, FinalText, SpeechEvent, SpeechOp
 from tests.support.clip import Clip
 
 NAMES = tuple(Term(name) for name in ("Gardin Lybrary", "Tewsday", "Satturday"))
+SAID = ("Nexovia", "Voorhees", "Skerryvore")  # by the speaker of ``speech``, in this order
 RARE = """Abernathy Bjornsdottir Czerwinski Dragomirov Eichelberger Fitzwilliam Giannopoulos Haverkamp Iwasaki
     Jankowski Kaczmarek Lindqvist Mkhize Nwachukwu Oyelaran Papadakis Quesenberry Raghunathan Schwarzenbach Tkachenko
     Uchechukwu Vandermeer Wojciechowski Xiaoping Yevtushenko Zuckermann Castellanos Diyarbakir Eskisehir Przemysl"""
@@ -107,37 +107,39 @@ def heard(parts: Any, samples: Samples, options: SpeechOptions, changes: dict[fl
     return "".join(event.text for event in events if isinstance(event, CommittedText)), final.text
 
 
+@pytest.fixture(scope="module")
+def speech() -> Samples:
+    """Half a minute with made-up names in it."""
+    return session(1).samples
+
+
 @pytest.mark.weights
 @pytest.mark.slow
-def test_live_and_final_text_spell_what_the_client_named(
-    engine_parts: Any, sample_audio: Path, load_audio: Callable[[Path], Samples]
-) -> None:
-    samples = load_audio(sample_audio / "quickstart.wav")
+def test_live_and_final_text_spell_what_the_client_named(engine_parts: Any, speech: Samples) -> None:
     parts, _ = engine_parts
-    plain = heard(parts, samples, SpeechOptions("en"), {})
-    assert all("Tuesday to Saturday" in found for found in plain)
+    plain = heard(parts, speech, SpeechOptions("en"), {})
+    assert not any(name in found for found in plain for name in SAID)
+    others = tuple(Term(name) for name in RARE.split())
     for options in (
-        SpeechOptions("en", vocabulary=NAMES),
-        SpeechOptions("en", vocabulary=(*NAMES, *(Term(name) for name in RARE.split()))),
-        SpeechOptions("en", prompt="Gardin Lybrary, Tewsday, Satturday."),
+        SpeechOptions("en", vocabulary=(*map(Term, SAID), *others)),
+        SpeechOptions("en", prompt=", ".join(SAID) + "."),
     ):
-        found = heard(parts, samples, options, {})
-        assert all("Tewsday to Satturday" in one for one in found), (options, found)
-        assert all(one.strip().startswith("Good morning") and one.endswith("after the tone.") for one in found)
-        assert not any(name in one for name in RARE.split() for one in found)
+        for found in heard(parts, speech, options, {}):
+            assert all(name in found for name in SAID), (options, found)
+            assert found.strip().startswith("Our partner")
+            assert found.endswith("and he agreed."), "invented behind the end"
+            assert not any(name in found for name in RARE.split())
 
 
 @pytest.mark.weights
 @pytest.mark.slow
-def test_a_vocabulary_can_be_changed_in_the_middle(
-    engine_parts: Any, sample_audio: Path, load_audio: Callable[[Path], Samples]
-) -> None:
-    samples = load_audio(sample_audio / "quickstart.wav")
-    before, after = SpeechOptions("en"), SpeechOptions("en", vocabulary=(Term("Tewsday"), Term("Gardin")))
-    live, final = heard(engine_parts[0], samples, before, {3.0: after})
-    assert "garden library" in live
-    assert "Tewsday" in live
-    assert "Tewsday" in final
+def test_a_vocabulary_can_be_changed_in_the_middle(engine_parts: Any, speech: Samples) -> None:
+    before, after = SpeechOptions("en"), SpeechOptions("en", vocabulary=tuple(map(Term, SAID)))
+    live, final = heard(engine_parts[0], speech, before, {15.0: after})
+    early, *_, late = SAID
+    assert early not in live
+    assert late in live
+    assert late in final
 
 
 @pytest.mark.weights

@@ -24,6 +24,7 @@ from openmic.speech.model.units import LOGPROB_THRESHOLD, NO_SPEECH_THRESHOLD
 from openmic.speech.types import Task
 
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+GREEDY = TEMPERATURES[:1]
 COMPRESSION_RATIO_THRESHOLD = 2.4  # above: too repetitive, try a higher temperature
 
 
@@ -71,6 +72,7 @@ def transcribe_window(
     prompt: Sequence[int],
     expected: Sequence[int],
     sketched: bool,
+    temperatures: Sequence[float] = TEMPERATURES,
 ) -> Generator[None, None, WindowResult]:
     """Transcribe a window, a small step at a time.
 
@@ -83,6 +85,7 @@ def transcribe_window(
         prompt: tokens before the window.
         expected: tokens that are likely to be said.
         sketched: they are few: have the quicker decoder write the text first, where there is one.
+        temperatures: tried in turn, until one gives a text that is neither repetitive nor unsure.
     """
     quick = parts.sketcher
     if sketched and quick is not None and parts.beam_size == 1:
@@ -90,17 +93,20 @@ def transcribe_window(
             quick, parts.vocabulary, quick.cross_attention_kv(states), tokenizer, prompt, 0.0, expected
         )
         expected = sketch.tokens
-    for temperature in TEMPERATURES:
+    for temperature in temperatures:
         if temperature == 0 and parts.beam_size > 1:
             result = _beam(parts, task, states, cross, tokenizer, prompt)
         else:
             result = yield from decode(parts.decoder, parts.vocabulary, cross, tokenizer, prompt, temperature, expected)
-        repetitive = result.compression_ratio > COMPRESSION_RATIO_THRESHOLD
-        unsure = result.avg_logprob < LOGPROB_THRESHOLD
-        silent = unsure and result.no_speech_prob > NO_SPEECH_THRESHOLD
-        if silent or not (repetitive or unsure):
+        silent = result.avg_logprob < LOGPROB_THRESHOLD and result.no_speech_prob > NO_SPEECH_THRESHOLD
+        if silent or not failed(result):
             break
     return result
+
+
+def failed(result: WindowResult) -> bool:
+    """Whether a text is so repetitive or so unlikely that a higher temperature is worth a try."""
+    return result.compression_ratio > COMPRESSION_RATIO_THRESHOLD or result.avg_logprob < LOGPROB_THRESHOLD
 
 
 def _beam(

@@ -26,8 +26,11 @@ from openmic.speech.final.segments import Cut, cut, to_segment
 from openmic.speech.final.speculation import Speculation
 from openmic.speech.final.speech_timeline import PAUSE_SECONDS, SpeechRegion, SpeechTimeline
 from openmic.speech.final.temperature import (
+    GREEDY,
+    TEMPERATURES,
     FinalModel,
     detect_language,
+    failed,
     transcribe_window,
 )
 from openmic.speech.final.walk_state import WalkState
@@ -52,6 +55,8 @@ QUIET_SECONDS = 1.5  # who has been silent for so long may have finished: longer
 EDGE_FRAMES = 2  # behind a window's last frame, which its samples reach into
 HALF_A_CHARACTER = "\ufffd"  # what the bytes of one that goes on in the next token are decoded to
 LEFT_SECONDS = 0.35  # speech behind the last word that is shorter than this is the word's own end
+
+CRUMB_SECONDS = 1.0  # of speech: less, behind a word and with no live text, is said for sure or not at all
 
 MOST_LEFT_SECONDS = 1.5  # of speech behind the last word of a window that has ended early
 
@@ -128,7 +133,8 @@ class FinalPass:
                 else:
                     self.state.prompt = before
             yield "working"
-            if result.no_speech_prob > NO_SPEECH_THRESHOLD and result.avg_logprob <= LOGPROB_THRESHOLD:
+            silent = result.no_speech_prob > NO_SPEECH_THRESHOLD and result.avg_logprob <= LOGPROB_THRESHOLD
+            if silent or (failed(result) and self._is_crumb(size)):
                 self.state.seek += size
                 continue
             tokenizer = self._tokenizer(self.state.window_language)
@@ -242,9 +248,12 @@ class FinalPass:
         """What is said in the window in a language; the live text is its draft if there is enough of it.
 
         The client's terms stand in front of it. Where not all of them have room, those are taken that sound like the
-        live text, and the window is read again if it turns out to sound like others.
+        live text, and the window is read again if it turns out to sound like others. A crumb is read once, and without
+        them: behind a list, and at higher temperatures, the decoder invents sentences for the end of a word.
         """
         tokenizer, expected = self._tokenizer(language), self._expected(size)
+        if self._is_crumb(size):
+            return (yield from self._decoded(states, cross, tokenizer, (), (), True, GREEDY))
         sketched = len(expected) < THIN * size / FRAMES_PER_SECOND
         if self._glossary is None:
             self._glossary = Glossary(self.parts.vocabulary, self.options, FINAL_TERM_TOKENS)
@@ -265,14 +274,33 @@ class FinalPass:
         pinned: tuple[int, ...],
         expected: Sequence[int],
         sketched: bool,
+        temperatures: Sequence[float] = TEMPERATURES,
     ) -> Generator[Pause, None, WindowResult]:
         before = self.state.prompt[-(PROMPT_TOKENS - len(pinned)) :]
         result = yield from _working(
             transcribe_window(
-                self.parts, self.options.task, states, cross, tokenizer, [*pinned, *before], expected, sketched
+                self.parts,
+                self.options.task,
+                states,
+                cross,
+                tokenizer,
+                [*pinned, *before],
+                expected,
+                sketched,
+                temperatures,
             )
         )
         return result
+
+    def _is_crumb(self, size: int) -> bool:
+        """Whether hardly anything is said in the window, behind a word of the same island, and nothing of it live."""
+        begin, end = self.state.seek / FRAMES_PER_SECOND, (self.state.seek + size) / FRAMES_PER_SECOND
+        last, island = self.state.last_speech_seconds, self._speech_ahead()
+        if last is None or island is None or island.start > last or self._expected(size):
+            return False
+        return (
+            self.timeline.known_until_seconds is not None and self.timeline.speech_seconds(begin, end) < CRUMB_SECONDS
+        )
 
     def _expected(self, size: int) -> list[int]:
         """What the live pass has heard in the window; older words are forgotten."""
