@@ -283,11 +283,15 @@ class OpenMic:
         """
         if self._microphone is None:
             key = self.new_token()
-            place = Place(self.local_url, key.token, lambda: self.link, self.settings.idle_seconds)
+            place = Place(self.local_url, key.token, lambda: self.link, self._wait_for, self.settings.idle_seconds)
             self._microphone = Microphone(place, lambda: self.revoke(key))
         if not somebody_is_there():
             self._microphone.play(lambda: stream_sample(f"{self.local_url}/#token={self.token}"))
         return self._microphone
+
+    def _wait_for(self, session_id: str) -> None:
+        if self._sessions is not None:
+            self._sessions.wait_for(session_id)
 
     def listen(self, seconds: float | None = None) -> Result:
         """In Colab: a cell that records until Stop is pressed, and gives the final text.

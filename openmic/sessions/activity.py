@@ -12,7 +12,7 @@ LEAST_BYTES = 65_536  # or these: the index of an MP4 may stand behind all of it
 
 
 class Activity:
-    """One session's; looked at by the keeper alone, again and again."""
+    """One session's; looked at by the keeper, again and again."""
 
     def __init__(self) -> None:
         self.began_at = self._active_at = time.monotonic()
@@ -20,7 +20,7 @@ class Activity:
         self._bytes = 0
 
     def rest(self, now: float) -> None:
-        """Nothing is expected at the moment ``now``: its client is away."""
+        """Nothing is expected until ``now``: its client is away, or cannot reach the server. From any thread."""
         self._active_at = now
 
     def is_idle(self, sound_seconds: float, received_bytes: int, now: float, idle_seconds: float) -> bool:

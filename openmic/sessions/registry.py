@@ -151,6 +151,16 @@ class Sessions:
             raise PROBLEMS.error("session_deleted" if self.was_deleted(session_id) else "unknown_session")
         return session
 
+    def wait_for(self, session_id: str) -> None:
+        """What the client of a session says is on its way: its silence up to now does not count as idle.
+
+        For whoever stands between a client and the server in the server's own process. Does nothing where there is no
+        such session; one that is open for too long ends all the same.
+        """
+        session = self._sessions.get(session_id)
+        if session is not None:
+            session.activity.rest(time.monotonic())
+
     def was_deleted(self, session_id: str) -> bool:
         """Whether there was such a session here that has been deleted (of the last DELETED_KNOWN ones)."""
         return session_id in self._deleted

@@ -22,7 +22,16 @@ IMPORTS = Path(__file__).resolve().parent / "imports"
 TESTS = {
     "containers": ("tests/audio/test_decoder.py",),
     "service": ("tests/test_whole_service.py",),
-    "OpenAI SDK": ("tests/server/dialects/test_openai_sdk.py",),
+    "SDKs": (
+        "-n2",
+        "tests/server/dialects/test_openai_sdk.py",
+        "tests/server/dialects/test_openai_realtime_sdk.py",
+        "tests/server/dialects/test_deepgram_live.py",
+        "tests/server/dialects/test_deepgram_rest.py",
+        "tests/server/dialects/test_assemblyai.py",
+        "tests/server/dialects/test_soniox.py",
+        "tests/server/dialects/test_wyoming.py",
+    ),
     "page": ("tests/server/page/test_page.py::test_real_speech_through_the_microphone",),
     "notebook": ("tests/notebook/test_notebook.py::test_papermill_executes_it_without_an_edit",),
     "Run all": (

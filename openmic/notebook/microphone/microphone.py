@@ -19,7 +19,7 @@ from openmic.notebook.microphone.display import TEXT, comm_html, make_widget
 from openmic.notebook.microphone.posts import Buffers, Post, frames_of
 from openmic.notebook.microphone.problems import PROBLEMS
 from openmic.notebook.microphone.recording import Recording
-from openmic.notebook.microphone.relay import BROKEN, PING_SECONDS, Relay
+from openmic.notebook.microphone.relay import BROKEN, QUIET_SECONDS, Relay
 from openmic.notebook.output import in_colab
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -38,12 +38,14 @@ class Place:
         url: of the service on this machine, such as ``http://127.0.0.1:8000``.
         token: for this microphone alone; the page gets it in a message, never in what is saved.
         link: a link that opens the page in a tab of its own; "" where there is none that the reader could open.
+        wait_for: has the service wait for a session whose words the kernel cannot take at the moment; gets its name.
         idle_seconds: after which silence the service gives a session up.
     """
 
     url: str
     token: str = field(repr=False)
     link: Callable[[], str] = lambda: ""
+    wait_for: Callable[[str], None] = lambda session_id: None
     idle_seconds: float = 60.0
 
 
@@ -162,8 +164,8 @@ class Microphone:
         answer = {"kind": "post", "page": page, "socket": key[1], "n": n}
         with self._lock:
             if n == 1 and not self._closed:
-                ping_seconds = min(PING_SECONDS, self._place.idle_seconds / 3)
-                self._relays[key] = Relay(self._loop, self._address, self._begin, ping_seconds)
+                quiet_seconds = min(QUIET_SECONDS, self._place.idle_seconds / 3)
+                self._relays[key] = Relay(self._loop, self._address, self._begin, self._place.wait_for, quiet_seconds)
                 self._next[key] = 1
             relay = self._relays.get(key)
             in_order = self._next.get(key) == n

@@ -21,7 +21,7 @@ from openmic.client.socket import MAX_FINAL_BYTES
 from openmic.notebook.microphone.recording import Recording
 
 SUBPROTOCOL = "openmic.v1"
-PING_SECONDS = 10.0
+QUIET_SECONDS = 10.0
 ABANDONED_SECONDS = 900.0  # a page that posts nothing for so long is gone; a shorter silence may be a cell that runs
 MAX_UNREAD = 10_000  # frames for the page; then the socket is read no further, and the service feels it
 BROKEN = 1006  # the close code of a connection that was not closed in order
@@ -47,14 +47,15 @@ class Taken:
 class Relay:
     """One connection of a page to the service on this machine.
 
-    It reads, writes and pings in the thread of ``loop``: the service keeps the session while the kernel runs a cell and
+    It reads and writes in the thread of ``loop``, and has the service keep the session while the kernel runs a cell and
     answers nobody.
 
     Args:
         loop: running; the connection ends with it.
         address: of the service.
         begin: finds the recording for the page's first message.
-        ping_seconds: how long the page may be silent before the relay speaks in its place.
+        wait_for: has the service wait for a session; gets its name.
+        quiet_seconds: how long the page may post nothing before the service is to wait for it.
     """
 
     def __init__(
@@ -62,12 +63,14 @@ class Relay:
         loop: LoopThread,
         address: Address,
         begin: Callable[[Message], Recording],
-        ping_seconds: float = PING_SECONDS,
+        wait_for: Callable[[str], None],
+        quiet_seconds: float = QUIET_SECONDS,
     ) -> None:
         self._loop = loop
         self._address = address
         self._begin = begin
-        self._ping_seconds = ping_seconds
+        self._wait_for = wait_for
+        self._quiet_seconds = quiet_seconds
         self._to_service: asyncio.Queue[Frame | None] = asyncio.Queue()
         self._to_page: deque[str] = deque()
         self._lock = threading.Lock()
@@ -156,12 +159,14 @@ class Relay:
     async def _pass_on(self, socket: ClientConnection) -> None:
         while True:
             try:
-                async with asyncio.timeout(self._ping_seconds):
+                async with asyncio.timeout(self._quiet_seconds):
                     frame = await self._to_service.get()
             except TimeoutError:
                 if time.monotonic() - self.taken_at > ABANDONED_SECONDS:
                     self.leave()
-                frame = json.dumps({"type": "ping"})
+                elif self._recording is not None and not self._left:
+                    self._wait_for(self._recording.session_id)
+                continue
             if frame is None:
                 await socket.close()
                 return

@@ -25,7 +25,8 @@ from openmic.notebook.microphone.microphone import Microphone, Place
 from support.scripted_engine import scripted_server
 stack = scripted_server(Path({folder!r}), idle_seconds={idle_seconds})
 server = stack.__enter__()
-voice = Microphone(Place(server.url, server.token, lambda: "the link", idle_seconds={idle_seconds}))
+place = Place(server.url, server.token, lambda: "the link", server.sessions.wait_for, {idle_seconds})
+voice = Microphone(place)
 threads = set()
 def answer(post, buffers=()):
     threads.add(threading.current_thread() is threading.main_thread())
@@ -152,7 +153,7 @@ def test_a_recording_goes_through_and_its_text_is_the_result(
 
 @pytest.mark.slow
 def test_a_busy_kernel_loses_nothing_and_keeps_the_session(kernel: Kernel, tmp_path: Path, slices: list[bytes]) -> None:
-    page = started(kernel, tmp_path, idle_seconds=60.0)
+    page = started(kernel, tmp_path, idle_seconds=3.0)
     page.answer(page.post(frame("start", words=True)))
     page.poll_for("ready")
     busy = kernel.send("time.sleep(8)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -58,13 +59,15 @@ def echo() -> Iterator[Echo]:
 
 
 @contextmanager
-def relayed(port: int, recording: Recording, ping_seconds: float = 60.0) -> Iterator[Relay]:
+def relayed(
+    port: int, recording: Recording, quiet_seconds: float = 60.0, kept: list[str] | None = None
+) -> Iterator[Relay]:
     def begin(_: Message) -> Recording:
         return recording
 
     with LoopThread() as loop:
         address = Address(f"ws://127.0.0.1:{port}/v1/stream", f"127.0.0.1:{port}", True, "opens")
-        yield Relay(loop, address, begin, ping_seconds)
+        yield Relay(loop, address, begin, [].append if kept is None else kept.append, quiet_seconds)
 
 
 def test_frames_pass_unchanged_and_in_order(echo: Echo) -> None:
@@ -101,20 +104,28 @@ def test_a_service_that_is_not_there_is_a_broken_connection() -> None:
         assert relay.take([]).closed == (1006, "[Errno 111] Connect call failed ('127.0.0.1', 1)")
 
 
-def test_it_speaks_for_a_page_that_is_silent(echo: Echo) -> None:
-    with relayed(echo.port, Recording(), ping_seconds=0.05) as relay:
+def test_the_service_waits_for_a_page_that_cannot_be_heard(echo: Echo) -> None:
+    recording, kept = Recording(), list[str]()
+    with relayed(echo.port, recording, quiet_seconds=0.05, kept=kept) as relay:
         relay.take([START])
-        wait_until(lambda: len(echo.got) >= 4)
-    assert {*echo.got} == {START, '{"type": "ping"}'}
+        recording.session_id = "s1"
+        wait_until(lambda: kept.count("s1") >= 3)
+        relay.leave()
+        wait_until(lambda: len(echo.got) == 2)
+        waited = len(kept)
+        time.sleep(0.3)
+    assert len(kept) <= waited + 1  # for whom nothing more can come it waits no longer
+    assert echo.got == [START, '{"type": "stop"}']  # nothing is said in the page's place
 
 
 def test_who_left_has_said_all(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
     recording = Recording()
     monkeypatch.setattr(relays, "ABANDONED_SECONDS", 0.2)
-    with relayed(echo.port, recording, ping_seconds=0.1) as relay:
+    with relayed(echo.port, recording, quiet_seconds=0.1) as relay:
         relay.take([START, b"sound"])
         wait_until(lambda: '{"type": "stop"}' in echo.got)
         relay.leave()
-        wait_until(lambda: len(echo.got) >= 6)
+        relay.take([b"more"])
+        wait_until(lambda: b"more" in echo.got)
         assert echo.got.count('{"type": "stop"}') == 1
     assert recording.stopped
