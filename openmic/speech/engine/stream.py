@@ -13,7 +13,8 @@ from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.errors import OpenmicError
 from openmic.speech.final.walk import FinalModel, FinalPass, Walk
 from openmic.speech.glossary import LIVE_TERM_TOKENS, Glossary
-from openmic.speech.live.decode import LANGUAGE_SECONDS, Hypothesis, StepCache, StepInput, TimedWord
+from openmic.speech.live.decode import Hypothesis, StepCache, StepInput, TimedWord
+from openmic.speech.live.language import LanguageEvidence
 from openmic.speech.live.policy import CommitPolicy, PolicyUpdate
 from openmic.speech.types import (
     CommittedText,
@@ -83,8 +84,10 @@ class EngineStream:
     window_samples: int
     policy: CommitPolicy = field(default_factory=CommitPolicy)
     memory: StepCache = field(default_factory=StepCache)
+    languages: LanguageEvidence = field(default_factory=LanguageEvidence)
     _glossary: Glossary | None = None
     _memory_from: int = 0
+    _heard_language: str | None = None
     finished: bool = False
     abandoned: bool = False
     over: bool = False
@@ -210,16 +213,18 @@ class EngineStream:
         if plan.start_sample != self._memory_from:
             self._memory_from = plan.start_sample
             self.memory.clear()
+            self.languages.begin_window()
         return StepInput(
             samples=self.recording.read(plan.start_sample, plan.end_sample),
             start=plan.start_sample / SAMPLE_RATE,
-            language=self.options.language or policy.language,
+            language=self.options.language,
             task=self.options.task,
             context=(*self._pinned(), *policy.context),
+            context_language=policy.language if self.options.language is None else None,
             prefix=policy.prefix_tokens(),
             draft=policy.draft_tokens(),
             memory=self.memory,
-            may_change=self.options.language is None and policy.language is not None,
+            languages=self.languages if self.options.language is None else None,
         )
 
     def needs_decoding(self, plan: StepPlan) -> bool:
@@ -232,11 +237,15 @@ class EngineStream:
 
     def apply_step(self, plan: StepPlan, hypothesis: Hypothesis) -> None:
         """Carry out a step with what was decoded."""
-        if plan.end_sample - plan.start_sample >= LANGUAGE_SECONDS * SAMPLE_RATE and self.policy.language is None:
-            self.policy.language = hypothesis.language
-        elif self.policy.language not in (None, hypothesis.language):
-            self.policy.change_language(hypothesis.language)
+        if self.options.language is None:
+            self._note_language(hypothesis.language, plan.endpoint)
         self._after(plan, self.policy.update(hypothesis, plan.end_sample, plan.endpoint, plan.behind))
+
+    def _note_language(self, language: str, endpoint: bool) -> None:
+        """Take another language for the one that is spoken if two steps in a row say so: one may be mistaken."""
+        before, self._heard_language = self._heard_language, language
+        if language != self.policy.language and (self.policy.language is None or language == before or endpoint):
+            self.policy.change_language(language)
 
     def fail(self, error: OpenmicError) -> None:
         """End the stream with an error."""

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from openmic.audio.types import SAMPLE_RATE, Samples
+from openmic.speech.live.language import LanguageEvidence
 from openmic.speech.live.repetition import trim_repetition
 from openmic.speech.model.alignment import first_states
 from openmic.speech.model.decoder import Decoder, Row, TokenSpan
@@ -31,9 +32,7 @@ from openmic.speech.model.window_encoder import Window, WindowEncoder
 from openmic.speech.types import Task
 
 MAX_SPOKEN_TOKENS_PER_SECOND = 10  # nobody speaks faster; a longer hypothesis is a loop
-LANGUAGE_SECONDS = 3.0  # a detected language is kept once it was heard for this long
-CHANGE_SECONDS = 1.0  # of a window after which another language can be told from the one before,
-SURE_LANGUAGE = 0.9  # if its probability is above this
+LANGUAGE_SECONDS = 3.0  # of a window: longer ones are asked for their language no more
 
 
 STAGES = ("encode", "rows", "draft", "choose", "times")
@@ -105,8 +104,10 @@ class StepInput:
         start: seconds on the stream's clock at which the window begins.
         language: ISO 639-1, or None to detect it.
         task: transcribe or translate.
-        may_change: the language was detected, too: another one takes its place if the window is surely in that.
-        context: tokens said before the window, as a text prompt.
+        languages: what the windows before were in, where it is detected; takes in what this one is. None: this window
+            is asked alone.
+        context: tokens said before the window, as a text prompt,
+        context_language: and what they are in: a window in another language is decoded without them. None: not known.
         prefix: tokens committed inside the window.
         draft: tokens that the previous hypothesis had after them.
         memory: of this window, from step to step; None: work everything out.
@@ -120,7 +121,8 @@ class StepInput:
     prefix: tuple[int, ...] = ()
     draft: tuple[int, ...] = ()
     memory: StepCache | None = None
-    may_change: bool = False
+    languages: LanguageEvidence | None = None
+    context_language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,27 +211,27 @@ class LiveStepDecoder:
             return self._hypotheses(states, requests, windows, languages)
 
     def _languages(self, rows: Sequence[Row], requests: Sequence[StepInput]) -> list[str]:
-        """The languages asked for, detected where none is or where it may have changed; leaves those rows empty."""
-        pairs = list(zip(rows, requests, strict=True))
-        asked = [(row, request) for row, request in pairs if request.language is None or _may_change(request)]
-        found = {}
+        """Each window's language, told or detected; leaves the rows empty."""
+        codes = self._vocabulary.language_codes
+        evidence = [request.languages or LanguageEvidence() for request in requests]
+        asked = [place for place, request in enumerate(requests) if request.language is None and not _is_known(request)]
         if asked and self._vocabulary.multilingual:
-            unknown = [row for row, _ in asked]
-            hidden = self._decoder.forward(unknown, [[self._vocabulary.any.sot]] * len(unknown))
+            hidden = self._decoder.forward([rows[place] for place in asked], [[self._vocabulary.any.sot]] * len(asked))
             scores = self._decoder.logits(torch.cat(hidden))[:, self._vocabulary.language_tokens]
-            best, places = scores.softmax(dim=-1).max(dim=-1)
-            for (row, request), probability, place in zip(asked, best.tolist(), places.tolist(), strict=True):
-                row.length = 0
-                if request.language is None or probability > SURE_LANGUAGE:
-                    found[id(request)] = self._vocabulary.language_codes[place]
-                if request.memory is not None and len(request.samples) >= LANGUAGE_SECONDS * SAMPLE_RATE:
+            logprobs = scores.float().log_softmax(dim=-1).cpu().numpy()
+            for place, of_window in zip(asked, logprobs, strict=True):
+                request, seconds = requests[place], len(requests[place].samples) / SAMPLE_RATE
+                evidence[place].take(of_window, seconds)
+                rows[place].length = 0
+                if request.memory is not None and seconds >= LANGUAGE_SECONDS:
                     request.memory.language_known = True
-        return [found.get(id(request), request.language or "en") for request in requests]
+        detected = ["en" if one.place is None else codes[one.place] for one in evidence]
+        return [request.language or found for request, found in zip(requests, detected, strict=True)]
 
     def _begin(self, row: Row, request: StepInput, language: str) -> _RowState:
         tokenizer = self._vocabulary.tokenizer(language, request.task)
-        changed = request.language is not None and language != request.language
-        context = [tokenizer.sot_prev, *request.context] if request.context and not changed else []
+        fits = request.context and request.context_language in (None, language)
+        context = [tokenizer.sot_prev, *request.context] if fits else []
         control = [*context, *tokenizer.sot_sequence_including_notimestamps]
         room = self._decoder.context - len(control)
         spoken = int(MAX_SPOKEN_TOKENS_PER_SECOND * (1 + len(request.samples) / SAMPLE_RATE))
@@ -341,6 +343,6 @@ def _found(state: _RowState, request: StepInput) -> tuple[list[int], bool]:
     return tokens[:fed], kept is not None or len(state.tokens) >= state.limit
 
 
-def _may_change(request: StepInput) -> bool:
-    known = request.memory is not None and request.memory.language_known
-    return request.may_change and not known and len(request.samples) >= CHANGE_SECONDS * SAMPLE_RATE
+def _is_known(request: StepInput) -> bool:
+    """Whether enough of the window was heard to know its language."""
+    return request.memory is not None and request.languages is not None and request.memory.language_known

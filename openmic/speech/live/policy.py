@@ -119,9 +119,9 @@ class CommitPolicy:
 
     def change_language(self, language: str) -> None:
         """From now on ``language`` is spoken: what was said in another one would only mislead as a prompt."""
+        if self.language is not None:
+            self.context.clear()
         self.language = language
-        self.context.clear()
-        self.previous = ()
 
     def skip_to(self, sample: int) -> None:
         """Speech begins again at ``sample``; what lies before it is silence."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.speech.live.decode import Hypothesis, LiveStepDecoder, StepCache, StepInput
+from openmic.speech.live.language import LanguageEvidence
 from openmic.speech.live.policy import CommitPolicy
 from openmic.speech.model.decoder import Decoder
 from openmic.speech.model.encoder import EncoderCache
@@ -142,29 +144,66 @@ def german(sample_audio: Path, load_audio: Callable[[Path], Samples]) -> Samples
     return load_audio(sample_audio / "german.ogg")
 
 
-def test_another_language_takes_over_if_it_may(live: LiveStepDecoder, samples: Samples, german: Samples) -> None:
+def evidence_of(live: LiveStepDecoder, *windows: StepInput) -> LanguageEvidence:
+    """What is known of the language after some windows, each heard once."""
+    languages = LanguageEvidence()
+    for window in windows:
+        live.step([replace(window, language=None, languages=languages)])
+        languages.begin_window()
+    return languages
+
+
+def test_another_language_takes_over_and_leaves_the_context(
+    live: LiveStepDecoder, samples: Samples, german: Samples
+) -> None:
     said = tuple(token for word in live.step([cut(samples, 0.3, 4.0)])[0].words for token in word.tokens)
-    may, pinned, same = live.step(
+
+    def known() -> LanguageEvidence:
+        return evidence_of(live, cut(samples, 0.3, 4.0))
+
+    other, told, same = live.step(
         [
-            cut(german, 0.0, 4.0, context=said, may_change=True),
+            cut(german, 0.0, 4.0, language=None, context=said, context_language="en", languages=known()),
             cut(german, 0.0, 4.0, context=said),
-            cut(samples, 4.2, 9.6, context=said, may_change=True),
+            cut(samples, 4.2, 9.6, language=None, context=said, context_language="en", languages=known()),
         ]
     )
-    assert may.language == "de"
-    assert pinned.language == same.language == "en"
-    assert tokens_of(may) == tokens_of(live.step([cut(german, 0.0, 4.0, language="de")])[0])
+    assert other.language == "de"
+    assert told.language == same.language == "en"
+    assert tokens_of(other) == tokens_of(live.step([cut(german, 0.0, 4.0, language="de")])[0])
 
 
-def test_a_window_is_asked_for_its_language_once_it_is_long_enough_and_then_no_more(
-    live: LiveStepDecoder, german: Samples
+def test_half_a_second_is_in_the_language_of_what_was_said_before(live: LiveStepDecoder, german: Samples) -> None:
+    beginnings = [cut(german, at, at + 0.5, language=None) for at in np.arange(0.0, 20.0, 1.3)]
+    alone = {live.step([window])[0].language for window in beginnings}
+    assert alone > {"de"}
+    known = evidence_of(live, cut(german, 0.0, 4.0))
+    for window in beginnings:
+        assert live.step([replace(window, languages=known)])[0].language == "de"
+
+
+def test_a_change_of_language_is_followed_within_two_seconds(
+    live: LiveStepDecoder, samples: Samples, german: Samples
 ) -> None:
-    memory = StepCache()
-    languages = [
-        live.step([cut(german, 0.0, end, may_change=True, memory=memory)])[0].language for end in (0.8, 3.2, 3.6)
-    ]
-    assert languages == ["en", "de", "en"]  # the stream would have asked for German by now
+    for before, now, at, language in ((german, samples, 0.3, "en"), (samples, german, 0.3, "de")):
+        languages = evidence_of(live, *(cut(before, begin, begin + 2.0) for begin in (0.0, 4.0, 6.0)))
+        memory = StepCache()
+        heard = [
+            live.step([cut(now, at, at + seconds, language=None, languages=languages, memory=memory)])[0].language
+            for seconds in (0.5, 1.0, 1.5, 2.0)
+        ]
+        assert heard[-1] == language, heard
+
+
+def test_a_window_is_asked_for_its_language_until_it_is_long_enough(live: LiveStepDecoder, german: Samples) -> None:
+    memory, languages = StepCache(), LanguageEvidence()
+    for end in (0.8, 3.2):
+        assert not memory.language_known
+        live.step([cut(german, 0.0, end, language=None, languages=languages, memory=memory)])
     assert memory.language_known
+    languages.place = 0  # as if it had been another
+    again = live.step([cut(german, 0.0, 3.6, language=None, languages=languages, memory=memory)])[0]
+    assert again.language != "de"
 
 
 @pytest.mark.parametrize("loudness", [0.005, 0.1])
