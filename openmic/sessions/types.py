@@ -8,7 +8,7 @@ from __future__ import annotations
 from openmic.audio.decoder import AudioFormat
 from openmic.audio.problems import PROBLEMS as AUDIO_PROBLEMS
 from openmic.audio.types import SpeechBoundary
-from openmic.speech.languages import language_code, language_codes, language_name
+from openmic.speech.languages import language_code, language_name
 from openmic.speech.types import (
     CommittedText,
     FinalText,
@@ -37,6 +37,5 @@ __all__ = [
     "UtteranceOver",
     "Word",
     "language_code",
-    "language_codes",
     "language_name",
 ]

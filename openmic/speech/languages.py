@@ -93,8 +93,3 @@ def language_code(tag: str | None) -> str | None:
 def _own_names() -> dict[str, str]:
     entries = [entry.split() for entry in OWN_NAMES.split("|")]
     return {fold(name.replace("_", " ")): code for code, *names in entries for name in names}
-
-
-def language_codes() -> list[str]:
-    """The ISO 639-1 codes of all languages that Whisper knows."""
-    return list(LANGUAGES)

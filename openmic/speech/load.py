@@ -113,7 +113,8 @@ def _load(
         torch.set_num_threads(settings.cpu_threads or os.cpu_count() or 1)
     title = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     dtype = str(exact.dtype).removeprefix("torch.")
-    parts = EngineParts(ModelInfo(name, str(device), dtype, vocabulary.multilingual, title), live, final)
+    info = ModelInfo(name, str(device), dtype, vocabulary.languages, vocabulary.translates, title)
+    parts = EngineParts(info, live, final)
     costs = _warm_up(parts, progress)
     if device.type == "cuda":
         torch.cuda.synchronize(device)  # the engine's thread works on a stream of its own

@@ -19,15 +19,21 @@ UtteranceCause = Literal["silence", "flush", "stop"]
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """The model an engine runs: its name, torch device ("cpu", "cuda:0"), dtype ("float32") and languages.
+    """The model an engine runs.
 
-    ``device_name`` is what people call the device ("CPU", "Tesla T4").
+    Attributes:
+        name: as it is loaded by.
+        device: torch's ("cpu", "cuda:0"), and ``device_name`` what people call it ("CPU", "Tesla T4").
+        dtype: torch's ("float32").
+        languages: ISO 639-1 codes of those it knows; English alone for an English-only model.
+        translates: whether it can write English where another language is spoken.
     """
 
     name: str
     device: str
     dtype: str
-    multilingual: bool
+    languages: tuple[str, ...]
+    translates: bool
     device_name: str = "CPU"
 
 

@@ -31,6 +31,7 @@ from openmic.server.dialects.dialect import Endpoints
 from openmic.server.thread import ServerThread
 from openmic.sessions.registry import Sessions
 from openmic.settings import Settings
+from openmic.speech.languages import LANGUAGES as WHISPERS_LANGUAGES
 from openmic.speech.problems import PROBLEMS
 from openmic.speech.types import (
     CommittedText,
@@ -225,6 +226,7 @@ class ScriptedEngine:
         self.progress: float | None = None  # set by a test: how much of the final is done while it waits
         self.may_finish = threading.Event()  # cleared by a test that wants a final to wait
         self.may_finish.set()
+        self.languages, self.translates = tuple(WHISPERS_LANGUAGES), True
         self.closed = False
         self.streams: list[ScriptedStream] = []
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -233,7 +235,7 @@ class ScriptedEngine:
 
     @property
     def info(self) -> ModelInfo:
-        return ModelInfo("scripted", "cpu", "float32", multilingual=True)
+        return ModelInfo("scripted", "cpu", "float32", self.languages, self.translates)
 
     def capacities(self) -> Sequence[ModelCapacity]:
         """The scripted model alone, as it was told to be."""

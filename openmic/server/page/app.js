@@ -266,7 +266,7 @@ elements.problemClose.addEventListener("click", () => {
   elements.main.focus();
 });
 enableToolbar(() => ({ transcript, sessionId: run.stream.sessionId, resumeToken: run.stream.resumeToken }));
-enableKeyForm(busy);
+enableKeyForm(busy, askForModel);
 acceptFiles(elements, busy, sendFile);
 
 addEventListener("beforeunload", (event) => {
@@ -278,12 +278,23 @@ elements.switch.addEventListener("click", () => {
   view.relabel();
 });
 
+/** Offer what the running model can do; everything, until an answer is there. */
+function askForModel() {
+  fetch("v1/models", { headers: { Authorization: `Bearer ${key()}` } })
+    .then((response) => (response.ok ? response.json() : {}))
+    .then(({ openmic }) => openmic && view.offer(openmic.languages, openmic.translates))
+    .catch(() => {}); // no answer now: starting will tell
+}
+
 // ---- the first look
 
 setLanguage(preferredLanguage());
 view.relabel();
 view.kept(null);
-if (haveKey()) view.setLink("idle");
+if (haveKey()) {
+  view.setLink("idle");
+  askForModel();
+}
 fetch("healthz")
   .then((response) => response.json())
   .then((health) => view.kept(health.keep_seconds ?? null))

@@ -28,8 +28,8 @@ function ask(name) {
   elements.token.focus({ preventScroll: true });
 }
 
-/** Take what is typed, and what comes with another link that is opened in this tab, unless `busy()`. */
-export function enableKeyForm(busy) {
+/** Take what is typed, and what comes with another link that is opened in this tab, unless `busy()`; then call `found`. */
+export function enableKeyForm(busy, found) {
   elements.tokenForm.addEventListener("submit", (event) => {
     event.preventDefault();
     token = useTypedToken(elements.token.value);
@@ -37,10 +37,14 @@ export function enableKeyForm(busy) {
     view.hideProblem();
     view.setLink("idle");
     elements.main.focus();
+    found();
   });
   addEventListener("hashchange", () => {
-    if (busy() || !readToken()) return;
+    const read = busy() ? null : readToken();
+    if (!read) return;
+    token = read;
     view.hideProblem();
     view.setLink("idle");
+    found();
   });
 }

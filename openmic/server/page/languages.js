@@ -16,17 +16,24 @@ export function languageName(code, locale) {
   return name.charAt(0).toLocaleUpperCase(locale) + name.slice(1);
 }
 
-/** Fill `select` with "detect" and all languages, keeping what was chosen. */
-export function fillLanguages(select, locale, labels) {
+/** Fill `select` with "detect" and the languages that the model knows (null: all), keeping what was chosen. */
+export function fillLanguages(select, locale, labels, known = null) {
   const chosen = select.value;
+  const all = ALL.filter((code) => known?.includes(code) ?? true);
   const byName = (codes) =>
     codes.map((code) => new Option(languageName(code, locale), code)).sort((a, b) => a.text.localeCompare(b.text, locale));
+  const common = byName(all.filter((code) => COMMON.includes(code)));
+  const others = byName(all.filter((code) => !COMMON.includes(code)));
+  if (all.length === 1) {
+    select.replaceChildren(...common, ...others); // there is nothing to detect
+    return;
+  }
   select.replaceChildren(
     new Option(labels.detect, ""),
-    group(labels.common, byName(COMMON)),
-    group(labels.all, byName(ALL.filter((code) => !COMMON.includes(code)))),
+    group(labels.common, common),
+    group(labels.all, others),
   );
-  select.value = chosen;
+  select.value = all.includes(chosen) ? chosen : "";
 }
 
 function group(label, options) {

@@ -160,6 +160,14 @@ function inWords(seconds) {
   return new Intl.NumberFormat(language(), form).format(amount);
 }
 
+/** Offer what the model can do: the codes of its languages, and English for another language where it `translates`. */
+export function offer(languages, translates) {
+  redraw.known = languages;
+  elements.task.querySelector("[value=translate]").disabled = !translates;
+  if (!translates) elements.task.value = "transcribe";
+  relabel();
+}
+
 /** Say everything again, in the language that the page has now. */
 export function relabel() {
   const { notice: line, problem, verdict: outcome, progress: upload, kept: keeping } = redraw;
@@ -168,7 +176,7 @@ export function relabel() {
     detect: t("detect"),
     common: t("common_languages"),
     all: t("all_languages"),
-  });
+  }, redraw.known);
   elements.switch.lang = language() === "en" ? "tr" : "en";
   setState(state());
   setLink(document.body.dataset.link);

@@ -45,9 +45,9 @@ class Vocabulary:
 
     def check(self, options: SpeechOptions) -> None:
         """Raise ``unknown_language`` or ``cannot_translate`` if this model cannot do what ``options`` ask for."""
-        codes = self.language_codes if self.multilingual else ("en",)
-        if options.language is not None and options.language not in codes:
-            raise PROBLEMS.error("unknown_language", language=options.language[:SHOWN_LETTERS], known=", ".join(codes))
+        if options.language is not None and options.language not in self.languages:
+            known = ", ".join(self.languages)
+            raise PROBLEMS.error("unknown_language", language=options.language[:SHOWN_LETTERS], known=known)
         if options.task == "translate" and not self.translates:
             raise PROBLEMS.error("cannot_translate", model=self._name)
 
@@ -65,9 +65,14 @@ class Vocabulary:
         """A tokenizer for what does not depend on the language."""
         return self.tokenizer("en", "transcribe")
 
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """ISO 639-1 codes of what may be spoken: English alone, where the model knows no other."""
+        return self.language_codes if self.multilingual else ("en",)
+
     @cached_property
     def language_codes(self) -> tuple[str, ...]:
-        """ISO 639-1 codes of the model's languages."""
+        """ISO 639-1 codes of the languages that it has tokens for."""
         return tuple(self.any.all_language_codes)
 
     @cached_property

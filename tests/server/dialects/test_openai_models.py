@@ -30,7 +30,8 @@ def test_and_for_deepgram(http: httpx.Client) -> None:
     assert body["tts"] == []
     (model,) = body["stt"]
     assert (model["name"], model["architecture"], model["streaming"]) == ("scripted", "whisper", True)
-    assert {"en", "tr"} <= set(model["languages"])
+    assert {"en", "tr"} <= set(model["languages"]) == set(body["openmic"]["languages"])
+    assert body["openmic"]["translates"] is True
     assert http.get(f"/v1/models/{model['uuid']}").json()["uuid"] == model["uuid"]
 
 

@@ -223,6 +223,26 @@ def test_the_page_speaks_both_languages_and_remembers_which(
     expect(page.locator("#main-text")).to_have_text("Konuşmaya başla")
 
 
+@pytest.mark.parametrize(
+    ("languages", "translates", "offered"),
+    [(("en", "tr", "gsw"), True, ["", "en", "tr"]), (("en",), False, ["en"]), (("de", "en"), False, ["", "en", "de"])],
+)
+def test_the_page_offers_what_the_model_can_do(
+    new_page: Callable[..., Page], service: ScriptedServer, monkeypatch: pytest.MonkeyPatch, languages: tuple[str, ...],
+    translates: bool, offered: list[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(service.engine, "languages", languages)
+    monkeypatch.setattr(service.engine, "translates", translates)
+    page = new_page()
+    page.goto(link(service))
+    options = page.locator("#language option")
+    expect(options).to_have_count(len(offered))
+    assert sorted(option.get_attribute("value") or "" for option in options.all()) == sorted(offered)
+    assert page.locator("#task option[value=translate]").is_enabled() is translates
+    page.locator("#switch").click()  # and in the other language, too
+    expect(options).to_have_count(len(offered))
+
+
 def test_start_carries_language_task_names_and_words_and_the_token_is_in_no_address(
     new_page: Callable[..., Page], service: ScriptedServer
 ) -> None:

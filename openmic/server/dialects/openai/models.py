@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, Request
 
 from openmic.server.access.dependencies import require_token, sessions_of
 from openmic.server.problems import PROBLEMS
-from openmic.sessions.types import ModelInfo, language_codes
+from openmic.sessions.types import ModelInfo
 
 MODEL_HEADER = "openmic-model"
 ALIAS = "whisper-1"  # the name that most programs send
@@ -35,6 +35,7 @@ def list_models(request: Request) -> dict[str, Any]:
         "data": [_openai(info.name), _openai(ALIAS)],
         "stt": [_deepgram(info)],
         "tts": [],
+        "openmic": {"languages": list(info.languages), "translates": info.translates},
     }
 
 
@@ -60,7 +61,7 @@ def _deepgram(info: ModelInfo) -> dict[str, Any]:
         "name": info.name,
         "canonical_name": info.name,
         "architecture": "whisper",
-        "languages": language_codes() if info.multilingual else ["en"],
+        "languages": list(info.languages),
         "version": info.name,
         "uuid": _uuid(info),
         "batch": True,

@@ -23,7 +23,7 @@ from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
 from openmic.sessions.registry import Sessions
 from openmic.sessions.session import Session
 from openmic.sessions.state import State
-from openmic.sessions.types import AudioFormat, SpeechOptions, language_code, language_codes
+from openmic.sessions.types import AudioFormat, SpeechOptions, language_code
 from openmic.settings import Settings
 
 SEND_SECONDS = 20.0  # how long one event may take to leave before a client counts as not reading
@@ -210,14 +210,13 @@ class WyomingConnection:
         model = self._sessions.engine.info
         whose = {"name": "OpenAI", "url": "https://github.com/openai/whisper"}
         shown = {"name": model.name, "attribution": whose, "installed": True, "description": f"Whisper {model.name}"}
-        languages = language_codes() if model.multilingual else ["en"]
         described = {
             "name": "openmic",
             "attribution": {"name": "openmic", "url": "https://github.com/openai/whisper"},
             "installed": True,
             "description": "Live transcription with Whisper",
             "version": None,
-            "models": [shown | {"version": None, "languages": languages}],
+            "models": [shown | {"version": None, "languages": list(model.languages)}],
             "supports_transcript_streaming": False,
             "requires_external_vad": False,
         }
