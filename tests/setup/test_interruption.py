@@ -20,8 +20,9 @@ time.sleep(3)
 open(sys.argv[1], "w").write("whole")
 """
 CELL = """
-import sys
+import signal, sys
 from openmic_setup.progress import follow
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite that a shell began with & ignores it
 writing = []
 follow(
     [sys.executable, "-c", sys.argv[1], *sys.argv[2:]],

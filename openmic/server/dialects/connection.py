@@ -248,6 +248,7 @@ class StreamConnection:
             after_seq: the last counted event that the client knows.
         """
         await self.accept()
+        self._gate.unauthenticated.leave(self)
         self._outbox.put(Reply(tuple(hello)))
         self._has_begun = True  # whoever has read the hello is told warnings
         self._session_over.clear()
@@ -335,7 +336,6 @@ class StreamConnection:
                 session = await self._dialect.begin(self)
             except OpenmicError as error:
                 raise Refused(error) from error
-            self._gate.unauthenticated.leave(self)
             try:
                 await self._read(session)
             finally:
