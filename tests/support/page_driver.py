@@ -48,6 +48,21 @@ def shot(page: Page, name: str) -> None:
     page.screenshot(path=str(SHOTS / f"{name}.png"))
 
 
+def covered(page: Page) -> list[str]:
+    """Controls that lie over another one of the same part of the page, in pairs; what scrolls goes under the dock."""
+    found: list[str] = page.evaluate(
+        """() => ["header", "main", "footer"].flatMap((part) => {
+          const all = [...document.querySelector(part).querySelectorAll("button, select, input, a")];
+          const seen = all.filter((one) => one.checkVisibility({ visibilityProperty: true }));
+          const boxes = seen.map((one) => [one.id || one.textContent, one.getBoundingClientRect()]);
+          const cross = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+          return boxes.flatMap(([name, box], place) =>
+            boxes.slice(place + 1).filter(([, other]) => cross(box, other)).map(([other]) => `${name} and ${other}`));
+        })"""
+    )
+    return found
+
+
 def overflow(page: Page) -> int:
     """How many pixels the page is wider than its window."""
     return int(page.evaluate("document.documentElement.scrollWidth - innerWidth"))

@@ -18,7 +18,19 @@ from playwright.sync_api import Page, Playwright, expect
 
 from openmic.server.api.page import PAGE_DIR
 from tests.support.browser import browser
-from tests.support.page_driver import DESKTOP, PHONE, TOKEN, finish, link, overflow, shot, speak, state, write_wav
+from tests.support.page_driver import (
+    DESKTOP,
+    PHONE,
+    TOKEN,
+    covered,
+    finish,
+    link,
+    overflow,
+    shot,
+    speak,
+    state,
+    write_wav,
+)
 from tests.support.scripted_engine import ScriptedEngine, ScriptedServer, scripted_server
 
 # --- the files
@@ -84,7 +96,7 @@ def test_speaking_gives_live_text_and_then_the_final_one(
     expect(page.locator("html")).to_have_attribute("lang", locale)
     expect(page.locator("#kept")).not_to_be_empty()
     shot(page, f"{name}-1-idle")
-    widths = [overflow(page)]
+    widths, overlaps = [overflow(page)], covered(page)
 
     speak(page)
     expect(page.locator("body")).to_have_attribute("data-link", "open")
@@ -92,6 +104,7 @@ def test_speaking_gives_live_text_and_then_the_final_one(
     expect(page.locator("#transcript .tail")).to_contain_text("listening for")
     shot(page, f"{name}-2-recording")
     widths.append(overflow(page))
+    overlaps += covered(page)
     service.engine.may_finish.clear()
     page.locator("#main").click()
     state(page, "finishing")
@@ -106,7 +119,9 @@ def test_speaking_gives_live_text_and_then_the_final_one(
     expect(page.locator("#main")).to_be_enabled()
     shot(page, f"{name}-4-final")
     widths.append(overflow(page))
+    overlaps += covered(page)
     assert max(widths) <= 0, widths
+    assert overlaps == []
 
 
 def test_the_unstable_tail_differs_by_more_than_its_colour_and_moves_nothing(
