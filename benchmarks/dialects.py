@@ -83,12 +83,12 @@ async def segments(model: str, most: int) -> None:
         results, finals = await measure(replace(running, token=owner), wires, spoken, WAYS)
     seconds = [utterance.end_seconds for utterance in spoken]
     print(f"\n{len(spoken)} utterances of {min(seconds):.1f} to {max(seconds):.1f} s; {name}; {model}")
-    print("\n| who ends the utterance | wire | ms, median | p95 | max | missing | WER to the final % |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print("\n| wire, and what ends the utterance | ms, median | p95 | max | missing | WER to the final % |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for result in results:
         print(result.markdown(finals))
-    print("\nHosted services, on GPUs and over a network, as pipecat has measured them, median and p95 in ms:")
-    print(", ".join(f"{service} {middle} and {late}" for service, (middle, late) in HOSTED.items()))
+    hosted = ", ".join(f"{vendor} {middle} and {late}" for vendor, (middle, late) in HOSTED.items())
+    print(f"\nHosted, on GPUs and over a network, ended after 200 ms, median and p95 in ms: {hosted}")
 
 
 if __name__ == "__main__":

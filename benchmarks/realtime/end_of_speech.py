@@ -56,9 +56,9 @@ class Way:
 
 
 WAYS = (
-    Way(f"{ENDPOINT_SECONDS * 1000:.0f} ms of silence"),
-    Way("the client, 200 ms after it (pipecat's own)", 0.2),
-    Way("the client, at once", 0.0),
+    Way(f"ended by {ENDPOINT_SECONDS * 1000:.0f} ms of silence"),
+    Way("ended by the client after 200 ms", 0.2),  # as pipecat does, whose hosted figures are measured so
+    Way("ended by the client at once", 0.0),
 )
 
 
@@ -86,7 +86,7 @@ class Segments:
         wer = 100 * word_error_rate(" ".join(finals), " ".join(self.texts))
         ms = [1000 * delay for delay in self.delays] or [float("nan")]
         figures = f"{np.median(ms):.0f} | {np.percentile(ms, 95):.0f} | {max(ms):.0f} | {self.missing} | {wer:.1f}"
-        return f"| {self.way.name} | {self.wire} | {figures} |"
+        return f"| {self.wire}; {self.way.name} | {figures} |"
 
 
 def utterances(clips: Sequence[Clip], most: int) -> list[Utterance]:

@@ -15,6 +15,7 @@ from pipecat.frames.frames import (
     EndFrame,
     ErrorFrame,
     InputAudioRawFrame,
+    InterimTranscriptionFrame,
     TranscriptionFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
@@ -73,17 +74,19 @@ SERVICES: dict[str, tuple[Callable[[str, str], Any], bool]] = {
 
 
 class Transcripts(FrameProcessor):
-    """Keeps final transcripts and errors."""
+    """Keeps final transcripts and errors, and counts what was interim."""
 
     def __init__(self) -> None:
         super().__init__()
         self.texts: list[str] = []
         self.errors: list[str] = []
+        self.interim = 0
 
     async def process_frame(self, frame: Any, direction: Any) -> None:
         await super().process_frame(frame, direction)
         if isinstance(frame, TranscriptionFrame):
             self.texts.append(frame.text)
+        self.interim += isinstance(frame, InterimTranscriptionFrame)
         if isinstance(frame, ErrorFrame):
             self.errors.append(frame.error)
         await self.push_frame(frame, direction)
@@ -121,6 +124,7 @@ async def main(url: str, token: str, wav: str, name: str) -> None:
         await worker.queue_frame(EndFrame())
 
     await asyncio.gather(runner.run(), speak())
+    assert heard.interim > 0
     assert not heard.errors, heard.errors
     print(" ".join(heard.texts))
 

@@ -71,7 +71,7 @@ def test_a_segment_is_timed_from_the_end_of_speech(tmp_path: Path) -> None:
     for result in results:
         assert result.texts == ["one two"]
         assert 0 < result.delays[0] < 60
-        assert result.markdown(["one two"]).startswith(f"| {AT_ONCE.name} | {result.wire} | ")
+        assert result.markdown(["one two"]).startswith(f"| {result.wire}; {AT_ONCE.name} | ")
         assert result.markdown(["one two"]).endswith(" | 0 | 0.0 |")
     assert finals[0].startswith(" heard ")
 
