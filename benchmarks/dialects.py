@@ -56,7 +56,7 @@ async def added(words: int) -> bool:
         base, *others = await word_delays(server, wires, samples, words, WORD_SPEED)
         final, transcript = await final_delays(server, words)
     print(f"\n{words} words, from the engine's event to the client, ms\n")
-    print("| wire | median | p95 | over native, median | p95 |\n| --- | --- | --- | --- | --- |")
+    print("| wire | ms, median | p95 | over native, ms, median | p95 |\n| --- | --- | --- | --- | --- |")
     good = True
     for one, reference in ((base, None), *((other, base) for other in others), (final, None), (transcript, final)):
         print(added_row(one, reference), flush=True)

@@ -111,7 +111,7 @@ def utterances(clips: Sequence[Clip], most: int) -> list[Utterance]:
 async def measure(
     service: Service, wires: Sequence[Wire], spoken: Sequence[Utterance], ways: Sequence[Way]
 ) -> tuple[list[Segments], list[str]]:
-    """All utterances in all ways over all wires, these in turns.
+    """All utterances in all ways over all wires, each beginning with the next of them.
 
     Args:
         service: that runs, with its owner's token.
@@ -123,9 +123,11 @@ async def measure(
         The segments by way and wire, and the final text of each utterance.
     """
     results = [Segments(wire.name, way) for way in ways for wire in wires]
+    runs = list(zip(results, [(way, wire) for way in ways for wire in wires], strict=True))
     finals = []
-    for utterance in spoken:
-        for result, (way, wire) in zip(results, [(way, wire) for way in ways for wire in wires], strict=True):
+    for number, utterance in enumerate(spoken):
+        first = number % len(runs)
+        for result, (way, wire) in [*runs[first:], *runs[:first]]:
             delay, text, final = await _speak(service, wire, utterance, way)
             result.texts.append(text)
             if delay is not None:
