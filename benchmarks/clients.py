@@ -61,13 +61,13 @@ def kept(answer: dict[str, Any]) -> bool:
 def pipecat(server: Server, service: str) -> bool:
     """One of pipecat's services; a name that ends in "client" has the program find the ends of turns."""
     python = environment("pipecat", ["pipecat-ai[openai,deepgram,assemblyai,soniox]"])
-    return heard(_run([str(python), str(SCRIPTS / "pipecat_stt.py"), *_arguments(server), service]))
+    return _heard(_run([str(python), str(SCRIPTS / "pipecat_stt.py"), *_arguments(server), service]))
 
 
 def livekit(server: Server, plugin: str) -> bool:
     """One of LiveKit's plugins."""
     python = environment("livekit", ["livekit-agents", *(f"livekit-plugins-{name}" for name in LIVEKIT_PLUGINS)])
-    return heard(_run([str(python), str(SCRIPTS / "livekit_stt.py"), *_arguments(server), plugin]))
+    return _heard(_run([str(python), str(SCRIPTS / "livekit_stt.py"), *_arguments(server), plugin]))
 
 
 def node(server: Server) -> bool:
@@ -121,6 +121,13 @@ def chosen(names: str) -> list[str]:
 
 def _arguments(server: Server) -> list[str]:
     return [server.url, server.token, str(RECORDING)]
+
+
+def _heard(text: str) -> bool:
+    """As ``heard``; a transcript that is not the recording's is shown."""
+    if not heard(text):
+        print(text, file=sys.stderr)
+    return heard(text)
 
 
 def _run(command: list[str], cwd: Path | None = None, **variables: str) -> str:
