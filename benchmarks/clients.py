@@ -1,15 +1,15 @@
 """Do other people's SDKs and frameworks work with a running server, unmodified?
 
-``python -m benchmarks.clients http://127.0.0.1:PORT TOKEN [--only pipecat,livekit,node,chromium]``
+``python -m benchmarks.clients http://127.0.0.1:PORT TOKEN [--only pipecat,livekit-deepgram,node,chromium]``
 
-Each is installed by itself into the cache folder, at its newest version, and hears the quick start's recording. The
-server is one on this machine. Needs npm and openssl beside the benchmarks' own requirements.
+Without ``--only`` all of ``CLIENTS``; what stands in front of a hyphen names all that begin so. Each is installed by
+itself into the cache folder, at its newest version, and hears the quick start's recording. The server is one on this
+machine. Needs npm and openssl beside the benchmarks' own requirements.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import http.server
 import json
 import os
@@ -21,6 +21,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,6 +33,9 @@ SCRIPTS = Path(__file__).parent / "unmodified"
 RECORDING = Path(__file__).parents[1] / "sample_audio" / "quickstart.wav"
 SAID = ("Garden Library", "half past six", "title after the tone")
 RUN_SECONDS = 180.0
+ENDS_BY_CLIENT = ("openai", "deepgram", "assemblyai", "soniox")  # pipecat's services that are run both ways
+PIPECAT_SERVICES = (*ENDS_BY_CLIENT, *(f"{name}-client" for name in ENDS_BY_CLIENT), "flux")
+LIVEKIT_PLUGINS = ("openai", "deepgram", "assemblyai", "soniox")
 NPM_PACKAGES = ("openai", "ws", "esbuild")
 
 
@@ -54,17 +58,16 @@ def kept(answer: dict[str, Any]) -> bool:
     return len(texts) == 2 and all(map(heard, texts)) and all(answer.values()) and "refused" in answer
 
 
-def pipecat(server: Server) -> bool:
-    """pipecat, with turns found at the server and at the client."""
-    python = environment("pipecat", ["pipecat-ai[openai]"])
-    script = SCRIPTS / "pipecat_realtime.py"
-    return all(heard(_run([str(python), str(script), *_arguments(server), turns])) for turns in ("server", "client"))
+def pipecat(server: Server, service: str) -> bool:
+    """One of pipecat's services; a name that ends in "client" has the program find the ends of turns."""
+    python = environment("pipecat", ["pipecat-ai[openai,deepgram,assemblyai,soniox]"])
+    return _heard(_run([str(python), str(SCRIPTS / "pipecat_stt.py"), *_arguments(server), service]))
 
 
-def livekit(server: Server) -> bool:
-    """LiveKit's plugin."""
-    python = environment("livekit", ["livekit-agents", "livekit-plugins-openai"])
-    return heard(_run([str(python), str(SCRIPTS / "livekit_realtime.py"), *_arguments(server)]))
+def livekit(server: Server, plugin: str) -> bool:
+    """One of LiveKit's plugins."""
+    python = environment("livekit", ["livekit-agents", *(f"livekit-plugins-{name}" for name in LIVEKIT_PLUGINS)])
+    return _heard(_run([str(python), str(SCRIPTS / "livekit_stt.py"), *_arguments(server), plugin]))
 
 
 def node(server: Server) -> bool:
@@ -94,15 +97,37 @@ def chromium(server: Server) -> bool:
 
 
 CLIENTS: dict[str, Callable[[Server], bool]] = {
-    "pipecat": pipecat,
-    "livekit": livekit,
+    **{f"pipecat-{service}": partial(pipecat, service=service) for service in PIPECAT_SERVICES},
+    **{f"livekit-{plugin}": partial(livekit, plugin=plugin) for plugin in (*LIVEKIT_PLUGINS, "flux")},
     "node": node,
     "chromium": chromium,
 }
 
 
+def chosen(names: str) -> list[str]:
+    """Which of ``CLIENTS`` are meant by names with commas between them.
+
+    Raises:
+        ValueError: a name that none has.
+    """
+    found: set[str] = set()
+    for name in names.split(","):
+        named = {client for client in CLIENTS if client == name or client.startswith(f"{name}-")}
+        if not named:
+            raise ValueError(f"{name} is none of {', '.join(CLIENTS)}")
+        found |= named
+    return [client for client in CLIENTS if client in found]
+
+
 def _arguments(server: Server) -> list[str]:
     return [server.url, server.token, str(RECORDING)]
+
+
+def _heard(text: str) -> bool:
+    """As ``heard``; a transcript that is not the recording's is shown."""
+    if not heard(text):
+        print(text, file=sys.stderr)
+    return heard(text)
 
 
 def _run(command: list[str], cwd: Path | None = None, **variables: str) -> str:
@@ -134,7 +159,7 @@ def _over_tls(server: Server) -> Iterator[Server]:
 
 @contextmanager
 def _pages(folder: Path) -> Iterator[str]:
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as pages:
         threading.Thread(target=pages.serve_forever, daemon=True).start()
         yield f"http://localhost:{pages.server_port}"
@@ -149,10 +174,10 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(CLIENTS))
     given = parser.parse_args()
     server, failed = Server(given.url.rstrip("/"), given.token), False
-    for name in given.only.split(","):
+    for name in chosen(given.only):
         works = CLIENTS[name](server)
         failed = failed or not works
-        print(f"{name:10} {'works' if works else 'FAILS'}", flush=True)
+        print(f"{name:17} {'works' if works else 'FAILS'}", flush=True)
     sys.exit(failed)
 
 

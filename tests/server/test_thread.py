@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
+from websockets.sync.client import connect
 
 from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
@@ -161,3 +162,10 @@ def test_nest_asyncio_applied_before_does_not_break_it() -> None:
     result = subprocess.run([sys.executable, "-c", NESTED], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
     assert '"type":"done"' in result.stdout
+
+
+def test_a_short_message_does_not_wait_for_the_one_before_it_to_be_acknowledged(tmp_path: Path) -> None:
+    with scripted_server(tmp_path) as server, connect(server.stream_url, additional_headers=server.headers):
+        (connection,) = server.thread._server.server_state.connections
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1

@@ -60,7 +60,9 @@ class Listener(socket.socket):
     """
 
     def __init__(self, family: int, most: int, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(family, socket.SOCK_STREAM)
+        # Named, as asyncio turns Nagle's algorithm off only where it is: else a message waits up to 40 ms for the
+        # acknowledgement of the one before it.
+        super().__init__(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._most = most
         self._clock = clock
         self._paused_until = self._told_at = float("-inf")
