@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from openmic.server.dialects.connection import Gone
 from openmic.sessions.session import Session
 from openmic.sessions.state import State
 from tests.support.dialect_clients import (
@@ -28,6 +30,7 @@ from tests.support.dialect_clients import (
     tone,
     words_told,
 )
+from tests.support.raw_socket import frame
 from tests.support.scripted_engine import ScriptedServer, scripted_server
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
@@ -301,7 +304,7 @@ def test_a_cut_connection_ends_in_a_final_that_its_owner_can_fetch(tmp_path: Pat
 
 @every_dialect
 def test_what_was_received_survives_the_server(tmp_path: Path, name: str) -> None:
-    with scripted_server(tmp_path / "first", **ALL) as server, speaker(server, name, 2.4) as (one, session):
+    with scripted_server(tmp_path / "first", **ALL) as server, speaker(server, name, 2.4) as (_, session):
         received(session, name, 2.4)
         shutil.copytree(tmp_path / "first", tmp_path / "second")  # as a server finds it that this one's death left
     with scripted_server(tmp_path / "second", resume_seconds=0.0, **ALL) as server:
@@ -312,7 +315,10 @@ def test_what_was_received_survives_the_server(tmp_path: Path, name: str) -> Non
 
 @every_dialect
 def test_silence_ends_a_session_whatever_keepalives_say(tmp_path: Path, name: str) -> None:
-    with scripted_server(tmp_path, idle_seconds=0.5, max_sessions=1, **ALL) as server, speaker(server, name) as (one, session):
+    with (
+        scripted_server(tmp_path, idle_seconds=0.5, max_sessions=1, **ALL) as server,
+        speaker(server, name) as (one, session),
+    ):
         over = threading.Event()
 
         def keep_alive() -> None:
@@ -340,7 +346,7 @@ def test_silence_ends_a_session_whatever_keepalives_say(tmp_path: Path, name: st
 def test_a_server_that_stops_tells_who_speaks_and_keeps_the_final(tmp_path: Path, name: str) -> None:
     with scripted_server(tmp_path, **ALL) as server, speaker(server, name, 2.0) as (one, session):
         received(session, name, 2.0)
-        wait_until(lambda: len(session.commits()) == 2)
+        wait_until(session.commits)
         stopper = threading.Thread(target=server.thread.stop)
         stopper.start()
         assert one.hear_out() == (None if name == WYOMING else 1001)
@@ -349,6 +355,69 @@ def test_a_server_that_stops_tells_who_speaks_and_keeps_the_final(tmp_path: Path
         assert words_told(name, one) == (["heard", "2.0", "seconds"] if name == WYOMING else ["one", "two"])
     with scripted_server(tmp_path, **ALL) as server:
         assert fetched(server, session.id)["text"] == " heard 2.0 seconds"
+
+
+@pytest.mark.parametrize("name", [name for name in WIRES if name not in ("native", "realtime")])
+def test_a_client_that_goes_while_its_session_is_opened_leaves_none_open(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows the name of that session: it must not keep its place until its client could have come back."""
+    with scripted_server(tmp_path, **ALL) as server:
+        asked, may_open, create = threading.Event(), threading.Event(), server.sessions.create
+
+        def slow(*arguments: Any, **more: Any) -> Session:
+            asked.set()
+            may_open.wait(PATIENCE_SECONDS)
+            return create(*arguments, **more)
+
+        monkeypatch.setattr(server.sessions, "create", slow)
+        with socket.create_connection(("127.0.0.1", server.thread.port)) as raw:
+            raw.sendall(handshake(name))
+            if WIRES[name].first:
+                assert b"101" in raw.recv(12)
+                raw.sendall(frame(0x1, json.dumps(WIRES[name].first[0]).encode()))
+            assert asked.wait(PATIENCE_SECONDS)
+        may_open.set()
+        wait_until(lambda: [one.state for one in server.sessions.list()] == [State.ENDED])
+        wait_until(lambda: metrics(server)["openmic_connections"] == 0)
+
+
+def handshake(name: str) -> bytes:
+    wire = WIRES[name]
+    return (
+        f"GET {wire.path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        f"Authorization: {wire.scheme}secret\r\n\r\n"
+    ).encode()
+
+
+@pytest.mark.parametrize("name", [name for name in WIRES if name != "native"])  # which sends again what was not told
+def test_what_had_arrived_is_read_though_nothing_can_be_told_any_more(tmp_path: Path, name: str) -> None:
+    """The server's first word after the cut is answered by a reset, while it still has much to read."""
+    with scripted_server(tmp_path, **ALL) as server, speaker(server, name) as (one, session):
+        received(session, name, 1.0)
+        may_write, write = threading.Event(), session.write
+
+        def slow(data: bytes) -> int:
+            may_write.wait(PATIENCE_SECONDS)
+            return write(data)
+
+        session.write = slow  # type: ignore[method-assign]
+        speak(one, name, 1.4)
+        (connection,) = server.thread._app.state.connections._tasks
+        broken = threading.Event()
+
+        async def gone(_: object) -> None:
+            broken.set()
+            raise Gone
+
+        connection._send = gone
+        session.flush()  # its answer cannot be sent
+        assert broken.wait(PATIENCE_SECONDS)
+        one.hang_up(deaf=False)
+        may_write.set()
+        assert session.ended.wait(PATIENCE_SECONDS)
+        assert fetched(server, session.id)["text"] == " heard 2.4 seconds"
 
 
 # --- nonsense
@@ -360,6 +429,14 @@ NONSENSE = {
     "half a character": '{"type": "\\ud800", "event_id": "\\udfff"}',
     "much in each other": "[" * 20_000,
 }
+OF_THEIR_OWN = {
+    "realtime": '{"type": "session.update", "session": {"audio": {"input": {"turn_detection": 5}}}}',
+    "listen": '{"type": "Configure", "keyterms": 5}',
+    "flux": '{"type": "Configure", "thresholds": {"eot_timeout_ms": NaN}}',
+    "assemblyai": '{"type": "UpdateConfiguration", "max_turn_silence": NaN}',
+    "native": '{"type": "configure", "endpoint_silence_seconds": NaN}',
+}
+"""What has a form that each knows, and no meaning."""
 
 
 @every_socket
@@ -378,6 +455,23 @@ def test_nonsense_is_told_and_disturbs_nobody(
         other.finish()
         assert words_told(name, other) == ["one", "two"]
         assert errors_told(name, other) == []
+
+
+@pytest.mark.parametrize("name", OF_THEIR_OWN)
+def test_a_change_that_makes_no_sense_is_told(server: ScriptedServer, name: str, no_traceback: None) -> None:
+    with speaker(server, name) as (one, session):
+        silence = session._decode_thread._voice.endpoint_silence_seconds
+        one.send(OF_THEIR_OWN[name])
+        one.hear_until(lambda message: errors_told(name, one) or message["type"] == "ConfigureFailure")
+        assert session._decode_thread._voice.endpoint_silence_seconds == silence
+
+
+@pytest.mark.parametrize("rate", ["NaN", "Infinity", "true", "1" + "0" * 400, '"16000"'])
+def test_a_rate_that_is_no_number_is_told(server: ScriptedServer, rate: str, no_traceback: None) -> None:
+    with client_of(server, "soniox") as one:
+        one.send(json.dumps(WIRES["soniox"].first[0] | {"sample_rate": "RATE"}).replace('"RATE"', rate))
+        assert one.hear_out() == 1008
+        assert errors_told("soniox", one) == [400]
 
 
 @pytest.mark.parametrize("name", TOLD["audio_not_decodable"])
