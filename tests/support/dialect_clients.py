@@ -234,9 +234,14 @@ WIRES: Mapping[str, Wire] = {
     ),
     "realtime": Wire(
         "/v1/realtime",
-        lambda messages: _texts([one["transcript"] for one in messages if one["type"] == TRANSCRIPTION + "completed"]),
+        lambda messages: "".join(one["delta"] for one in messages if one["type"] == TRANSCRIPTION + "delta").split(),
         lambda one: one["error"]["code"] if one["type"] == "error" else None,
-        [{"type": "session.update", "session": {"type": "transcription"}}],
+        [
+            {
+                "type": "session.update",
+                "session": {"type": "transcription", "audio": {"input": {"turn_detection": None}}},
+            }
+        ],
         "session.updated",
         keepalive='{"type": "session.update", "session": {"type": "transcription"}}',
         flush={"type": "input_audio_buffer.commit"},

@@ -120,6 +120,7 @@ class StreamConnection:
         self._put_back: deque[Frame] = deque()
         self._reading: asyncio.Timeout | None = None
         self._session_over = asyncio.Event()
+        self._drains = False  # the client has gone, and what it sent before is still read
         self._unattached: asyncio.Task[Session] | None = None  # the session that is opened, until it has its client
         self._outbox: Outbox[Outgoing | Reply] = Outbox()
 
@@ -306,7 +307,8 @@ class StreamConnection:
         tasks = (reading, writing)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if writing.done() and isinstance(writing.exception(), Gone) and not self._dialect.resumes:
+            if writing.done() and isinstance(writing.exception(), Gone) and self._has_audio_to_come():
+                self._drains = True
                 await asyncio.wait({reading}, timeout=DRAIN_SECONDS)  # nobody sends again what had arrived
         finally:
             for task in tasks:
@@ -316,6 +318,10 @@ class StreamConnection:
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
+
+    def _has_audio_to_come(self) -> bool:
+        """Whether a client that has gone, and cannot come back, may have sent what is not read yet."""
+        return not self._dialect.resumes and (self._session is None or self._session.state is State.RECEIVING)
 
     async def _finish_unattached(self) -> None:
         """Finish a session whose client went while it was opened: nobody knows its name."""
@@ -373,6 +379,8 @@ class StreamConnection:
             except OpenmicError as error:
                 if error.ends == "connection":
                     raise Refused(error) from error
+                if self._drains:  # nobody is left to tell, and nobody tells of the session's end
+                    raise Gone from error
                 if error.code == "already_stopped" and self._dialect.renews:
                     self._put_back.appendleft(frame)  # for the next session
                     await self._session_over.wait()
