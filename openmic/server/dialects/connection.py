@@ -52,6 +52,7 @@ from openmic.settings import Settings
 logger = logging.getLogger(__name__)
 
 SEND_SECONDS = 20.0  # how long one message may take to leave before a client counts as not reading
+DRAIN_SECONDS = 20.0  # how long what a client sent before it went is still read, where it cannot come back
 REFUSED_SECONDS = 1.0  # how long a refused client has to read why and to close; uvicorn would wait for 10 s
 BACKLOG_LOOK_SECONDS = 0.05  # how often a full backlog is looked at
 NEWEST_ONLY = {Live: "live", Progressed: "progress"}  # of these only the newest waits for a slow reader
@@ -119,6 +120,8 @@ class StreamConnection:
         self._put_back: deque[Frame] = deque()
         self._reading: asyncio.Timeout | None = None
         self._session_over = asyncio.Event()
+        self._drains = False  # the client has gone, and what it sent before is still read
+        self._unattached: asyncio.Task[Session] | None = None  # the session that is opened, until it has its client
         self._outbox: Outbox[Outgoing | Reply] = Outbox()
 
     async def serve(self) -> str | None:
@@ -223,7 +226,7 @@ class StreamConnection:
         """A new session; see ``Sessions.create`` and ``Gate.count_start``."""
         assert self._token is not None
         self._gate.count_start(self._token, self.websocket)
-        return await asyncio.to_thread(
+        create = asyncio.to_thread(
             self.sessions.create,
             audio_format,
             options,
@@ -231,6 +234,8 @@ class StreamConnection:
             token_id=self._token.id,
             endpoint_silence_seconds=endpoint_silence_seconds,
         )
+        self._unattached = asyncio.create_task(create)
+        return await asyncio.shield(self._unattached)
 
     async def resume(self, session_id: str, resume_token: str) -> Session:
         """A session that was begun before; see ``Sessions.resume`` and ``TokenStore.check_not_revoked``."""
@@ -253,7 +258,7 @@ class StreamConnection:
         self._has_begun = True  # whoever has read the hello is told warnings
         self._session_over.clear()
         await asyncio.to_thread(session.attach, self._hear, after_seq)
-        self._session, self._let_in = session, True
+        self._session, self._let_in, self._unattached = session, True, None
         token_id = self._token.id if self._token is not None else ""
         log_event(logger, "stream_attached", session=session.id, resumed=self._resumed, token_id=token_id)
 
@@ -298,16 +303,31 @@ class StreamConnection:
             raise Refused(error) from error
 
     async def _run(self) -> None:
-        tasks = {asyncio.create_task(self._talk()), asyncio.create_task(self._write())}
+        reading, writing = asyncio.create_task(self._talk()), asyncio.create_task(self._write())
+        tasks = (reading, writing)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if writing.done() and isinstance(writing.exception(), Gone) and self._has_audio_to_come():
+                self._drains = True
+                await asyncio.wait({reading}, timeout=DRAIN_SECONDS)  # nobody sends again what had arrived
         finally:
             for task in tasks:
                 task.cancel()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            await self._finish_unattached()
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
+
+    def _has_audio_to_come(self) -> bool:
+        """Whether a client that has gone, and cannot come back, may have sent what is not read yet."""
+        return not self._dialect.resumes and (self._session is None or self._session.state is State.RECEIVING)
+
+    async def _finish_unattached(self) -> None:
+        """Finish a session whose client went while it was opened: nobody knows its name."""
+        if self._unattached is not None:
+            with contextlib.suppress(OpenmicError):  # it was refused
+                await asyncio.to_thread(self._hang_up, await self._unattached)
 
     def _hang_up(self, session: Session) -> None:
         """Finish a session to which nobody can come back; one that has been stopped is left as it is."""
@@ -359,6 +379,8 @@ class StreamConnection:
             except OpenmicError as error:
                 if error.ends == "connection":
                     raise Refused(error) from error
+                if self._drains:  # nobody is left to tell, and nobody tells of the session's end
+                    raise Gone from error
                 if error.code == "already_stopped" and self._dialect.renews:
                     self._put_back.appendleft(frame)  # for the next session
                     await self._session_over.wait()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -19,16 +21,35 @@ GOING_AWAY = 1001
 POLICY = 1008
 MOST_TEXT_LETTERS = 100_000  # of the final in one message: clients take up to a mebibyte
 
+HALF_CHARACTER = re.compile(r"\\ud[89a-f]", re.IGNORECASE)  # also of what has both halves
+
 Json = dict[str, Any]
 
 
 def json_object(frame: Frame) -> Json | None:
-    """The object in a frame; None where it holds anything else."""
+    """The object in a frame; None where it holds anything else.
+
+    JSON can name halves of a character (D800 to DFFF) that no UTF-8 has: they are question marks here, as what a client
+    says is told back to it, and written down.
+    """
+    frame = frame if isinstance(frame, str) else frame.decode(errors="replace")
     try:
         message = json.loads(frame)
+        if HALF_CHARACTER.search(frame):
+            message = json.loads(json.dumps(message, ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError):
         return None
     return message if isinstance(message, dict) else None
+
+
+def finite(value: object) -> float | None:
+    """A number of a vendor's JSON; None where it is none, which ``NaN``, ``Infinity`` and booleans are not either."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # an integer of hundreds of digits
+        return None
 
 
 def to_terms(terms: Iterable[object]) -> tuple[Term, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,6 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from openmic.server.dialects.deepgram.results import Results, Wishes
+from openmic.sessions.schemas import MOST_TERM_LETTERS, MOST_TERMS
 from openmic.sessions.types import CommittedText, LiveText, Term, UtteranceOver, Word
 from tests.support.scripted_engine import ScriptedServer, scripted_server
 
@@ -206,7 +208,7 @@ def test_a_browser_shows_its_token_as_a_subprotocol(server: ScriptedServer) -> N
         socket.send("no json")
         assert json.loads(socket.recv(WAIT_SECONDS))["variant"] == "SchemaError"
         socket.send(json.dumps({"type": "Configure", "keyterms": ["a"]}))
-        assert json.loads(socket.recv(WAIT_SECONDS))["type"] == "ConfigureFailure"
+        assert json.loads(socket.recv(WAIT_SECONDS))["type"] == "ConfigureSuccess"
         socket.send(b"")  # the old CloseStream
         assert json.loads(socket.recv(WAIT_SECONDS))["type"] == "Metadata"
         with pytest.raises(ConnectionClosed) as closed:
@@ -368,7 +370,73 @@ def test_a_turns_silence_can_be_changed(server: ScriptedServer) -> None:
         }
         decoding = server.sessions.get(request_id)._decode_thread
         assert decoding._voice.endpoint_silence_seconds == 2.5
-        socket.send(json.dumps({"type": "Configure", "keyterms": ["a"]}))
-        assert json.loads(socket.recv(WAIT_SECONDS))["type"] == "ConfigureFailure"
         socket.send("?")
         assert json.loads(socket.recv(WAIT_SECONDS))["type"] == "Warning"
+
+
+@pytest.mark.parametrize("path", ["/v1/listen", "/v2/listen"])
+def test_terms_can_be_changed_in_the_stream(server: ScriptedServer, path: str) -> None:
+    """Each list is in the place of all before, that of the handshake too; none at all changes nothing."""
+    query = "?model=flux&encoding=linear16&sample_rate=16000&keyterm=Siobhan"
+    address = server.stream_url.replace("/v1/stream", path + query)
+    before = {snapshot.id for snapshot in server.sessions.list()}
+    with connect(address, additional_headers={"Authorization": "Token secret"}, open_timeout=WAIT_SECONDS) as socket:
+
+        def configured(**fields: Any) -> dict[str, Any]:
+            socket.send(json.dumps({"type": "Configure", **fields}))
+            while (told := json.loads(socket.recv(WAIT_SECONDS)))["type"] == "Connected":
+                pass
+            return dict(told)
+
+        unchanged = configured()
+        (new,) = {snapshot.id for snapshot in server.sessions.list()} - before
+        stream = server.engine.streams[-1]
+        assert (unchanged["type"], unchanged["request_id"]) == ("ConfigureSuccess", new)
+        assert unchanged.get("keyterms") == (["Siobhan"] if path == "/v2/listen" else None)
+        assert stream.options.vocabulary == (Term("Siobhan"),)
+        changed = configured(keyterms=[" Zo\u00eb ", "Ay\u015fe"])
+        assert (changed["type"], changed["keyterms"]) == ("ConfigureSuccess", ["Zo\u00eb", "Ay\u015fe"])
+        assert stream.options.vocabulary == (Term("Zo\u00eb"), Term("Ay\u015fe"))
+        for wrong, code in (
+            (["x"] * (MOST_TERMS + 1), "CONFIGURE_KEYTERM_LIMIT_EXCEEDED"),
+            (["x" * (MOST_TERM_LETTERS + 1)], "CONFIGURE_KEYTERM_LIMIT_EXCEEDED"),
+            ("Zo\u00eb", "CONFIGURE_KEYTERMS_INVALID"),
+            ([1], "CONFIGURE_KEYTERMS_INVALID"),
+        ):
+            refused = configured(keyterms=wrong)
+            assert (refused["type"], refused["code"]) == ("ConfigureFailure", code)
+            assert refused["description"]
+        assert stream.options.vocabulary == (Term("Zo\u00eb"), Term("Ay\u015fe"))
+        assert configured(keyterms=[])["keyterms"] == []
+        assert stream.options.vocabulary == ()
+
+
+def test_what_flux_cannot_be_set_to_changes_nothing(server: ScriptedServer) -> None:
+    address = server.stream_url.replace(
+        "/v1/stream", "/v2/listen?encoding=linear16&sample_rate=16000&eot_threshold=0.8"
+    )
+    with connect(address, additional_headers={"Authorization": "Token secret"}, open_timeout=WAIT_SECONDS) as socket:
+        session = server.sessions.get(json.loads(socket.recv(WAIT_SECONDS))["request_id"])
+        silence = session._decode_thread._voice.endpoint_silence_seconds
+        for wrong in ({"eot_timeout_ms": float("nan")}, {"eot_timeout_ms": True}, {"eot_threshold": "high"}, ["x"]):
+            socket.send(json.dumps({"type": "Configure", "thresholds": wrong, "keyterms": ["x"]}))
+            assert json.loads(socket.recv(WAIT_SECONDS))["code"] == "CONFIGURE_THRESHOLDS_INVALID"
+        socket.send(json.dumps({"type": "Configure", "language_hints": ["tr"], "keyterms": ["x"]}))
+        assert json.loads(socket.recv(WAIT_SECONDS))["code"] == "CONFIGURE_LANGUAGE_HINTS_NOT_SUPPORTED"
+        assert session.options.vocabulary == ()
+        assert session._decode_thread._voice.endpoint_silence_seconds == silence
+        socket.send(json.dumps({"type": "Configure", "thresholds": {"eot_timeout_ms": 2000}}))
+        assert json.loads(socket.recv(WAIT_SECONDS))["thresholds"] == {"eot_threshold": 0.8, "eot_timeout_ms": 2000}
+
+
+def test_silence_ends_a_stream_with_deepgrams_reason(tmp_path: Path) -> None:
+    with scripted_server(tmp_path, idle_seconds=0.3) as quiet:
+        address = quiet.stream_url.replace("/v1/stream", "/v1/listen?encoding=linear16&sample_rate=16000")
+        with connect(
+            address, additional_headers={"Authorization": "Token secret"}, open_timeout=WAIT_SECONDS
+        ) as socket:
+            assert json.loads(socket.recv(WAIT_SECONDS))["message"] == "idle_too_long"
+            with pytest.raises(ConnectionClosed) as closed:
+                socket.recv(WAIT_SECONDS)
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1011, "NET-0001")

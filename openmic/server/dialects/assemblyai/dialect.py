@@ -21,7 +21,7 @@ from openmic.server.dialects.connection import StreamConnection
 from openmic.server.dialects.query import Query
 from openmic.server.dialects.samples import converter
 from openmic.server.dialects.turns import Turn, milliseconds
-from openmic.server.dialects.vendor import DONE, POLICY, Json, json_object, last_close_code, to_prompt
+from openmic.server.dialects.vendor import DONE, POLICY, Json, finite, json_object, last_close_code, to_prompt
 from openmic.server.problems import PROBLEMS, close_code, error_response
 from openmic.sessions import events
 from openmic.sessions.session import Session
@@ -29,6 +29,7 @@ from openmic.sessions.types import AudioFormat, SpeechOptions, Word, language_co
 
 LAST_WORDS_SECONDS = 4.0  # that the last turn may take behind Terminate; the SDK waits for 5
 CONTAINERS = ("ogg_opus", "aac")
+CLIENT_TYPES = ("Terminate", "ForceEndpoint", "UpdateConfiguration", "KeepAlive")
 REFUSED = {
     "redact_pii": "What was said would reach you as it is",
     "webhook_url": "This server sends nothing to addresses that its clients name",
@@ -36,7 +37,7 @@ REFUSED = {
 }
 CODES = {
     **dict.fromkeys(("audio_not_decodable", "audio_track_missing", "audio_empty"), 3007),
-    **dict.fromkeys(("bad_request", "not_offered", "unknown_language"), 3006),
+    **dict.fromkeys(("bad_request", "not_offered", "unknown_language", "unknown_type"), 3006),
     **dict.fromkeys(("audio_rate_missing", "audio_rate_invalid", "audio_channels_invalid"), 3006),
     **dict.fromkeys(("server_full", "too_many_connections", "disk_full"), 3009),
     **dict.fromkeys(("engine_failed", "session_failed"), 3005),
@@ -101,10 +102,11 @@ class AssemblyDialect:
                 self._flushes += 1
                 return seam.Flush()
             case "UpdateConfiguration":
-                silence = message.get("max_turn_silence")
-                return seam.Configure(silence / 1000) if isinstance(silence, int | float) else None
-            case _:  # KeepAlive, and what is newer than this
+                return _changed(message)
+            case "KeepAlive":
                 return None
+            case other:
+                raise PROBLEMS.error("unknown_type", type=repr(other)[:40], known=", ".join(CLIENT_TYPES))
 
     def write(self, outgoing: seam.Outgoing) -> Iterator[seam.Frame | seam.Goodbye]:
         """See ``Dialect.write``."""
@@ -137,6 +139,9 @@ class AssemblyDialect:
             case events.Failed(error):
                 yield from self._end_turn()
                 yield _fault(error)
+            case seam.Rejected(error) if error.code != "already_stopped":
+                code = CODES.get(error.code, POLICY)
+                yield {"type": "Warning", "warning_code": code, "warning": f"{error.message} {error.hint}"}
 
     def deny(self, error: OpenmicError) -> Response:
         """See ``Dialect.deny``."""
@@ -189,6 +194,16 @@ class AssemblyDialect:
             "audio_duration_seconds": round(self._session.recording.seconds),
             "session_duration_seconds": round(time.monotonic() - self._began_at),
         }
+
+
+def _changed(message: Json) -> seam.Asked:
+    given = message.get("max_turn_silence")
+    if given is None:  # what else can be changed there changes nothing here
+        return None
+    silence = finite(given)
+    if silence is None:
+        raise PROBLEMS.error("bad_request", detail="`max_turn_silence` is a number")
+    return seam.Configure(silence / 1000)
 
 
 def _read_audio(query: Query) -> tuple[AudioFormat, Any]:

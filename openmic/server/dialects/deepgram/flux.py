@@ -16,8 +16,9 @@ from openmic.server.access.credentials import bearer_token, token_behind
 from openmic.server.dialects import dialect as seam
 from openmic.server.dialects.connection import StreamConnection
 from openmic.server.dialects.deepgram import parameters
+from openmic.server.dialects.deepgram.configure import THRESHOLDS, NotConfigured, read_keyterms, read_thresholds
 from openmic.server.dialects.deepgram.listen import SUBPROTOCOLS, stream_close_code
-from openmic.server.dialects.deepgram.messages import REASONS, denial, to_text
+from openmic.server.dialects.deepgram.messages import close_reason, denial, to_text
 from openmic.server.dialects.query import Query
 from openmic.server.dialects.turns import Turn, text_of
 from openmic.server.dialects.vendor import DONE, Json, json_object, last_close_code
@@ -63,6 +64,8 @@ class FluxDialect:
             endpoint_silence_seconds=query.seconds("eot_timeout_ms"),
         )
         self._session = session
+        given = {name: query.number(name) for name in THRESHOLDS}
+        self._thresholds: Json = {name: value for name, value in given.items() if value is not None}
         await connection.attach(session, [self._numbered({"type": "Connected"})])
         return session
 
@@ -81,7 +84,7 @@ class FluxDialect:
                 self._flushes += 1
                 return seam.Flush()
             case "Configure":
-                return _configured(message)
+                return self._configure(message)
             case _:
                 description = f"Known are {', '.join(CLIENT_TYPES)}, and audio in binary messages."
                 return seam.Answer({"type": "Warning", "code": "UNKNOWN_MESSAGE", "description": description})
@@ -100,16 +103,20 @@ class FluxDialect:
                 self._flushes -= over.cause == "flush"
                 if self._closing and self._flushes == 0:
                     yield seam.Goodbye(DONE)
+            case events.Ended():
+                yield from self._end_open_turn()
             case seam.Leaving():
+                yield from self._end_open_turn()
                 yield seam.Goodbye(DONE)
             case seam.Answer(message):
                 yield self._numbered(message)
             case seam.Rejected(error) if error.code != "already_stopped":
                 yield self._numbered({"type": "Warning", "code": error.code.upper(), "description": error.message})
             case events.Failed(error):
+                yield from self._end_open_turn()
                 yield self._fault(error)
                 code = stream_close_code(error)
-                yield seam.Goodbye(code, REASONS.get(code, error.code))
+                yield seam.Goodbye(code, close_reason(error, code))
 
     def deny(self, error: OpenmicError) -> Response:
         """See ``Dialect.deny``."""
@@ -133,10 +140,13 @@ class FluxDialect:
         yield self._turn_info("Update", words)
 
     def _end_turn(self, over: UtteranceOver) -> Iterator[seam.Frame]:
+        self._turn.heard_seconds = max(self._turn.heard_seconds, over.end)
+        yield from self._end_open_turn("timeout" if over.cause == "silence" else "manual")
+
+    def _end_open_turn(self, trigger: str = "manual") -> Iterator[seam.Frame]:
+        """Of a turn whose words are all out; also where its session ends before the turn did."""
         if not self._turn.words:
             return
-        trigger = "timeout" if over.cause == "silence" else "manual"
-        self._turn.heard_seconds = max(self._turn.heard_seconds, over.end)
         yield self._turn_info("EndOfTurn", self._turn.words, trigger)
         self._turn.next()
         self._started = False
@@ -167,6 +177,25 @@ class FluxDialect:
             message["languages"] = [turn.language]
         return self._numbered(message)
 
+    def _configure(self, message: Json) -> seam.Asked:
+        try:
+            keyterms, thresholds = read_keyterms(message), read_thresholds(message)
+            if message.get("language_hints"):
+                raise NotConfigured("CONFIGURE_LANGUAGE_HINTS_NOT_SUPPORTED", "The handshake alone says the language.")
+        except NotConfigured as refused:
+            return seam.Answer(refused.answer)
+        self._thresholds |= thresholds
+        in_effect = self._session.options.vocabulary if keyterms is None else keyterms
+        answer: Json = {
+            "type": "ConfigureSuccess",
+            "thresholds": self._thresholds.copy(),
+            "keyterms": [term.text for term in in_effect],
+        }
+        timeout = thresholds.get("eot_timeout_ms")
+        return seam.Configure(
+            None if timeout is None else timeout / 1000, vocabulary=keyterms, answer=seam.Answer(answer)
+        )
+
     def _fault(self, error: OpenmicError) -> str:
         return self._numbered(
             {"type": "Error", "code": error.code.upper(), "description": f"{error.message} {error.hint}"}
@@ -178,14 +207,3 @@ class FluxDialect:
             ours |= {"request_id": self._session.id}
         self._sequence += 1
         return to_text(message | ours)
-
-
-def _configured(message: Json) -> seam.Asked:
-    thresholds = message.get("thresholds")
-    thresholds = thresholds if isinstance(thresholds, dict) else {}
-    if message.get("keyterms") or message.get("language_hints"):
-        description = "Terms and languages are taken from the handshake alone."
-        return seam.Answer({"type": "ConfigureFailure", "code": "NOT_SUPPORTED", "description": description})
-    answer = seam.Answer({"type": "ConfigureSuccess", "thresholds": thresholds, "keyterms": []})
-    timeout = thresholds.get("eot_timeout_ms")
-    return seam.Configure(timeout / 1000, answer=answer) if isinstance(timeout, int | float) else answer

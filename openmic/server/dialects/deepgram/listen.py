@@ -17,7 +17,8 @@ from openmic.server.access.credentials import bearer_token, token_behind
 from openmic.server.dialects import dialect as seam
 from openmic.server.dialects.connection import StreamConnection
 from openmic.server.dialects.deepgram import parameters
-from openmic.server.dialects.deepgram.messages import CLOSE_CODES, REASONS, denial, error_message, to_text
+from openmic.server.dialects.deepgram.configure import NotConfigured, read_keyterms
+from openmic.server.dialects.deepgram.messages import CLOSE_CODES, close_reason, denial, error_message, to_text
 from openmic.server.dialects.deepgram.results import Results, Wishes
 from openmic.server.dialects.query import Query
 from openmic.server.dialects.vendor import DONE, POLICY, Json, final_fields, json_object, last_close_code
@@ -28,6 +29,7 @@ from openmic.sessions.session import Session
 SUBPROTOCOLS = ("token", "bearer")
 FINAL_SECONDS = 5.0  # that a client waits for the final behind CloseStream
 LEAST_UTTERANCE_END_SECONDS = 1.0  # as Deepgram has it
+CLIENT_TYPES = ("KeepAlive", "Finalize", "Configure", "CloseStream")
 NEVER = ("false", "0.0", "no")
 
 
@@ -76,7 +78,8 @@ class ListenDialect:
                 return seam.Stop(FINAL_SECONDS)
             data = self._audio.convert(frame)
             return seam.Audio(data) if data else None
-        match (json_object(frame) or {}).get("type"):
+        message = json_object(frame) or {}
+        match message.get("type"):
             case "KeepAlive":
                 return None
             case "Finalize":
@@ -84,9 +87,9 @@ class ListenDialect:
             case "CloseStream":
                 return seam.Stop(FINAL_SECONDS)
             case "Configure":
-                return seam.Reply((to_text(self._not_configured()),), kind="configure")
+                return self._configure(message)
             case other:
-                error = PROBLEMS.error("unknown_type", type=repr(other)[:40], known="KeepAlive, Finalize, CloseStream")
+                error = PROBLEMS.error("unknown_type", type=repr(other)[:40], known=", ".join(CLIENT_TYPES))
                 return seam.Reply((to_text(error_message(error, "SchemaError")),), kind="error")
 
     def write(self, outgoing: seam.Outgoing) -> Iterator[seam.Frame | seam.Goodbye]:
@@ -98,7 +101,7 @@ class ListenDialect:
                 yield seam.Goodbye(DONE)
             case events.Failed(error):
                 code = stream_close_code(error)
-                yield seam.Goodbye(code, REASONS.get(code, error.code))
+                yield seam.Goodbye(code, close_reason(error, code))
 
     def _messages(self, outgoing: seam.Outgoing) -> Iterator[Json]:
         match outgoing:
@@ -150,13 +153,16 @@ class ListenDialect:
             "openmic": final_fields(session, self._final) | {"ignored": self._ignored},
         }
 
-    def _not_configured(self) -> Json:
-        return {
-            "type": "ConfigureFailure",
-            "request_id": self._session.id,
-            "code": "CONFIGURE_KEYTERMS_NOT_SUPPORTED",
-            "description": "Terms are taken from the handshake alone: open another stream with `keyterm`.",
-        }
+    def _configure(self, message: Json) -> seam.Asked:
+        request_id = {"request_id": self._session.id}
+        try:
+            keyterms = read_keyterms(message)
+        except NotConfigured as refused:
+            return seam.Reply((to_text(refused.answer | request_id),), kind="configure")
+        answer: Json = {"type": "ConfigureSuccess", **request_id}
+        if keyterms is not None:
+            answer["keyterms"] = [term.text for term in keyterms]
+        return seam.Configure(vocabulary=keyterms, frames=(to_text(answer),))
 
 
 def read_endpointing(query: Query) -> tuple[float | None, bool]:

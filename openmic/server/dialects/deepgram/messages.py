@@ -18,7 +18,8 @@ from openmic.sessions.types import Word
 AROUND = re.compile(r"^\W+|\W+$")
 ERR_CODES = {401: "INVALID_AUTH", 403: "INSUFFICIENT_PERMISSIONS", 413: "PAYLOAD_TOO_LARGE", 429: "TOO_MANY_REQUESTS"}
 CLOSE_CODES = {"audio_not_decodable": 1008, "audio_track_missing": 1008, "audio_empty": 1008, "idle_too_long": 1011}
-REASONS = {1008: "DATA-0000", 1011: "NET-0000"}
+REASONS = {"idle_too_long": "NET-0001"}
+REASONS_BY_CLOSE_CODE = {1008: "DATA-0000", 1011: "NET-0000"}
 ARCHITECTURE = "whisper"
 
 
@@ -80,6 +81,11 @@ def denial(error: OpenmicError, request_id: str | None = None) -> JSONResponse:
     }
     code = ERR_CODES.get(status, error.code.upper())
     return JSONResponse({"err_code": code, "err_msg": described, "request_id": request_id}, status, headers)
+
+
+def close_reason(error: OpenmicError, code: int) -> str:
+    """What Deepgram writes behind a close code."""
+    return REASONS.get(error.code) or REASONS_BY_CLOSE_CODE.get(code, error.code)
 
 
 def error_message(error: OpenmicError, variant: str) -> Json:

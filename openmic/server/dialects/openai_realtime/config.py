@@ -168,7 +168,7 @@ def _merged(old: Json, new: Json) -> Json:
         if name not in old:
             continue
         before = old[name]
-        if name == "turn_detection" and value is not None:
+        if name == "turn_detection" and isinstance(value, dict):
             before = None if before is None or before["type"] != value.get("type", before["type"]) else before
         if isinstance(value, dict) and isinstance(before, dict) and name != "format":
             merged[name] = _merged(before, value)

@@ -30,6 +30,7 @@ from openmic.server.dialects.openai_realtime.config import (
 )
 from openmic.server.dialects.openai_realtime.items import Items, event
 from openmic.server.dialects.samples import converter
+from openmic.server.dialects.vendor import json_object
 from openmic.server.problems import PROBLEMS, SENT, BadField, close_code, error_response
 from openmic.sessions.events import (
     Committed,
@@ -271,13 +272,8 @@ class RealtimeDialect:
 
 
 def _parse(frame: Frame) -> Json:
-    if isinstance(frame, bytes):
-        raise PROBLEMS.error("bad_json")
-    try:
-        message = json.loads(frame)
-    except (ValueError, RecursionError) as error:
-        raise PROBLEMS.error("bad_json") from error
-    if not isinstance(message, dict):
+    message = json_object(frame) if isinstance(frame, str) else None
+    if message is None:
         raise PROBLEMS.error("bad_json")
     return message
 

@@ -19,6 +19,7 @@ from openmic.server.dialects.vendor import (
     POLICY,
     Json,
     final_fields,
+    finite,
     json_object,
     last_close_code,
     refusal_headers,
@@ -84,13 +85,19 @@ class SonioxDialect:
             return seam.Audio(data) if data else None if frame else seam.Stop(FINAL_SECONDS)
         if not frame:
             return seam.Stop(FINAL_SECONDS)
-        message = json_object(frame)
-        return seam.Flush() if message is not None and message.get("type") == "finalize" else None
+        match (json_object(frame) or {}).get("type"):
+            case "finalize":
+                return seam.Flush()
+            case "keepalive":
+                return None
+            case other:
+                error = PROBLEMS.error("unknown_type", type=repr(other)[:40], known="finalize, keepalive")
+                return seam.Reply((_text(_fault(error)),), kind="error")
 
     def write(self, outgoing: seam.Outgoing) -> Iterator[seam.Frame | seam.Goodbye]:
         """See ``Dialect.write``."""
         for message in self._messages(outgoing):
-            yield json.dumps(message, ensure_ascii=False)
+            yield _text(message)
         if isinstance(outgoing, seam.Leaving):
             yield seam.Goodbye(DONE)
 
@@ -124,7 +131,7 @@ class SonioxDialect:
 
     def refuse(self, error: OpenmicError) -> tuple[list[seam.Frame], int]:
         """See ``Dialect.refuse``."""
-        return [json.dumps(_fault(error), ensure_ascii=False)], _code(error)
+        return [_text(_fault(error))], _code(error)
 
     def close_code(self, last: events.Ended | events.Failed | events.Replaced) -> int:
         """See ``Dialect.close_code``."""
@@ -201,9 +208,14 @@ def _number(config: Json, name: str) -> float | None:
     value = config.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    number = finite(value)
+    if number is None:
         raise PROBLEMS.error("bad_request", detail=f"`{name}` is a number")
-    return value
+    return number
+
+
+def _text(message: Json) -> str:
+    return json.dumps(message, ensure_ascii=False)
 
 
 def _fault(error: OpenmicError) -> Json:

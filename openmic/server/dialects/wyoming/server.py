@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from typing import Any, NoReturn
 
 from fastapi import FastAPI
 
@@ -87,6 +88,8 @@ class WyomingConnection:
         self._session: Session | None = None
         self._convert: Callable[[bytes], bytes] = bytes
         self._final: asyncio.Future[str] = self._loop.create_future()
+        self._is_stopped = False  # the client waits for the final
+        self._broken_off: asyncio.Future[OpenmicError] = self._loop.create_future()
 
     def warn(self, warning: OpenmicError, url: str | None = None) -> None:
         """See ``Connection.warn``: the protocol has no word for it."""
@@ -94,7 +97,7 @@ class WyomingConnection:
     def end_idle(self, error: OpenmicError) -> None:
         """See ``Connection.end_idle``."""
         if self._session is None:
-            self._loop.call_soon_threadsafe(self._reader.feed_eof)
+            self._loop.call_soon_threadsafe(self._break_off, error)
 
     def waiting_messages(self) -> int:
         """See ``Connection.waiting_messages``."""
@@ -103,11 +106,15 @@ class WyomingConnection:
     async def serve(self) -> None:
         """Run the connection to its end."""
         connections: Connections = self._app.state.connections
+        reading = self._loop.create_task(self._read())
         try:
             connections.enter(self)
-            while (event := await self._next()) is not None:
-                await self._do(event)
-                await self._rate_limit.keep()
+            ends: set[asyncio.Future[Any]] = {reading, self._broken_off}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                await reading
+            else:
+                await self._say_last(self._broken_off.result())
         except OpenmicError as error:
             self._app.state.metrics.count_error(error.code)
             with contextlib.suppress(OSError, TimeoutError):
@@ -115,9 +122,27 @@ class WyomingConnection:
         except (OSError, TimeoutError):  # it has gone, or reads nothing
             pass
         finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
             connections.leave(self)
             if self._session is not None:
                 await asyncio.shield(asyncio.to_thread(self._hang_up, self._session))
+
+    async def _read(self) -> None:
+        """Do what the client asks for, until it closes."""
+        while (event := await self._next()) is not None:
+            await self._do(event)
+            await self._rate_limit.keep()
+
+    async def _say_last(self, error: OpenmicError) -> NoReturn:
+        """The session ended before its client did: what there is of it, then why.
+
+        Raises:
+            OpenmicError: ``error``.
+        """
+        if self._final.done() and self._final.exception() is None:
+            await self._send("transcript", {"text": self._final.result(), "language": self._language})
+        raise error
 
     async def _next(self) -> Event | None:
         idle_seconds = self._settings.idle_seconds
@@ -140,9 +165,15 @@ class WyomingConnection:
                 await self._open(event.data)
             case "audio-chunk":
                 session = self._session or await self._open(event.data)
-                await asyncio.to_thread(session.write, self._convert(event.payload))
+                try:
+                    await asyncio.to_thread(session.write, self._convert(event.payload))
+                except OpenmicError as error:
+                    if error.code != "already_stopped":
+                        raise
+                    return  # it has as much as a session may have, or ends with an error that is told
                 await self._wait_for_decoding(session)
             case "audio-stop" if self._session is not None:
+                self._is_stopped = True
                 await asyncio.to_thread(self._hang_up, self._session)
                 text = await self._final
                 self._session = None
@@ -172,7 +203,7 @@ class WyomingConnection:
         audio_format, options = AudioFormat("pcm_s16le", rate, channels), SpeechOptions(self._language)
         session = await asyncio.to_thread(self._sessions.create, audio_format, options)
         self._final = self._loop.create_future()
-        self._session = session
+        self._session, self._is_stopped = session, False
         await asyncio.to_thread(session.attach, self._hear)
         return session
 
@@ -189,18 +220,25 @@ class WyomingConnection:
             with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
                 self._loop.call_soon_threadsafe(self._take, event, self._final)
 
-    @staticmethod
-    def _take(event: SessionEvent, final: asyncio.Future[str]) -> None:
-        if final.done():
-            return
+    def _take(self, event: SessionEvent, final: asyncio.Future[str]) -> None:
         match event:
-            case Finalised():
+            case Finalised() if not final.done():
                 final.set_result(event.final.text.strip())
+            case Ended(reason=reason):
+                if not final.done():
+                    final.set_result("")
+                if reason == "shutdown" and final is self._final and not self._is_stopped:
+                    self._break_off(SESSION_PROBLEMS.error("server_stopping"))
             case Failed(error):
-                final.set_exception(error)
-                final.exception()  # it is told where somebody waits for it; else the log has it
-            case Ended():
-                final.set_result("")
+                if not final.done():
+                    final.set_exception(error)
+                    final.exception()  # it is told by whoever waits for it
+                if final is self._final and not self._is_stopped:
+                    self._break_off(error)
+
+    def _break_off(self, error: OpenmicError) -> None:
+        if not self._broken_off.done():
+            self._broken_off.set_result(error)
 
     def _hang_up(self, session: Session) -> None:
         with contextlib.suppress(OpenmicError):  # it was stopped before
