@@ -15,6 +15,7 @@ from openmic.sessions.events import Ended, Failed, Finalised, Replaced
 from openmic.sessions.schemas import MOST_PROMPT_LETTERS, MOST_TERM_LETTERS, MOST_TERMS
 from openmic.sessions.session import Session
 from openmic.sessions.types import Term
+from openmic.settings import Settings
 
 DONE = 1000
 GOING_AWAY = 1001
@@ -50,6 +51,14 @@ def finite(value: object) -> float | None:
         return float(value) if math.isfinite(value) else None
     except OverflowError:  # an integer of hundreds of digits
         return None
+
+
+def endpoint_silence(longest_seconds: float | None, settings: Settings) -> float | None:
+    """The silence that ends an utterance, where a vendor's parameter is the longest that theirs waits, in seconds.
+
+    Theirs ends most utterances sooner, by what was said. So does the server's own silence, where it is shorter.
+    """
+    return None if longest_seconds is None else min(longest_seconds, settings.endpoint_silence_seconds)
 
 
 def to_terms(terms: Iterable[object]) -> tuple[Term, ...]:

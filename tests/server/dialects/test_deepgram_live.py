@@ -355,11 +355,14 @@ def test_turns_message_by_message(server: ScriptedServer) -> None:
     assert server.sessions.get(turns[0].request_id).ended.wait(WAIT_SECONDS)
 
 
-def test_a_turns_silence_can_be_changed(server: ScriptedServer) -> None:
+@pytest.mark.parametrize(("timeout_ms", "silence_seconds"), [(400, 0.4), (2500, 0.6)])
+def test_a_turns_silence_can_be_changed(server: ScriptedServer, timeout_ms: int, silence_seconds: float) -> None:
+    """The longest that Flux would wait: the server's own silence counts where it is shorter."""
+    assert server.sessions.settings.endpoint_silence_seconds == 0.6
     address = server.stream_url.replace("/v1/stream", "/v2/listen?model=flux&encoding=linear16&sample_rate=16000")
     with connect(address, additional_headers={"Authorization": "Token secret"}, open_timeout=WAIT_SECONDS) as socket:
         request_id = json.loads(socket.recv(WAIT_SECONDS))["request_id"]
-        thresholds = {"eot_timeout_ms": 2500}
+        thresholds = {"eot_timeout_ms": timeout_ms}
         socket.send(json.dumps({"type": "Configure", "thresholds": thresholds}))
         assert json.loads(socket.recv(WAIT_SECONDS)) == {
             "type": "ConfigureSuccess",
@@ -369,7 +372,7 @@ def test_a_turns_silence_can_be_changed(server: ScriptedServer) -> None:
             "request_id": request_id,
         }
         decoding = server.sessions.get(request_id)._decode_thread
-        assert decoding._voice.endpoint_silence_seconds == 2.5
+        assert decoding._voice.endpoint_silence_seconds == silence_seconds
         socket.send("?")
         assert json.loads(socket.recv(WAIT_SECONDS))["type"] == "Warning"
 

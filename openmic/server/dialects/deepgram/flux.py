@@ -21,7 +21,7 @@ from openmic.server.dialects.deepgram.listen import SUBPROTOCOLS, stream_close_c
 from openmic.server.dialects.deepgram.messages import close_reason, denial, to_text
 from openmic.server.dialects.query import Query
 from openmic.server.dialects.turns import Turn, text_of
-from openmic.server.dialects.vendor import DONE, Json, json_object, last_close_code
+from openmic.server.dialects.vendor import DONE, Json, endpoint_silence, json_object, last_close_code
 from openmic.sessions import events
 from openmic.sessions.session import Session
 from openmic.sessions.types import UtteranceOver, Word
@@ -61,9 +61,9 @@ class FluxDialect:
             self._audio.format,
             options,
             words=True,
-            endpoint_silence_seconds=query.seconds("eot_timeout_ms"),
+            endpoint_silence_seconds=endpoint_silence(query.seconds("eot_timeout_ms"), connection.settings),
         )
-        self._session = session
+        self._session, self._settings = session, connection.settings
         given = {name: query.number(name) for name in THRESHOLDS}
         self._thresholds: Json = {name: value for name, value in given.items() if value is not None}
         await connection.attach(session, [self._numbered({"type": "Connected"})])
@@ -192,9 +192,8 @@ class FluxDialect:
             "keyterms": [term.text for term in in_effect],
         }
         timeout = thresholds.get("eot_timeout_ms")
-        return seam.Configure(
-            None if timeout is None else timeout / 1000, vocabulary=keyterms, answer=seam.Answer(answer)
-        )
+        silence = endpoint_silence(None if timeout is None else timeout / 1000, self._settings)
+        return seam.Configure(silence, vocabulary=keyterms, answer=seam.Answer(answer))
 
     def _fault(self, error: OpenmicError) -> str:
         return self._numbered(

@@ -18,6 +18,7 @@ from openmic.server.dialects.vendor import (
     DONE,
     POLICY,
     Json,
+    endpoint_silence,
     final_fields,
     finite,
     json_object,
@@ -72,7 +73,7 @@ class SonioxDialect:
             audio_format,
             _read_options(config),
             words=True,
-            endpoint_silence_seconds=None if delay is None else delay / 1000,
+            endpoint_silence_seconds=endpoint_silence(None if delay is None else delay / 1000, connection.settings),
         )
         self._session = session
         await connection.attach(session)
