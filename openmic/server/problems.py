@@ -298,6 +298,7 @@ SENT = {
     "live_text_late": Sent(4400, 503),
     "live_text_on_time": Sent(4400, 503),
     "final_text_late": Sent(4400, 503),
+    "vocabulary_too_long": Sent(4400, 400),
     "session_too_long": Sent(4400, 400),
     "too_many_bytes": Sent(4400, 413),
     "idle_too_long": Sent(4408, 408),

@@ -21,6 +21,11 @@ PROBLEMS = ProblemTable(
             "The server has caught up.",
             "Go on.",
         ),
+        "vocabulary_too_long": Problem(
+            "Not all of the prompt and the vocabulary is used.",
+            "Whisper's prompt has no room for {unused}.",
+            "Shorten it, and put what matters most last; the stream goes on.",
+        ),
         "final_text_late": Problem(
             "The final text comes later than usual.",
             "The server is overloaded, and the live text of those who still speak goes first.",

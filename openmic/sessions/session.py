@@ -100,6 +100,7 @@ class Session(Subscription):
         except BaseException:
             self._files.release() if recovered is not None else self._files.delete()
             raise
+        self._unused = engine.unused(options)
         if recovered is not None:
             self._go_on(story)
         self._decode_thread = DecodeThread(
@@ -176,6 +177,9 @@ class Session(Subscription):
                 prompt=options.prompt if prompt is None else prompt,
             )
             self._stream.change(self.options)
+            self._unused = self._engine.unused(self.options)
+            if self._unused:
+                self.warn(PROBLEMS.error("vocabulary_too_long", unused=self._unused))
 
     def stop(self, reason: Reason = "stopped", error: OpenmicError | None = None) -> None:
         """Take no more audio and send the final; ``error``, if given, is told after it, instead of an ordinary end.

@@ -8,7 +8,8 @@ from abc import ABC, abstractmethod
 
 from openmic.errors import OpenmicError
 from openmic.sessions.activity import Activity
-from openmic.sessions.events import Failed, Reason, Replaced, SessionEvent, Subscriber
+from openmic.sessions.events import Failed, Reason, Replaced, SessionEvent, Subscriber, Warned
+from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.snapshot import SessionSnapshot
 from openmic.sessions.state import State
 from openmic.sessions.storage.recording import DiskRecording
@@ -55,6 +56,7 @@ class Subscription(ABC):
         self._transcript = Transcript()
         self._transcript.remember(story.counted)
         self._subscriber: Subscriber | None = None
+        self._unused = ""  # of the prompt and the vocabulary
 
     @property
     def state(self) -> State:
@@ -87,6 +89,8 @@ class Subscription(ABC):
                 self._subscriber(Replaced())
             self._subscriber = subscriber
             self.detached_at = None
+            if self._unused and after_seq == 0:
+                subscriber(Warned(PROBLEMS.error("vocabulary_too_long", unused=self._unused)))
             for event in self._transcript.after(after_seq):
                 subscriber(event)
             if self._transcript.live is not None:

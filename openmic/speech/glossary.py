@@ -21,6 +21,7 @@ LIVE_TERM_TOKENS = 60  # of these: terms, of a live window,
 FINAL_TERM_TOKENS = 100  # and of a window of the final pass, which is three times as long
 ALIKE = 60.0  # of 100: a term as near as this to what was heard may be what was said
 COPIED_TERMS = 3  # one behind the other as the prompt has them were not heard
+SHOWN_LETTERS = 20  # of a term, in a warning
 HEARD_LETTERS = 800  # that terms are compared with, the newest: more than anybody says in a window
 
 
@@ -65,6 +66,16 @@ class Glossary:
     def chooses(self) -> bool:
         """Whether there are more terms than there is room for, so that it matters what was heard."""
         return sum(len(entry.tokens) + 1 for entry in self._entries) > self._most
+
+    def unused(self) -> str:
+        """What of it no window has room for, in some words; "" where all of it counts."""
+        too_long = [entry.term.text for entry in self._entries if len(entry.tokens) + 1 > self._most]
+        found = [f"the term that begins with {text[:SHOWN_LETTERS]!r}" for text in too_long]
+        listed = min(self._most, sum(len(entry.tokens) + 1 for entry in self._entries))
+        room = PINNED_TOKENS - listed
+        if len(self._prompt) > room:
+            found.append(f"the prompt but its end ({room} of {len(self._prompt)} tokens)")
+        return ", ".join(found)
 
     def pinned(self, heard: str) -> tuple[int, ...]:
         """The tokens in front of a window's prompt.

@@ -278,6 +278,9 @@ class Engine(Protocol):
     def capacities(self) -> Sequence[ModelCapacity]:
         """The same for each model, the smallest first: measured for this one, estimated for others; empty: as above."""
 
+    def unused(self, options: SpeechOptions) -> str:
+        """What of a prompt and a vocabulary there is no room for, in some words; "" where all of it counts."""
+
     def open(
         self,
         recording: Recording,

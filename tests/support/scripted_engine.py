@@ -241,6 +241,9 @@ class ScriptedEngine:
         """The scripted model alone, as it was told to be."""
         return [] if self.capacity is None else [ModelCapacity("scripted", self.capacity, measured=True, fits=True)]
 
+    def unused(self, options: SpeechOptions) -> str:
+        return "the end of it" if options.prompt and len(options.prompt) > 1000 else ""
+
     def open(
         self,
         recording: Recording,

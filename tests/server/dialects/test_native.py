@@ -652,3 +652,19 @@ def test_names_and_terms_are_given_at_the_start_and_changed_later(server: Script
         assert one.hear_until("error")["code"] == "bad_message"
         changed = server.engine.streams[-1].options
         assert (changed.vocabulary, changed.prompt) == ((), "")
+
+
+def test_what_a_prompt_has_no_room_for_is_told(server: ScriptedServer) -> None:
+    with started(server, prompt="old words " * 300) as one:
+        warning = one.hear_until("warning")
+        assert (warning["code"], warning["fatal"]) == ("vocabulary_too_long", False)
+        assert "no room for the end of it" in warning["message"]
+        one.say(type="configure", prompt="short")
+        one.say(type="ping")
+        one.hear_until("pong")
+        one.say(type="configure", prompt="new words " * 300)
+        assert one.hear_until("warning")["code"] == "vocabulary_too_long"
+        one.say(type="stop")
+        assert one.hear_out() == 1000
+    codes = [message["code"] for message in one.messages if message["type"] == "warning"]
+    assert codes.count("vocabulary_too_long") == 2
