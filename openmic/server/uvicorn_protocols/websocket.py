@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from starlette.websockets import WebSocket
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+from websockets.http11 import Response
 
 ABORT = "openmic.abort"  # our key in the ASGI scope's extensions
 LINGER_SECONDS = 10.0  # how long a refused peer may go on sending before the connection is dropped
@@ -32,6 +34,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     _lingering = False
     _control_frames = 0.0  # beyond the rate
     _control_at = 0.0
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        conversation: Any = self.conn
+        conversation.send_response = _each_header_once(self.conn.send_response)
 
     async def run_asgi(self) -> None:
         """Run the application, with ``ABORT`` among its scope's extensions."""
@@ -98,6 +105,21 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             return
         self.conn.send_close(code, reason)
         self.handle_parser_exception()
+
+
+def _each_header_once(send: Callable[[Response], None]) -> Callable[[Response], None]:
+    """uvicorn before 0.54 puts the headers of a refused handshake beside websockets' own: the last of each counts."""
+
+    def send_response(response: Response) -> None:
+        headers = response.headers
+        for name in ("Content-Length", "Content-Type"):
+            values = headers.get_all(name)
+            if len(values) > 1:
+                del headers[name]
+                headers[name] = values[-1]
+        send(response)
+
+    return send_response
 
 
 def abort(websocket: WebSocket) -> None:

@@ -321,6 +321,17 @@ def test_an_utterances_end_waits_for_silence() -> None:
     asyncio.run(run())
 
 
+def test_a_refused_handshake_has_each_header_once(server: ScriptedServer) -> None:
+    """Of openmic's, and not beside those of the library: strict clients take such an answer for none."""
+    asked = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Authorization": "Token wrong"}
+    refused = httpx.get(f"{server.url}/v1/listen", headers=asked | key, timeout=WAIT_SECONDS)
+    assert refused.status_code == 401
+    assert refused.json()["err_code"] == "INVALID_AUTH"
+    assert refused.headers.get_list("content-type") == ["application/json"]
+    assert refused.headers.get_list("content-length") == [str(len(refused.content))]
+
+
 # --- v2
 
 
