@@ -6,16 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from whisper.tokenizer import get_tokenizer
 
 from benchmarks.corpus.terms import session
-from openmic.audio import VoiceActivity
 from openmic.audio.types import SAMPLE_RATE, Samples
-from openmic.speech.engine.stream import EngineStream, run_step
 from openmic.speech.glossary import PINNED_TOKENS, Glossary
-from openmic.speech.types import CommittedText, FinalText, SpeechEvent, SpeechOptions, Term
-from tests.support.clip import Clip
+from openmic.speech.types import SpeechOptions, Term
+from tests.support.heard import heard
 
 NAMES = tuple(Term(name) for name in ("Gardin Lybrary", "Tewsday", "Satturday"))
 SAID = ("Nexovia", "Voorhees", "Skerryvore")  # by the speaker of ``speech``, in this order
@@ -87,31 +84,6 @@ def test_what_is_read_off_from_the_prompt_was_not_heard() -> None:
     pinned = names.pinned("")
     assert names.copied("Gardin Lybrary, Tewsday, Satturday.", pinned)
     assert not names.copied("The Gardin Lybrary is open on Tewsday and on Satturday.", pinned)
-
-
-def heard(parts: Any, samples: Samples, options: SpeechOptions, changes: dict[float, SpeechOptions]) -> tuple[str, str]:
-    """The committed and the final text of a recording, and what the options are from some second on."""
-    events: list[SpeechEvent] = []
-    clip = Clip(samples, 0)
-    stream = EngineStream.of(parts.final, clip, options, events.append, 0.5, 12.0)
-    voice = VoiceActivity(0.6)
-    piece = SAMPLE_RATE // 2
-    with torch.inference_mode():
-        for begin in range(0, len(samples), piece):
-            for second in [second for second in changes if second * SAMPLE_RATE <= begin]:
-                stream.change(changes.pop(second))
-            clip.length = min(begin + piece, len(samples))
-            stream.add_boundaries(voice.push(samples[begin : clip.length]))
-            if clip.length == len(samples):
-                stream.add_boundaries(voice.flush())
-                stream.finish()
-            while (plan := stream.due_step()) is not None:
-                run_step(parts.live, [(stream, plan)])
-        stream.final.ended = True
-        for _ in stream.walk:
-            pass
-    final: FinalText = stream.final.result()
-    return "".join(event.text for event in events if isinstance(event, CommittedText)), final.text
 
 
 @pytest.fixture(scope="module")

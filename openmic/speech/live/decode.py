@@ -152,6 +152,7 @@ class _RowState:
     control: list[int]
     start_token: int
     limit: int
+    seconds: float
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     no_speech_prob: float = 0.0
@@ -236,7 +237,7 @@ class LiveStepDecoder:
         room = self._decoder.context - len(control)
         spoken = int(MAX_SPOKEN_TOKENS_PER_SECOND * (1 + len(request.samples) / SAMPLE_RATE))
         limit = min(room, spoken + len(request.prefix))
-        return _RowState(row, control, len(context), limit)
+        return _RowState(row, control, len(context), limit, len(request.samples) / SAMPLE_RATE)
 
     def _check_drafts(self, states: Sequence[_RowState], requests: Sequence[StepInput]) -> None:
         """Feed control, prefix and draft tokens in one pass; accept the draft as far as the model agrees."""
@@ -282,7 +283,8 @@ class LiveStepDecoder:
             state.done = True
             return
         state.tokens.append(token)
-        state.done = len(state.tokens) >= state.limit or trim_repetition(state.tokens) is not None
+        looped = trim_repetition(state.tokens, state.seconds) is not None
+        state.done = looped or len(state.tokens) >= state.limit
 
     def _hypotheses(
         self,
@@ -337,7 +339,7 @@ class LiveStepDecoder:
 
 def _found(state: _RowState, request: StepInput) -> tuple[list[int], bool]:
     """The tokens that count, and whether the decoder repeated itself."""
-    kept = trim_repetition(state.tokens)
+    kept = trim_repetition(state.tokens, state.seconds)
     tokens = state.tokens if kept is None else state.tokens[: max(kept, len(request.prefix))]
     fed = state.row.length - len(state.control)
     return tokens[:fed], kept is not None or len(state.tokens) >= state.limit
