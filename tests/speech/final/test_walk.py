@@ -193,6 +193,16 @@ def test_a_recording_of_one_short_word_has_a_final(
     assert word in found if seconds_behind == 0.0 else found  # the model may read a word that is cut off otherwise
 
 
+@pytest.mark.parametrize("seconds", [0.36, 0.44])
+def test_a_word_that_no_temperature_is_sure_of_is_the_likeliest_try(
+    final_model: FinalModel, sample_audio: Path, load_audio: Callable[[Path], Samples], seconds: float
+) -> None:
+    """whisper.transcribe keeps the last try, which is sampled at 1.0: "silence first of all", "THIS IS NOT Perhaps"."""
+    end = 19.76  # of "Fridays"
+    cut = load_audio(sample_audio / "interview.wav")[round((end - seconds) * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+    assert walk(final_model, Clip(cut), SpeechOptions("en")).text.strip() == "Friday."
+
+
 @pytest.mark.parametrize(
     "prompt", ["<|en|> garden library", "Names: Maria<|endoftext|>", "see <|nospeech|>", "<|0.00|>"]
 )
