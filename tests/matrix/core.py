@@ -48,6 +48,8 @@ TESTS = {
         "tests/server/dialects/test_native_schema.py",
         "tests/benchmarks/test_benchmarks.py::test_pictures_are_drawn_of_rows_with_and_without_figures",
         "tests/setup/test_requirements.py::test_everything_resolves_on_each_python",
+        "tests/cli/test_main.py::test_a_qr_code_needs_block_characters",
+        "tests/notebook/microphone/test_display.py",
     ),
 }
 # By name: modules with their arguments.

@@ -21,10 +21,6 @@ SUPPORTED = [f"{major}.{minor}" for major, minor in PYTHONS]
 CELLS = [f"{python}-{name}" for name in ("newest", "lowest") for python in SUPPORTED] + ["3.13-colab"]
 
 
-NAMED_SINCE = {"anywidget", "assemblyai", "deepgram-sdk", "soniox", "wyoming"}
-"""Requirements named after the run on the page: `python -m tests.matrix --docs` runs them, and this is emptied."""
-
-
 def cell(name: str) -> table.Cell:
     return next(one for one in RUN.cells if one.name == name)
 
@@ -47,9 +43,6 @@ def test_every_python_was_run_with_every_set_and_passed() -> None:
 def test_the_lowest_versions_that_are_allowed_are_those_that_were_run(python: str) -> None:
     ran = cell(f"{python}-lowest").versions
     for name, bound in sets.lowest_versions().items():
-        if name in NAMED_SINCE:
-            assert name not in ran, f"{name} was run: take it out of NAMED_SINCE"
-            continue
         assert satisfies(ran[name], f"=={bound}"), f"{name}: {bound} is allowed, {ran[name]} was run"
 
 
@@ -71,8 +64,6 @@ def test_colabs_set_was_colabs() -> None:
 @pytest.mark.parametrize("name", CELLS)
 def test_what_was_run_is_allowed(name: str) -> None:
     for requirement in read_requirements(*sets.REQUIREMENTS):
-        if requirement_name(requirement) in NAMED_SINCE:
-            continue
         version = cell(name).versions[requirement_name(requirement)]
         assert satisfies(version, re.sub(r"^[\w.-]+", "", requirement)), f"{requirement}: {version}"
 
