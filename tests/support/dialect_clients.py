@@ -8,16 +8,15 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
-from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from tests.support.conversation import Conversation, Json, SocketConversation
 from tests.support.scripted_engine import ScriptedServer
 from tests.support.waiting import PATIENCE_SECONDS
 
-Json = dict[str, Any]
 RAW = "encoding=linear16&sample_rate=16000"
 LISTEN, FLUX, ASSEMBLY = f"/v1/listen?{RAW}", f"/v2/listen?{RAW}", "/v3/ws?sample_rate=16000"
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
@@ -70,7 +69,7 @@ class DialectClient(Protocol):
     def finish(self) -> None:
         """Say goodbye, and hear all that comes behind it."""
 
-    def hear_until(self, wanted: Callable[[Json], object]) -> Json:
+    def hear_where(self, wanted: Callable[[Json], object]) -> Json:
         """The next message that is wanted."""
 
     def hear_out(self) -> int | None:
@@ -80,13 +79,11 @@ class DialectClient(Protocol):
         """End the TCP connection without a goodbye; ``deaf``: what the server still says is answered by a reset."""
 
 
-class SocketClient:
+class SocketClient(SocketConversation):
     """A client of a dialect that is spoken over WebSockets."""
 
     def __init__(self, connection: ClientConnection, wire: Wire, first: Sequence[Json]) -> None:
-        self.connection = connection
-        self.messages: list[Json] = []
-        self.close_code: int | None = None
+        super().__init__(connection)
         self._wire = wire
         self._first = first
 
@@ -94,7 +91,7 @@ class SocketClient:
         for message in self._first:
             self.send(json.dumps(message))
         if self._wire.ready is not None:
-            self.hear_until(lambda message: message["type"] == self._wire.ready)
+            self.hear_where(lambda message: message["type"] == self._wire.ready)
 
     def speak(self, data: bytes) -> None:
         self.send(self._wire.frame(data))
@@ -108,42 +105,20 @@ class SocketClient:
             self.hear_out()
             return
         self.send(json.dumps(self._wire.flush))  # Realtime has no goodbye: what was said is complete, and it closes
-        self.hear_until(lambda message: message["type"] == TRANSCRIPTION + "completed")
+        self.hear_where(lambda message: message["type"] == TRANSCRIPTION + "completed")
         self.connection.close()
         self.close_code = 1000
-
-    def hear(self) -> Json | None:
-        """The next message; None once closed."""
-        try:
-            message: Json = json.loads(self.connection.recv(PATIENCE_SECONDS))
-        except ConnectionClosed as closed:
-            self.close_code = closed.rcvd.code if closed.rcvd is not None else 1006
-            return None
-        self.messages.append(message)
-        return message
-
-    def hear_until(self, wanted: Callable[[Json], object]) -> Json:
-        while (message := self.hear()) is not None:
-            if wanted(message):
-                return message
-        raise AssertionError(f"closed with {self.close_code}: {self.messages}")
-
-    def hear_out(self) -> int | None:
-        while self.hear() is not None:
-            pass
-        return self.close_code
 
     def hang_up(self, *, deaf: bool) -> None:
         _cut(self.connection.socket, deaf=deaf)
 
 
-class WyomingClient:
+class WyomingClient(Conversation):
     """A client of the Wyoming protocol."""
 
     def __init__(self, connection: socket.socket, stream: BinaryIO) -> None:
+        super().__init__()
         self.connection = connection
-        self.messages: list[Json] = []
-        self.close_code: int | None = None
         self._stream = stream
 
     def begin(self) -> None:
@@ -157,31 +132,16 @@ class WyomingClient:
 
     def finish(self) -> None:
         self._event("audio-stop")
-        self.hear_until(lambda message: message["type"] == "transcript")
+        self.hear_where(lambda message: message["type"] == "transcript")
 
-    def hear(self) -> Json | None:
-        """The next event; None once closed."""
+    def receive(self) -> Json | None:
+        """The next event as a message; None once closed."""
         try:
             head = json.loads(self._stream.readline() or "null")
             data = json.loads(self._stream.read(head["data_length"])) if head is not None else None
         except ConnectionError:
-            head = None
-        if head is None:
             return None
-        message = {"type": head["type"], "data": data}
-        self.messages.append(message)
-        return message
-
-    def hear_until(self, wanted: Callable[[Json], object]) -> Json:
-        while (message := self.hear()) is not None:
-            if wanted(message):
-                return message
-        raise AssertionError(f"closed: {self.messages}")
-
-    def hear_out(self) -> int | None:
-        while self.hear() is not None:
-            pass
-        return None
+        return None if head is None else {"type": head["type"], "data": data}
 
     def hang_up(self, *, deaf: bool) -> None:
         _cut(self.connection, deaf=deaf)

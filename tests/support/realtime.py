@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
+from tests.support.conversation import Json, SocketConversation
 from tests.support.scripted_engine import ScriptedServer
 from tests.support.waiting import PATIENCE_SECONDS
 
-Json = dict[str, Any]
 RATE = 24_000
 TEXT = "conversation.item.input_audio_transcription."
 
@@ -30,13 +29,8 @@ def resampled(samples: np.ndarray[Any, Any], rate: int = RATE) -> bytes:
     return (np.interp(times, np.arange(len(samples)) / 16_000, samples) * 32_767).astype("<i2").tobytes()
 
 
-class RealtimeClient:
-    """One connection, its events so far, and how it was closed."""
-
-    def __init__(self, connection: ClientConnection) -> None:
-        self.connection = connection
-        self.events: list[Json] = []
-        self.close_code: int | None = None
+class RealtimeClient(SocketConversation):
+    """One connection."""
 
     def say(self, kind: str, **fields: object) -> None:
         self.connection.send(json.dumps({"type": kind, **fields}))
@@ -51,35 +45,12 @@ class RealtimeClient:
     def commit(self) -> None:
         self.say("input_audio_buffer.commit")
 
-    def hear(self) -> Json | None:
-        """The next event; None once closed."""
-        try:
-            told: Json = json.loads(self.connection.recv(PATIENCE_SECONDS))
-        except ConnectionClosed as closed:
-            self.close_code = closed.rcvd.code if closed.rcvd is not None else 1006
-            return None
-        self.events.append(told)
-        return told
-
-    def hear_until(self, kind: str) -> Json:
-        """The next event whose type ends with ``kind``."""
-        while (told := self.hear()) is not None:
-            if told["type"].endswith(kind):
-                return told
-        raise AssertionError(f"closed with {self.close_code} before {kind}: {self.events}")
-
-    def hear_out(self) -> int | None:
-        """All that comes; then the close code."""
-        while self.hear() is not None:
-            pass
-        return self.close_code
-
     def of(self, kind: str) -> list[Json]:
-        return [told for told in self.events if told["type"].endswith(kind)]
+        return [told for told in self.messages if told["type"].endswith(kind)]
 
     @property
     def kinds(self) -> list[str]:
-        return [told["type"] for told in self.events]
+        return [told["type"] for told in self.messages]
 
 
 @contextmanager

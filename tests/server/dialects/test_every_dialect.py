@@ -448,7 +448,7 @@ def test_nonsense_is_told_and_disturbs_nobody(
         with speaker(server, name, 1.0) as (one, session):
             received(session, name, 1.0)
             one.send(NONSENSE[nonsense])
-            one.hear_until(lambda _: errors_told(name, one))
+            one.hear_where(lambda _: errors_told(name, one))
         assert session.state is State.RECEIVING or session.ended.wait(PATIENCE_SECONDS)
         speak(other, name, 1.0)
         received(bystander, name, 2.0)
@@ -462,7 +462,7 @@ def test_a_change_that_makes_no_sense_is_told(server: ScriptedServer, name: str,
     with speaker(server, name) as (one, session):
         silence = session._decode_thread._voice.endpoint_silence_seconds
         one.send(OF_THEIR_OWN[name])
-        one.hear_until(lambda message: errors_told(name, one) or message["type"] == "ConfigureFailure")
+        one.hear_where(lambda message: errors_told(name, one) or message["type"] == "ConfigureFailure")
         assert session._decode_thread._voice.endpoint_silence_seconds == silence
 
 

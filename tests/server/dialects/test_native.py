@@ -14,54 +14,27 @@ from typing import Any
 import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 import openmic.server.dialects.connection
 from openmic.speech.types import Term
+from tests.support.conversation import Json, SocketConversation
 from tests.support.raw_socket import frame, shake_hands
 from tests.support.scripted_engine import ScriptedEngine, ScriptedServer, scripted_server
 
 WAIT = 120  # seconds; a generous deadline for everything that should happen at once
 PCM = {"type": "start", "encoding": "pcm_s16le", "sample_rate": 16000}
-Json = dict[str, Any]
 
 
 def tone(seconds: float) -> bytes:
     return (np.sin(np.arange(round(16_000 * seconds)) / 10) * 8000).astype("<i2").tobytes()
 
 
-class Client:
-    """One connection, its messages so far, and how it was closed."""
-
-    def __init__(self, connection: ClientConnection) -> None:
-        self.connection = connection
-        self.messages: list[Json] = []
-        self.close_code: int | None = None
+class Client(SocketConversation):
+    """One connection."""
 
     def say(self, **message: object) -> None:
         self.connection.send(json.dumps(message))
-
-    def hear(self) -> Json | None:
-        """The next message; None once closed."""
-        try:
-            message: Json = json.loads(self.connection.recv(WAIT))
-        except ConnectionClosed as closed:
-            self.close_code = closed.rcvd.code if closed.rcvd is not None else 1006
-            return None
-        self.messages.append(message)
-        return message
-
-    def hear_until(self, kind: str) -> Json:
-        while (message := self.hear()) is not None:
-            if message["type"] == kind:
-                return message
-        raise AssertionError(f"closed with {self.close_code} before {kind}: {self.messages}")
-
-    def hear_out(self) -> int | None:
-        """All that comes; then the close code."""
-        while self.hear() is not None:
-            pass
-        return self.close_code
 
     def of(self, kind: str) -> list[Json]:
         return [message for message in self.messages if message["type"] == kind]

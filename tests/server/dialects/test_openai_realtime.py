@@ -47,7 +47,7 @@ def seconds(client: RealtimeClient, number: int) -> None:
 
 def key_of(client: RealtimeClient) -> Json:
     """Where the whole final is, and the token that opens it."""
-    return dict(next(told["openmic"] for told in reversed(client.events) if "openmic" in told))
+    return dict(next(told["openmic"] for told in reversed(client.messages) if "openmic" in told))
 
 
 def final_of(server: ScriptedServer, key: Json) -> Json:
@@ -74,7 +74,7 @@ def test_a_turn_that_the_client_commits(server: ScriptedServer) -> None:
         assert [told["delta"] for told in client.of("delta")] == ["one", " two"]
         (committed,) = client.of("committed")
         assert committed["previous_item_id"] is None
-        assert {told["item_id"] for told in client.events if "item_id" in told} == {completed["item_id"]}
+        assert {told["item_id"] for told in client.messages if "item_id" in told} == {completed["item_id"]}
         item = client.of("item.done")[0]["item"]
         assert (item["id"], item["role"], item["object"]) == (completed["item_id"], "user", "realtime.item")
         assert [kind for kind in client.kinds if kind in COMMITTED] == COMMITTED
@@ -84,7 +84,7 @@ def test_a_turn_that_the_client_commits(server: ScriptedServer) -> None:
         assert second["transcript"] == "three"
         assert client.of("committed")[1]["previous_item_id"] == completed["item_id"]
         assert not client.of("speech_started")
-        assert len({told["event_id"] for told in client.events}) == len(client.events)
+        assert len({told["event_id"] for told in client.messages}) == len(client.messages)
 
 
 def test_turns_that_end_in_pauses(
@@ -112,7 +112,7 @@ def test_turns_that_end_in_pauses(
         for told in client.of("completed"):
             deltas = [delta["delta"] for delta in client.of("delta") if delta["item_id"] == told["item_id"]]
             assert "".join(deltas) == told["transcript"]
-            of_item = [one["type"] for one in client.events if one.get("item_id") == told["item_id"]]
+            of_item = [one["type"] for one in client.messages if one.get("item_id") == told["item_id"]]
             assert of_item[0] == f"{BUFFER}speech_started"
             assert of_item[-2:] == [f"{BUFFER}committed", f"{TEXT}completed"]
 
@@ -399,7 +399,7 @@ def test_a_full_server_says_so_and_closes(tmp_path: Path) -> None:
         begun(other)  # a connection without audio takes no place
         seconds(other, 1)
         assert other.hear_out() == 1013
-        assert other.events[-1]["error"]["code"] == "server_full"
+        assert other.messages[-1]["error"]["code"] == "server_full"
         one.commit()
         assert one.hear_until("completed")["transcript"] == "one two"
 
@@ -409,7 +409,7 @@ def test_a_message_over_the_limit(server: ScriptedServer) -> None:
         begun(client)
         client.append(bytes(300_000))
         assert client.hear_out() == 1009
-        assert client.events[-1]["error"]["code"] == "message_too_large"
+        assert client.messages[-1]["error"]["code"] == "message_too_large"
 
 
 # --- how it ends
@@ -470,7 +470,7 @@ def test_a_server_that_stops_ends_all_connections(tmp_path: Path) -> None:
         stopper.start()
         assert one.hear_out() == 1001
         assert idle.hear_out() == 1001
-        assert idle.events[-1]["error"]["code"] == "server_stopping"
+        assert idle.messages[-1]["error"]["code"] == "server_stopping"
         stopper.join(PATIENCE_SECONDS)
         assert time.monotonic() - began < PATIENCE_SECONDS
 
@@ -485,7 +485,7 @@ def test_a_revoked_token_ends_the_connection(server: ScriptedServer, speaking: b
             client.hear_until("delta")
         server.keys.revoke(secret)
         assert client.hear_out() == 1008
-        assert client.events[-1]["error"]["code"] == "token_revoked"
+        assert client.messages[-1]["error"]["code"] == "token_revoked"
 
 
 def test_an_engine_that_fails_fails_the_item_and_the_connection(tmp_path: Path) -> None:
@@ -496,7 +496,7 @@ def test_an_engine_that_fails_fails_the_item_and_the_connection(tmp_path: Path) 
         client.hear_until("delta")
         engine.close()
         assert client.hear_out() == 1001
-        assert client.events[-1]["error"]["code"] == "engine_closed"
+        assert client.messages[-1]["error"]["code"] == "engine_closed"
 
 
 def test_it_is_counted_and_listed(server: ScriptedServer) -> None:
