@@ -68,11 +68,10 @@ class Glossary:
         return sum(len(entry.tokens) + 1 for entry in self._entries) > self._most
 
     def unused(self) -> str:
-        """What of it no window has room for, in some words; "" where all of it counts."""
-        too_long = [entry.term.text for entry in self._entries if len(entry.tokens) + 1 > self._most]
+        """What of it some window has no room for, in some words; "" where all of it counts, live and final."""
+        too_long = [entry.term.text for entry in self._entries if len(entry.tokens) + 1 > LIVE_TERM_TOKENS]
         found = [f"the term that begins with {text[:SHOWN_LETTERS]!r}" for text in too_long]
-        listed = min(self._most, sum(len(entry.tokens) + 1 for entry in self._entries))
-        room = PINNED_TOKENS - listed
+        room = PINNED_TOKENS - min(FINAL_TERM_TOKENS, sum(len(entry.tokens) + 1 for entry in self._entries))
         if len(self._prompt) > room:
             found.append(f"the prompt but its end ({room} of {len(self._prompt)} tokens)")
         return ", ".join(found)

@@ -20,7 +20,7 @@ from openmic.speech.engine.scheduled_stream import ScheduledStream
 from openmic.speech.engine.scheduler import Scheduler
 from openmic.speech.engine.stream import EngineStream, LiveDecoder
 from openmic.speech.final.walk import FinalModel
-from openmic.speech.glossary import LIVE_TERM_TOKENS, Glossary
+from openmic.speech.glossary import FINAL_TERM_TOKENS, Glossary
 from openmic.speech.live.decode import TimedWord
 from openmic.speech.model.tokens import encode_text
 from openmic.speech.problems import PROBLEMS
@@ -106,7 +106,7 @@ class WhisperEngine:
     def unused(self, options: SpeechOptions) -> str:
         """See ``Engine.unused``."""
         parts = self._final
-        return "" if parts is None else Glossary(parts.vocabulary, options, LIVE_TERM_TOKENS).unused()
+        return "" if parts is None else Glossary(parts.vocabulary, options, FINAL_TERM_TOKENS).unused()
 
     def open(
         self,
