@@ -64,7 +64,7 @@ def test_there_is_a_bound_and_the_newest_of_the_prompt_counts() -> None:
 def test_what_has_no_room_is_said() -> None:
     assert glossary(*NAMES, prompt="Two of us.").unused() == ""
     assert glossary(*[Term(name) for name in RARE.split()]).unused() == ""  # they take turns
-    long = "Wojciechowski-Przemysl-" * 8
+    long = "Wojciechowski-Przemysl-" * 10
     said = glossary(Term("Ann"), Term(long), prompt="old words " * 500).unused()
     assert said == f"the term that begins with {long[:20]!r}, the prompt but its end (40 of 1000 tokens)"
 
