@@ -18,7 +18,7 @@ from pathlib import Path
 
 import filelock
 
-from tests.matrix import core, environments, pythons, sets
+from tests.matrix import core, environments, pythons, room, sets
 from tests.matrix.table import PAGE, Cell, Table, markdown, write_page
 
 OTHER_RUN_SECONDS = 3600.0  # the longest that another run on this machine is waited for
@@ -59,7 +59,7 @@ def main() -> int:
         for one in running:
             one.result()
     table = Table(datetime.date.today().isoformat(), os.cpu_count() or 1, options.at_a_time, cells)
-    written = environments.folder() / "matrix.json"
+    written = room.folder() / "matrix.json"
     if options.docs:
         write_page(table)
         written = PAGE.with_suffix(".json")
@@ -81,7 +81,7 @@ def _options() -> argparse.Namespace:
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
     """Hold the kept environments against other runs on this machine."""
-    lock = filelock.FileLock(environments.folder() / "lock")
+    lock = filelock.FileLock(room.folder() / "lock")
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
@@ -95,7 +95,7 @@ def _alone() -> Iterator[None]:
 
 def _run(cell: Cell, python: pythons.Python, packages: sets.PackageSet, parts: list[str] | None) -> None:
     """Fill in a cell."""
-    logs = environments.folder() / "logs" / cell.name
+    logs = room.folder() / "logs" / cell.name
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
     named = set(sets.lowest_versions())
@@ -127,8 +127,9 @@ def _run(cell: Cell, python: pythons.Python, packages: sets.PackageSet, parts: l
             _say("\n".join(f"    {line}" for line in lines[-TAIL_LINES:]))
     if not parts and packages.whole:
         cell.not_run = sorted(named - core.imported(environment, logs))
-    if environments.make_room(cell.name):
-        _say(f"{cell.name}: the disk is nearly full, so its environment is not kept")
+    with environments.MAKING:
+        for deleted in room.make_room(room.PAIR_BYTES, unused=(cell.name,)):
+            _say(f"{cell.name}: the disk is nearly full, {deleted} is not kept")
 
 
 def _say(text: str) -> None:

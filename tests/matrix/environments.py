@@ -7,23 +7,26 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from openmic_setup.place import cache_dir
 from openmic_setup.requirements import requirement_name
 from tests.matrix.index import UV, index_settings
 from tests.matrix.pythons import Python
+from tests.matrix.room import FINISHED, folder
 
 INSTALL_SECONDS = 1200.0
 TAIL_LINES = 15
-LEAST_FREE_BYTES = 12 << 30  # what making two environments beside each other may need
-FINISHED = "openmic-matrix.txt"  # the resolution, written into an environment when all of it is installed
 ASK = """
 import importlib.metadata, json
 versions = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions()}
 print(json.dumps([versions, importlib.metadata.packages_distributions()]))
 """
+
+
+# Held while one is made, and while room is made: uv's cache is not deleted beneath an installation.
+MAKING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,6 @@ class NotMade(Exception):
     """An environment could not be made; says what uv said."""
 
 
-def folder() -> Path:
-    """Where environments and uv's cache are; one file system, so that uv can link and need not copy."""
-    made = cache_dir() / "matrix"
-    made.mkdir(parents=True, exist_ok=True)
-    return made
-
-
 def make(name: str, python: Python, resolution: str) -> Environment:
     """The environment of this name with exactly these packages; one of that name with others is deleted.
 
@@ -68,7 +64,9 @@ def make(name: str, python: Python, resolution: str) -> Environment:
     place = folder() / f"{name}-{key}"
     finished = place / FINISHED
     kept = finished.exists()
-    if not kept:
+    if kept:
+        finished.touch()  # what was used last is deleted last
+    else:
         for old in folder().glob(f"{name}-*"):
             shutil.rmtree(old)
         variables = index_settings() | {"UV_CACHE_DIR": str(folder() / "uv"), "UV_LINK_MODE": "hardlink"}
@@ -80,15 +78,6 @@ def make(name: str, python: Python, resolution: str) -> Environment:
         _uv(variables, *command)
         packages.rename(finished)
     return look(_python(place), kept)
-
-
-def make_room(name: str) -> bool:
-    """Where the disk has little left, delete the environment that was just used, and uv's cache; whether it did."""
-    if shutil.disk_usage(folder()).free >= LEAST_FREE_BYTES:
-        return False
-    for place in (*folder().glob(f"{name}-*"), folder() / "uv"):
-        shutil.rmtree(place, ignore_errors=True)
-    return True
 
 
 def look(python: Path, kept: bool) -> Environment:

@@ -51,6 +51,7 @@ def run(tmp_path: Path, fails: str, *arguments: str) -> tuple[subprocess.Complet
 def test_every_stage_is_run_and_told(tmp_path: Path, fails: str, failed: set[str]) -> None:
     done, asked = run(tmp_path, fails, "-k", "some words")
     assert asked == [
+        "-m tests.matrix.room",
         "colab_bootstrap.py test --durations=15 -k some words",
         "-m ruff check .",
         "-m ruff format --check .",
@@ -68,7 +69,7 @@ def test_one_stage_can_be_run_alone(tmp_path: Path, fails: str, status: int) -> 
     assert done.returncode == status
     assert asked == ["-m ruff check .", "-m ruff format --check .", "-m mypy"]
     _, asked = run(tmp_path, fails, "--only", "tests", "-k", "some words")
-    assert asked == ["colab_bootstrap.py test --durations=15 -k some words"]
+    assert asked == ["-m tests.matrix.room", "colab_bootstrap.py test --durations=15 -k some words"]
 
 
 @pytest.mark.parametrize("stage", ["", "lint matrix", "all"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import re
 import subprocess
 import sys
@@ -14,8 +16,9 @@ import pytest
 
 from openmic_setup.place import PYTHONS
 from openmic_setup.requirements import read_requirements, requirement_name, satisfies
-from tests.matrix import core, environments, pythons, sets, table
+from tests.matrix import core, environments, pythons, room, sets, table
 
+ROOT = Path(__file__).resolve().parents[2]
 RUN = table.read(table.PAGE.with_suffix(".json"))
 SUPPORTED = [f"{major}.{minor}" for major, minor in PYTHONS]
 CELLS = [f"{python}-{name}" for name in ("newest", "lowest") for python in SUPPORTED] + ["3.13-colab"]
@@ -136,15 +139,71 @@ def test_a_part_that_hangs_is_ended_with_its_children(
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("free_gib", [4, 40])
-def test_environments_are_kept_while_the_disk_has_room(
-    free_gib: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("3.12-lowest-0123", "3.13-lowest-4567", "uv"):
+class Disk:
+    """Stands for a disk on which everything that can be deleted takes 5 GiB."""
+
+    def __init__(self, folder: Path, free_gib: int) -> None:
+        self._folder, self._free_gib, self._began = folder, free_gib, len(list(folder.iterdir()))
+
+    def usage(self, place: Path) -> SimpleNamespace:
+        gone = self._began - len(list(self._folder.iterdir()))
+        return SimpleNamespace(free=(self._free_gib + 5 * gone) << 30)
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder with two environments, the first used last, one half made, and uv's cache."""
+    for age, name in enumerate(("3.12-lowest-0123", "3.13-lowest-4567", "3.11-newest-89ab", "uv")):
         (tmp_path / name).mkdir()
-    monkeypatch.setattr(environments, "folder", lambda: tmp_path)
-    usage = SimpleNamespace(total=100 << 30, used=0, free=free_gib << 30)
-    monkeypatch.setattr(environments.shutil, "disk_usage", lambda place: usage)
-    assert environments.make_room("3.12-lowest") == (free_gib == 4)
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == ({"3.13-lowest-4567"} if free_gib == 4 else {"3.12-lowest-0123", "3.13-lowest-4567", "uv"})
+        if age < 2:
+            (tmp_path / name / room.FINISHED).touch()
+            os.utime(tmp_path / name / room.FINISHED, (2e9 - age, 2e9 - age))
+    monkeypatch.setattr(room, "folder", lambda: tmp_path)
+    monkeypatch.setattr(room, "_killed_pytest_runs", lambda: iter(()))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("free_gib", "gone"),
+    [
+        (40, []),
+        (22, ["3.11-newest-89ab"]),
+        (10, ["3.11-newest-89ab", "uv", "3.13-lowest-4567"]),
+        (1, ["3.11-newest-89ab", "uv", "3.13-lowest-4567", "3.12-lowest-0123"]),
+    ],
+)
+def test_room_for_the_suite_is_taken_from_what_is_used_least(
+    free_gib: int, gone: list[str], kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = {path.name for path in kept.iterdir()}
+    monkeypatch.setattr(room.shutil, "disk_usage", Disk(kept, free_gib).usage)
+    assert list(room.make_room(room.SUITE_BYTES)) == gone
+    assert {path.name for path in kept.iterdir()} == there - set(gone)
+
+
+def test_room_is_never_taken_from_an_environment_in_use(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room.shutil, "disk_usage", Disk(kept, 1).usage)
+    assert list(room.make_room(room.PAIR_BYTES, unused=("3.12-lowest",))) == ["uv", "3.12-lowest-0123"]
+
+
+def test_temporary_folders_of_killed_runs_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    monkeypatch.setattr(room.tempfile, "gettempdir", lambda: str(tmp_path))
+    for name, pid in (("pytest-1", ended.pid), ("pytest-2", os.getpid()), ("pytest-3", "")):
+        folder = tmp_path / f"pytest-of-{getpass.getuser()}" / name
+        folder.mkdir(parents=True)
+        (folder / ".lock").write_text(str(pid))
+    assert [run.name for run in room._killed_pytest_runs()] == ["pytest-1"]
+
+
+def test_room_is_made_before_anything_is_installed() -> None:
+    """In a Python with nothing but its standard library, as `.ci/run` starts it."""
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); import tests.matrix.room",
+    ]
+    subprocess.run(command, check=True, timeout=60)
