@@ -7,20 +7,21 @@ import time
 from pathlib import Path
 
 from openmic.errors import OpenmicError
+from openmic.sessions.events import Reason
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.session import Session
 from openmic.sessions.state import State
 from openmic.sessions.storage.folder import JOURNAL, RECORDING
 from openmic.sessions.storage.recording import DiskRecording
 from openmic.sessions.storage.replay import JournalReplay, to_error
-from openmic.sessions.subscription import Subscription
+from openmic.speech.types import Term
 
 
 class EndedSession(Session):
     """Nothing works in here: no thread, no stream of the engine, no open file."""
 
     def __init__(self, folder: Path, story: JournalReplay) -> None:
-        Subscription.__init__(self, story, DiskRecording.stored(folder / RECORDING))
+        super().__init__(story, DiskRecording.stored(folder / RECORDING))
         over = story.over
         at = over.at if over is not None else (folder / JOURNAL).stat().st_mtime
         age = max(0.0, time.time() - at)  # a clock that was set back makes nothing older
@@ -43,6 +44,27 @@ class EndedSession(Session):
     def backlog_bytes(self) -> int:
         """None wait."""
         return 0
+
+    def write(self, data: bytes) -> int:
+        """Refuse them."""
+        raise PROBLEMS.error("already_stopped")
+
+    def flush(self) -> None:
+        """Refuse it."""
+        raise PROBLEMS.error("already_stopped")
+
+    def stop(self, reason: Reason = "stopped", error: OpenmicError | None = None) -> None:
+        """Refuse it."""
+        raise PROBLEMS.error("already_stopped")
+
+    def set_endpoint_silence(self, seconds: float) -> None:
+        """No utterance of it is open."""
+
+    def change_vocabulary(self, vocabulary: tuple[Term, ...] | None = None, prompt: str | None = None) -> None:
+        """Nothing of it is still to be transcribed."""
+
+    def reach_limit(self, limit: OpenmicError) -> None:
+        """It takes no audio."""
 
     def abandon(self, error: OpenmicError) -> None:
         """It has ended."""

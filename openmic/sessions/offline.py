@@ -10,7 +10,7 @@ from openmic.errors import OpenmicError
 from openmic.sessions.archive import StoredSession
 from openmic.sessions.events import SessionEvent
 from openmic.sessions.problems import PROBLEMS
-from openmic.sessions.session import Session
+from openmic.sessions.running import RunningSession
 from openmic.sessions.state import Identity, Limits, State
 from openmic.settings import Settings
 from openmic.speech.types import Engine, FinalText
@@ -48,7 +48,7 @@ def _finish(
 ) -> FinalText:
     files, story = entry.take()
     opened = story.opened
-    session = Session(
+    session = RunningSession(
         Identity(entry.id, "", entry.folder),
         Limits.of(settings),
         engine,

@@ -29,6 +29,7 @@ from openmic.sessions.load import LoadHistory
 from openmic.sessions.overload import OverloadWarnings
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.recovery import ID_DIGITS, Recovery
+from openmic.sessions.running import RunningSession
 from openmic.sessions.session import Session
 from openmic.sessions.snapshot import SessionSnapshot
 from openmic.sessions.state import Identity, Limits, State, clamp_endpoint_silence, with_defaults
@@ -116,7 +117,7 @@ class Sessions:
                 self._stop(gives_way, "timeout")
             session_id = secrets.token_hex(ID_DIGITS // 2)
             identity = Identity(session_id, secrets.token_urlsafe(24), self.settings.data_dir / session_id)
-            session = Session(
+            session = RunningSession(
                 identity,
                 Limits.of(self.settings, endpoint_silence_seconds),
                 self.engine,
@@ -400,7 +401,7 @@ class Sessions:
 
     def _take_up(self, folder: Path, files: SessionFiles, story: JournalReplay) -> Session:
         opened = story.opened
-        return Session(
+        return RunningSession(
             Identity(opened.id, "", folder),
             Limits.of(self.settings, opened.endpoint_silence_seconds),
             self.engine,

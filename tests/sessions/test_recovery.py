@@ -20,13 +20,14 @@ from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
 from openmic.sessions.ended import EndedSession
 from openmic.sessions.events import Committed, Ended, Failed, Finalised, SessionEvent
+from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.recovery import MOST_RECOVERIES
 from openmic.sessions.session import Session
 from openmic.sessions.state import State
 from openmic.sessions.storage.folder import DAMAGED, JOURNAL
 from openmic.sessions.storage.record_file import Kind, Scan
 from openmic.sessions.storage.replay import read_story_at
-from openmic.speech.types import SpeechOptions
+from openmic.speech.types import SpeechOptions, Term
 from tests.support import media
 from tests.support.scripted_sessions import scripted_sessions
 from tests.support.waiting import wait_until
@@ -50,6 +51,17 @@ def counted(session: Session, after_seq: int = 0) -> list[Counted]:
 def sent(session: Session, data: bytes, message_bytes: int = 3200) -> None:
     for start in range(0, len(data), message_bytes):
         session.write(data[start : start + message_bytes])
+
+
+def ask_for_everything(kept: EndedSession) -> None:
+    """What a client that has not read of the end yet may send: it is refused, or comes to nothing."""
+    for command in (lambda: kept.write(b"\0\0"), kept.flush, kept.stop):
+        with pytest.raises(OpenmicError) as refused:
+            command()
+        assert refused.value.code == "already_stopped"
+    kept.set_endpoint_silence(1.0)
+    kept.change_vocabulary((Term("openmic"),), "A prompt.")
+    kept.warn(PROBLEMS.error("session_failed", detail="nothing"))
 
 
 def dead(living: Path, grave: Path) -> Path:
@@ -208,6 +220,7 @@ def test_ended_sessions_are_there_after_a_restart_until_their_time_is_over(
         assert (after.final, after.committed_text) == (before.final, before.committed_text)
         assert (after.created, after.revised) == (before.created, before.revised)
         assert (after.received_bytes, after.audio_seconds, after.reason) == (64_000, 2.0, "stopped")
+        ask_for_everything(kept)
         assert sessions.received_bytes_total() == sessions.audio_seconds_total() == 0
         with pytest.raises(OpenmicError) as caught:
             kept.write(b"more")

@@ -25,7 +25,7 @@ from openmic.sessions.events import (
     Warned,
 )
 from openmic.sessions.problems import PROBLEMS
-from openmic.sessions.session import Session
+from openmic.sessions.running import RunningSession
 from openmic.sessions.state import Identity, Limits, State
 from openmic.speech.problems import PROBLEMS as SPEECH_PROBLEMS
 from openmic.speech.types import SpeechOptions
@@ -33,7 +33,7 @@ from tests.support import media
 from tests.support.scripted_engine import ScriptedEngine
 
 PCM = AudioFormat("pcm_s16le", 16_000, 1)
-Opener = Callable[..., Session]
+Opener = Callable[..., RunningSession]
 
 
 def tone(seconds: float) -> bytes:
@@ -73,16 +73,16 @@ def engine() -> Iterator[ScriptedEngine]:
 
 @pytest.fixture
 def open_session(tmp_path: Path, engine: ScriptedEngine) -> Iterator[Opener]:
-    opened: list[Session] = []
+    opened: list[RunningSession] = []
 
     def open_session(
         audio_format: AudioFormat = PCM,
         options: SpeechOptions = SpeechOptions(),  # noqa: B008 (frozen)
         max_seconds: float = 60,
         max_bytes: int = 10_000_000,
-    ) -> Session:
+    ) -> RunningSession:
         identity = Identity(f"{len(opened):032x}", "token", tmp_path / f"session{len(opened)}")
-        session = Session(
+        session = RunningSession(
             identity, Limits(max_seconds, max_bytes, 0.6), engine, audio_format, options, words=False, decode=decode
         )
         opened.append(session)

@@ -1,0 +1,387 @@
+"""A session that runs: bytes into the journal, samples into the recording, words out to whoever is attached.
+
+    RECEIVING --stop, a limit, an audio error--> FINISHING --the final text--> ENDED
+
+A dropped connection only detaches; the session goes on. One decode thread per session takes the bytes from the
+journal, so a fast sender grows a file and never memory. What was decoded before an error is transcribed all the same.
+
+What a client sent, and what it is told for good, is in the journal before anybody hears of it; so a session whose
+server died goes on from its journal (``recovered``): its bytes are decoded again, its promises repeated as they were.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+from openmic.audio.decoder import AudioFormat
+from openmic.audio.problems import PROBLEMS as AUDIO_PROBLEMS
+from openmic.audio.types import SpeechBoundary
+from openmic.errors import OpenmicError
+from openmic.log import log_event
+from openmic.sessions.decoding import Decode, DecodeThread
+from openmic.sessions.delivery import Deliver, at_once
+from openmic.sessions.events import Failed, Progressed, Reason, SpeechChanged, UtteranceEnded, Warned
+from openmic.sessions.problems import PROBLEMS
+from openmic.sessions.session import Session
+from openmic.sessions.state import Identity, Limits, State, clamp_endpoint_silence
+from openmic.sessions.storage.folder import SessionFiles, disk_full
+from openmic.sessions.storage.journal_writer import JournalWriter, OnRecord
+from openmic.sessions.storage.record_file import Ending
+from openmic.sessions.storage.replay import JournalReplay, OpenedEntry, hash_token, to_error
+from openmic.speech.types import (
+    CommittedText,
+    Engine,
+    FinalProgress,
+    FinalText,
+    LiveText,
+    SpeechEvent,
+    SpeechFailed,
+    SpeechOptions,
+    Term,
+    UtteranceOver,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class RunningSession(Session):
+    """A stream, from its first byte to its final; all methods may be called from any thread.
+
+    Args:
+        identity: its name, its secret, its folder.
+        limits: what it may use.
+        engine: what turns its audio into words.
+        audio_format, options: what its client said.
+        words: whether its client asked for word times.
+        decode: makes samples of its bytes.
+        recovered: the files and the replayed journal of a session that another server began, to go on from there.
+        on_record: called when something is in the journal that should not wait long for the disk.
+        deliver: has what the engine says written down and told, off the engine's thread.
+
+    Raises:
+        OpenmicError: ``unknown_language``, ``engine_closed`` (from the engine), or ``disk_full``.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        limits: Limits,
+        engine: Engine,
+        audio_format: AudioFormat,
+        options: SpeechOptions,
+        *,
+        words: bool,
+        decode: Decode,
+        recovered: tuple[SessionFiles, JournalReplay] | None = None,
+        on_record: OnRecord = lambda: None,
+        deliver: Deliver = at_once,
+    ) -> None:
+        if recovered is not None:
+            self._files, story = recovered
+        else:
+            token_hash = hash_token(identity.resume_token)
+            silence = limits.endpoint_silence_seconds
+            opened = OpenedEntry(identity.id, token_hash, time.time(), words, options, audio_format, silence)
+            self._files, story = SessionFiles.create(identity.folder, opened), JournalReplay(opened)
+        super().__init__(story, self._files.recording)
+        self.resume_token = identity.resume_token
+        self._limits = limits
+        self._engine = engine
+        self._deliver = deliver
+        self._abandoned = False
+        self._journal = self._files.journal
+        self._writer = JournalWriter(self._files, on_record)
+        try:
+            self._stream = engine.open(self.recording, options, self._on_speech, self._transcript.commits)
+        except BaseException:
+            self._files.release() if recovered is not None else self._files.delete()
+            raise
+        self._unused = engine.unused(options)
+        if recovered is not None:
+            self._go_on(story)
+        self._decode_thread = DecodeThread(
+            self, self._journal, self.recording, audio_format, limits, decode, story.received_bytes
+        )
+        if story.flush_at is not None:
+            self._decode_thread.flush_at(story.flush_at)
+        if recovered is not None:
+            log_event(logger, "session_taken_up", session=self.id, received_bytes=story.received_bytes)
+        else:
+            log_event(logger, "session_opened", session=self.id, encoding=audio_format.encoding)
+
+    # --- what a client does
+
+    @property
+    def received_bytes(self) -> int:
+        """The journal's length."""
+        return len(self._journal)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """What the decode thread has not read yet."""
+        return self._decode_thread.backlog_bytes
+
+    def write(self, data: bytes) -> int:
+        """Append to the journal; more than ``max_bytes`` ends the session with what was there before."""
+        with self._lock:
+            self._expect_receiving()
+            if len(self._journal) + len(data) <= self._limits.max_bytes:
+                try:
+                    self._journal.append(data)
+                except OSError as error:
+                    self._finish("stopped", disk_full(error))
+            else:
+                limits = self._limits
+                self.reach_limit(
+                    PROBLEMS.error("too_many_bytes", max_bytes=limits.max_bytes, max_seconds=limits.max_seconds)
+                )
+            return len(self._journal)
+
+    def flush(self) -> None:
+        """Note in the journal where to flush, for whoever takes the session up."""
+        with self._lock:
+            self._expect_receiving()
+            received_bytes = len(self._journal)
+            self._try_to_write(self._writer.flush)
+        self._decode_thread.flush_at(received_bytes)
+
+    def set_endpoint_silence(self, seconds: float) -> None:
+        """Set it in the decode thread, which looks for the silence."""
+        self._decode_thread.set_endpoint_silence(clamp_endpoint_silence(seconds))
+
+    def change_vocabulary(self, vocabulary: tuple[Term, ...] | None = None, prompt: str | None = None) -> None:
+        """Have the engine take other terms; its client is told which of them have no room."""
+        with self._lock:
+            options = self.options
+            self.options = replace(
+                options,
+                vocabulary=options.vocabulary if vocabulary is None else vocabulary,
+                prompt=options.prompt if prompt is None else prompt,
+            )
+            self._stream.change(self.options)
+            self._unused = self._engine.unused(self.options)
+            if self._unused:
+                self.warn(PROBLEMS.error("vocabulary_too_long", unused=self._unused))
+
+    def stop(self, reason: Reason = "stopped", error: OpenmicError | None = None) -> None:
+        """End the journal; the decode thread asks for the final when it has read it all."""
+        with self._lock:
+            self._expect_receiving()
+            self._finish(reason, error)
+
+    def reach_limit(self, limit: OpenmicError) -> None:
+        """Warn and stop, unless that has happened."""
+        with self._lock:
+            if self._state is State.RECEIVING:
+                self._emit(Warned(limit))
+                self._finish("timeout")
+
+    def abandon(self, error: OpenmicError) -> None:
+        """Give the journal and the engine's stream up."""
+        with self._lock:
+            self._state = State.FINISHING if self._state is State.RECEIVING else self._state
+            self._abandoned = True
+        self._journal.abort()
+        self._stream.abandon()
+        self._fail(error)
+
+    # --- its thread and its files
+
+    def join(self, seconds: float) -> None:
+        """Wait for the decode thread."""
+        self._decode_thread.join(seconds)
+
+    def sync(self) -> None:
+        """Sync the journal."""
+        self._journal.sync()
+
+    def release(self) -> None:
+        """Release the files."""
+        self._files.release()
+
+    def delete(self) -> None:
+        """Delete the files."""
+        self._files.delete()
+
+    # --- sound, from the decode thread
+
+    def on_samples(self, boundaries: Sequence[SpeechBoundary], *, replayed: bool) -> None:
+        """The recording has grown; speech started or ended there, or neither. ``replayed``: told before a restart."""
+        with self._lock:
+            for boundary in () if replayed else boundaries:
+                self._emit(SpeechChanged(boundary))
+        self._stream.add_boundaries(boundaries)
+
+    def on_flush_reached(self) -> None:
+        """All that had arrived before the last ``flush`` is in the recording."""
+        self._stream.flush()
+
+    def on_too_long(self) -> None:
+        """The recording is as long as it may be; the client is told, also if it has stopped before that was decoded."""
+        limit = PROBLEMS.error("session_too_long", max_seconds=self._limits.max_seconds)
+        with self._lock:
+            if self._state is State.RECEIVING:
+                self.reach_limit(limit)
+            elif self._reason != "timeout":
+                self.warn(limit)
+
+    def on_warning(self, warning: OpenmicError) -> None:
+        """Some of its bytes came to nothing; the rest goes on."""
+        self.warn(warning)
+
+    def on_decoded_all(self, error: OpenmicError | None) -> None:
+        """All bytes are decoded, or as many as could be: have the rest transcribed, wait for that, and tidy up."""
+        try:
+            self._ask_for_final(error)
+        except Exception as fault:  # it would keep its place for ever
+            log_event(logger, "session_fault", logging.ERROR, session=self.id, code="session_failed")
+            self.abandon(PROBLEMS.error("session_failed", detail=type(fault).__name__))
+        self.ended.wait()
+        try:
+            self._writer.settle(compact=self._nothing_left())
+        except OSError as disk_error:
+            log_event(
+                logger, "session_fault", logging.WARNING, session=self.id, code="not_compact", why=disk_error.strerror
+            )
+
+    def _nothing_left(self) -> bool:
+        """Whether the client's bytes can be of no more use: they are transcribed, or nobody can decode them."""
+        if self._error is None or self._transcript.final is not None:
+            return True
+        return self._error.code in AUDIO_PROBLEMS
+
+    def _ask_for_final(self, error: OpenmicError | None) -> None:
+        with self._lock:
+            if self._abandoned or self._state is State.ENDED:
+                return
+            if error is not None and error.code == "audio_empty" and len(self._journal) == 0:
+                self._emit(Warned(error))
+                error = None
+            self._finish("stopped", error)
+            self._error = self._error or error
+            final_is_known = self._transcript.final is not None  # the server died just then
+        if len(self.recording) > 0 and not final_is_known:
+            self._stream.finish()
+            return
+        self._stream.abandon()
+        if final_is_known:
+            with self._lock:
+                self._end()
+            return
+        if self._error is not None:
+            self._fail(self._error)
+            return
+        self._on_speech(FinalText("", self.options.language or "", 0.0, (), self._engine.info.name))
+
+    # --- words
+
+    def _on_speech(self, event: SpeechEvent) -> None:
+        """From the engine's thread, which must not wait for the disk."""
+        self._deliver(partial(self._write_and_tell, event))
+
+    def _write_and_tell(self, event: SpeechEvent) -> None:
+        try:
+            self._take_in(event)
+        except Exception as fault:  # it would wait for ever
+            log_event(logger, "session_fault", logging.ERROR, session=self.id, code="session_failed")
+            self.abandon(PROBLEMS.error("session_failed", detail=type(fault).__name__))
+            raise
+
+    def _take_in(self, event: SpeechEvent) -> None:
+        with self._lock:
+            if self._state is State.ENDED:
+                return
+            match event:
+                case LiveText():
+                    self._emit(self._transcript.show(event))
+                case CommittedText():
+                    committed = self._transcript.commit(event)
+                    self._try_to_write(partial(self._writer.write_event, committed))
+                    self._emit(committed)
+                case UtteranceOver():
+                    self._emit(UtteranceEnded(event))
+                case FinalProgress():
+                    self._emit(Progressed(event, self._state is State.FINISHING))
+                case FinalText():
+                    finalised = self._transcript.finalise(event)
+                    self._try_to_write(partial(self._writer.write_event, finalised))
+                    self._emit(finalised)
+                    self._end()
+                case SpeechFailed():
+                    self._fail(event.error)
+
+    # --- transitions; the lock is held, or taken here
+
+    def _expect_receiving(self) -> None:
+        if self._state is not State.RECEIVING:
+            raise PROBLEMS.error("already_stopped")
+
+    def _finish(self, reason: Reason, error: OpenmicError | None = None) -> None:
+        """RECEIVING to FINISHING; nothing if that has happened before."""
+        with self._lock:
+            if self._state is not State.RECEIVING:
+                return
+            self._state = State.FINISHING
+            self._reason = reason
+            self._error = error
+            self._journal.end()
+            self._try_to_write(partial(self._writer.stop, reason, error))
+        code = error.code if error else reason
+        log_event(logger, "session_finishing", session=self.id, code=code, received_bytes=len(self._journal))
+
+    def _end(self) -> None:
+        """FINISHING to ENDED, with the final told."""
+        self.recording.complete()
+        if self._error is not None:
+            self._fail(self._error)
+            return
+        ended = self._transcript.end(self._reason or "stopped", self.recording.seconds)
+        self._close_down(partial(self._writer.end, ended))
+        self._emit(ended)
+
+    def _fail(self, error: OpenmicError) -> None:
+        """To ENDED, with ``error`` as the last word."""
+        with self._lock:
+            if self._state is State.ENDED:
+                return
+            self.recording.complete()
+            self._error = error
+            going_on = error.ends == "server"  # the next server finds the session unfinished
+            self._close_down(None if going_on else partial(self._writer.fail, error, self.recording.seconds))
+            self._emit(Failed(error))
+
+    def _close_down(self, write: Callable[[], None] | None) -> None:
+        self._state = State.ENDED
+        self._journal.abort()
+        if write is not None:
+            self._try_to_write(write)
+        ending = self._error.code if self._error else "final"
+        final, seconds = self._transcript.final, round(self.recording.seconds, 3)
+        words = final.text if final is not None else None
+        log_event(logger, "session_ended", session=self.id, code=ending, audio_seconds=seconds, words=words)
+        self.ended_at = time.monotonic()
+        self.ended.set()
+
+    def _try_to_write(self, write: Callable[[], None]) -> None:
+        """Write into the journal; a session that cannot is finished, with what it has."""
+        try:
+            write()
+        except OSError as error:
+            log_event(logger, "session_fault", logging.WARNING, session=self.id, code="disk_full", why=error.strerror)
+            self._finish("stopped", disk_full(error))
+            self._error = self._error or disk_full(error)
+
+    def _go_on(self, story: JournalReplay) -> None:
+        """Stand where the session stood when its server died."""
+        self.resume_token = ""  # until its client shows it: a journal has no secrets
+        self._try_to_write(self._writer.recovered)
+        if story.stopped is not None:
+            self._state, self._reason = State.FINISHING, story.stopped.reason
+            self._error = to_error(story.stopped.error)
+            self._journal.end()
+        elif story.ending is Ending.DAMAGED:
+            self._finish("timeout", PROBLEMS.error("journal_damaged"))
