@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.corpus.reading import Reading, load_reading
+from benchmarks.corpus.recordings import ROOT
 from benchmarks.metrics import plots
 from benchmarks.metrics.display import word_error_rate
 from benchmarks.metrics.report import Row, Table, machine, print_spreads, write_json
@@ -101,7 +102,7 @@ def run_openmic(
     if not counts:
         return rows
     settings = {"live_step_seconds": str(step_seconds)} if step_seconds else {}
-    with service(model, **settings) as running:
+    with service(model, ROOT, **settings) as running:
         for count in counts:
             row = run_round(
                 "openmic",

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import psutil
 
 from benchmarks.corpus.reading import Reading, load_reading
+from benchmarks.corpus.recordings import ROOT
 from benchmarks.metrics.display import word_error_rate
 from benchmarks.metrics.processes import Others, ProcessTree
 from benchmarks.metrics.report import machine
@@ -104,7 +105,7 @@ def main() -> int:
     arguments = parser.parse_args()
     reading, owner_token = load_reading(READING_SECONDS), secrets.token_urlsafe(24)
     settings = {"owner_token": owner_token, "keep_seconds": str(KEEP_SECONDS), "max_sessions": "64"}
-    with Others() as others, service(arguments.model, **settings) as running, ProcessTree(running.pid) as tree:
+    with Others() as others, service(arguments.model, ROOT, **settings) as running, ProcessTree(running.pid) as tree:
         sessions = arguments.sessions or capacity(running, owner_token)
         print(f"{sessions} sessions, {arguments.minutes:g} min; model {arguments.model}; {machine()}", flush=True)
         samples, streams = asyncio.run(soak(running, reading, sessions, arguments.minutes))

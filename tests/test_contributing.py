@@ -89,7 +89,7 @@ class Registered:
 
 def register() -> dict[str, Registered]:
     """By dotted name of a private API."""
-    found = {}
+    found: dict[str, Registered] = {}
     rows = re.findall(r"^\| (`.+?`) \| `([\w/]+\.py)` \| ([\w-]+ [\d.]+) \|", CONTRIBUTING, re.MULTILINE)
     for uses, file, read_at in rows:
         names = re.findall(r"`([^`]+)`", uses)
@@ -101,7 +101,7 @@ def register() -> dict[str, Registered]:
 
 def foreign_names(tree: ast.AST) -> dict[str, str]:
     """What a module calls other people's modules and their members: local name to dotted name."""
-    names = {}
+    names: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             whole = [(alias.asname or alias.name.partition(".")[0], alias) for alias in node.names]
@@ -128,8 +128,8 @@ def private_uses() -> set[str]:
                 of, attribute = ast.unparse(node.args[0]), ast.unparse(node.args[1]).strip("'")
                 if of in names and re.match("_[a-zA-Z]", attribute):
                     found.add(f"{names[of]}.{attribute}")
-    names = {name for name in found if re.fullmatch(r"[\w.]+", name)}  # no subscripts: that is a module of ours
-    return {name for name in names if not any(other.startswith(f"{name}.") for other in names)} - PUBLIC
+    uses = {name for name in found if re.fullmatch(r"[\w.]+", name)}  # no subscripts: that is a module of ours
+    return {name for name in uses if not any(other.startswith(f"{name}.") for other in uses)} - PUBLIC
 
 
 def test_every_private_use_is_registered() -> None:

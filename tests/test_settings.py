@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -40,8 +41,9 @@ def test_a_variable_that_says_something_is_heard(monkeypatch: pytest.MonkeyPatch
 def test_an_empty_argument_is_the_default(name: str) -> None:
     """As a notebook's form gives it for a field that is left empty."""
     default = getattr(make_settings(), name)
-    assert getattr(make_settings(**{name: ""}), name) == default
-    assert getattr(Settings(**{name: ""}), name) == default
+    empty: dict[str, Any] = {name: ""}
+    assert getattr(make_settings(**empty), name) == default
+    assert getattr(Settings(**empty), name) == default
 
 
 def test_an_empty_argument_leaves_the_variable_its_say(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,9 +35,13 @@ def test_an_interruption_is_no_fault_of_a_turn() -> None:
         raise KeyboardInterrupt
 
 
+def wait(go_on: threading.Event) -> None:
+    go_on.wait(20)
+
+
 def test_one_that_makes_no_turn_is_late() -> None:
     now, go_on = [0.0], threading.Event()
-    thread = SupervisedThread("openmic-sync", lambda: bool(go_on.wait(20)) and None, clock=lambda: now[0])
+    thread = SupervisedThread("openmic-sync", lambda: wait(go_on), clock=lambda: now[0])
     thread.start()
     assert thread.problems == ()
     now[0] = LATE_SECONDS + 1

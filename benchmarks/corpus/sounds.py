@@ -26,7 +26,7 @@ def room(seconds: float, decibels: float = ROOM_DECIBELS, exponent: float = 1.0)
     spectrum = np.fft.rfft(np.random.default_rng(0).normal(size=count))
     falling = np.maximum(np.fft.rfftfreq(count, 1 / SAMPLE_RATE), 20.0) ** (-exponent / 2)
     noise = np.fft.irfft(spectrum * falling, count)
-    return (noise / np.sqrt((noise**2).mean()) * 10 ** (decibels / 20)).astype(np.float32)
+    return np.asarray(noise / np.sqrt((noise**2).mean()) * 10 ** (decibels / 20), np.float32)
 
 
 def tone(seconds: float, hertz: float = 440.0) -> Samples:

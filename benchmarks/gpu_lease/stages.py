@@ -41,8 +41,9 @@ TESTED = (
     "speech/gpu/test_select.py",
     "speech/weights/test_selection.py",
     "speech/test_device.py",
+    "speech/gpu/test_attention.py",
+    "speech/gpu/test_token_attention.py",
 )
-TESTED += ("speech/gpu/test_attention.py", "speech/gpu/test_token_attention.py")
 SESSIONS = (1, 16, 64, 128, 256, 384, 512, 640, 768, 1024)
 CROWD_SECONDS = 20.0  # of the reading that each of many sessions speaks
 

@@ -118,8 +118,8 @@ def profiled(parts: Parts, number: int) -> dict[str, Any]:
     with torch.profiler.profile(activities=activities) as profile:
         last()
         wait(parts.decoder.device)
-    where = torch.autograd.DeviceType.CUDA if cuda else torch.autograd.DeviceType.CPU
-    events = [event for event in profile.key_averages() if event.device_type == where]
+    where = "CUDA" if cuda else "CPU"
+    events = [event for event in profile.key_averages() if event.device_type.name == where]
     seconds = {event.key: event.self_device_time_total if cuda else event.self_cpu_time_total for event in events}
     longest = sorted(events, key=lambda event: -seconds[event.key])[:25]
     return {

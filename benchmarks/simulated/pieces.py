@@ -69,7 +69,7 @@ def measure_pieces(encoder: WindowEncoder, decoder: Decoder, numbers: Sequence[i
         ]
         rows: list[Row] = []
 
-        def begin(windows: Sequence[np.ndarray] = windows, rows: list[Row] = rows) -> None:  # type: ignore[type-arg]
+        def begin(windows: Sequence[np.ndarray] = windows, rows: list[Row] = rows) -> None:
             rows.clear()
             if isinstance(encoder, BatchedWindowEncoder):
                 encoded = encoder.windows(windows)

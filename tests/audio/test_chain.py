@@ -26,7 +26,7 @@ def recording(sample_audio: Path) -> media.Recording:
 
 
 def floats(recording: media.Recording) -> Samples:
-    return recording.astype(np.float32) / 32768
+    return recording.astype(np.float32) / np.float32(32768)
 
 
 def decoded(data: bytes) -> tuple[Samples, list[str]]:
@@ -39,7 +39,7 @@ def decoded(data: bytes) -> tuple[Samples, list[str]]:
 def likeness(heard: Samples, said: Samples) -> float:
     size = 1 << (len(heard) + len(said)).bit_length()
     product = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(said, size)))
-    return float(product.max() / np.linalg.norm(heard) / np.linalg.norm(said))
+    return float(np.max(product) / np.linalg.norm(heard) / np.linalg.norm(said))
 
 
 # --- WAV

@@ -37,7 +37,7 @@ def encoded(recording: media.Recording) -> dict[str, bytes]:
 
 
 def floats(recording: media.Recording) -> Samples:
-    return recording.astype(np.float32) / 32768
+    return recording.astype(np.float32) / np.float32(32768)
 
 
 def all_of(source: ByteSource, audio_format: AudioFormat = AUTO) -> Samples:
@@ -57,7 +57,7 @@ def likeness(heard: Samples, said: Samples) -> tuple[float, int]:
     size = 1 << (len(heard) + len(said)).bit_length()
     product = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(said, size)))
     lag = int(np.argmax(product))
-    return float(product.max() / np.linalg.norm(heard) / np.linalg.norm(said)), lag - size if lag > size // 2 else lag
+    return float(np.max(product) / np.linalg.norm(heard) / np.linalg.norm(said)), lag - size if lag > size // 2 else lag
 
 
 def code_of(data: bytes, audio_format: AudioFormat = AUTO) -> str:

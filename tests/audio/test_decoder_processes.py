@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +156,7 @@ def test_a_stream_that_nobody_follows_any_more_leaves_no_process(
 ) -> None:
     stream = processes.decode(media.Whole(media.CONTAINERS["webm"](recording)), AUTO)
     next(stream)
+    assert isinstance(stream, Generator)
     stream.close()
     wait_until(lambda: not children(processes.pid))
 
@@ -225,4 +226,5 @@ def test_the_program_loads_no_torch_and_costs_little(processes: DecoderProcesses
     assert processes.pid is not None
     assert b"torch" not in Path(f"/proc/{processes.pid}/maps").read_bytes()
     assert peak_bytes(processes.pid) < 100 * MEGABYTE
+    assert isinstance(stream, Generator)
     stream.close()

@@ -26,7 +26,7 @@ def write_flac(path: Path, chunks: Iterable[Samples]) -> None:
 @pytest.mark.parametrize("size", [1, 700, 16_000, 10**6])
 def test_what_is_written_is_read_back(write: Write, suffix: str, size: int, sample_audio: Path, tmp_path: Path) -> None:
     recording = media.read_wav(sample_audio / "quickstart.wav")[: 2 * SAMPLE_RATE]
-    samples = recording.astype(np.float32) / 32768
+    samples = recording.astype(np.float32) / np.float32(32768)
     path = tmp_path / f"copy.{suffix}"
     write(path, (samples[start : start + size] for start in range(0, len(samples), size)))
     np.testing.assert_array_equal(media.read_wav(path), recording)
@@ -59,14 +59,14 @@ def test_wav_is_what_the_standard_library_reads(tmp_path: Path) -> None:
 
 
 def test_flac_is_smaller(sample_audio: Path, tmp_path: Path) -> None:
-    samples = media.read_wav(sample_audio / "quickstart.wav").astype(np.float32) / 32768
+    samples = media.read_wav(sample_audio / "quickstart.wav").astype(np.float32) / np.float32(32768)
     write_flac(tmp_path / "a.flac", [samples])
     write_wav(tmp_path / "a.wav", [samples])
     assert (tmp_path / "a.flac").stat().st_size < 0.7 * (tmp_path / "a.wav").stat().st_size
 
 
 def test_flac_says_in_its_header_how_long_it_is(sample_audio: Path, tmp_path: Path) -> None:
-    samples = media.read_wav(sample_audio / "quickstart.wav").astype(np.float32) / 32768
+    samples = media.read_wav(sample_audio / "quickstart.wav").astype(np.float32) / np.float32(32768)
     write_flac(tmp_path / "a.flac", [samples])
     with av.open(str(tmp_path / "a.flac")) as file:
         assert file.duration == pytest.approx(len(samples) / SAMPLE_RATE * 1_000_000, abs=1)

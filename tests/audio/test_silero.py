@@ -13,7 +13,7 @@ from tests.support import media
 
 
 def hops_of(path: Path) -> silero.Floats:
-    samples = media.read_wav(path).astype(np.float32) / 32768
+    samples = media.read_wav(path).astype(np.float32) / np.float32(32768)
     return samples[: len(samples) // silero.HOP * silero.HOP].reshape(-1, silero.HOP)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -26,12 +28,12 @@ def likeness(heard: Samples, recording: media.Recording) -> float:
     said = recording.astype(np.float32) / 32768
     size = 1 << (len(heard) + len(said)).bit_length()
     product = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(said, size)))
-    return float(product.max() / np.linalg.norm(heard) / np.linalg.norm(said))
+    return float(np.max(product) / np.linalg.norm(heard) / np.linalg.norm(said))
 
 
 def two_tracks(container: str, first: media.Recording | None, second: media.Recording) -> bytes:
     """Two AAC tracks; ``first`` None: the first has no packet."""
-    target = media.OneWay() if container == "matroska" else media.io.BytesIO()
+    target = media.OneWay() if container == "matroska" else io.BytesIO()
     with av.open(target, "w", format=container) as file:
         tracks = [file.add_stream("aac", rate=44_100, layout="mono") for _ in range(2)]
         packets = []
@@ -40,10 +42,10 @@ def two_tracks(container: str, first: media.Recording | None, second: media.Reco
                 continue
             resampler = av.AudioResampler("fltp", "mono", 44_100, 1024)
             frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="s16", layout="mono")
-            frame.sample_rate, frame.pts, frame.time_base = media.RATE, 0, media.Fraction(1, media.RATE)
+            frame.sample_rate, frame.pts, frame.time_base = media.RATE, 0, Fraction(1, media.RATE)
             for ready in [*resampler.resample(frame), *resampler.resample(None), None]:
                 packets += [packet for packet in track.encode(ready) if packet.size]
-        for packet in sorted(packets, key=lambda one: one.dts * float(one.time_base)):
+        for packet in sorted(packets, key=media.decoded_at):
             file.mux(packet)
     return target.getvalue()
 
@@ -82,10 +84,10 @@ def test_channels_that_cancel_each_other(container: str, recording: media.Record
     if container == "pcm":
         heard = decoded(stereo.tobytes(), AudioFormat("pcm_s16le", SAMPLE_RATE, 2))
     else:
-        target = media.io.BytesIO()
+        target = io.BytesIO()
         codec = {"wav": "pcm_s16le", "aac": "aac"}[container]
         with av.open(target, "w", format={"wav": "wav", "aac": "mp4"}[container]) as file:
-            track = file.add_stream(codec, rate=SAMPLE_RATE, layout="stereo")
+            track = media.audio_track(file, codec, SAMPLE_RATE, "stereo")
             resampler = av.AudioResampler(track.codec_context.format, "stereo", SAMPLE_RATE, 1024)
             frame = av.AudioFrame.from_ndarray(stereo.reshape(1, -1), format="s16", layout="stereo")
             frame.sample_rate = SAMPLE_RATE
@@ -118,9 +120,9 @@ def test_other_channels_are_their_mean(gain: float, recording: media.Recording) 
 def test_surround_sound(container: str, codec: str, layout: str, recording: media.Recording) -> None:
     """A voice in one of many channels; PyAV itself misreads frames of eight planes and more."""
     rate = 48_000
-    target = media.OneWay() if container == "matroska" else media.io.BytesIO()
+    target = media.OneWay() if container == "matroska" else io.BytesIO()
     with av.open(target, "w", format=container) as file:
-        track = file.add_stream(codec, rate=rate, layout=layout)
+        track = media.audio_track(file, codec, rate, layout)
         wide = np.repeat(recording, 3)
         samples = np.zeros((len(wide), len(track.codec_context.layout.channels)), np.int16)
         samples[:, 2] = wide  # the center, where speech is

@@ -41,12 +41,12 @@ def check(boundaries: list[SpeechBoundary], seconds: float) -> None:
 
 @pytest.fixture(scope="module")
 def quickstart(sample_audio: Path) -> Samples:
-    return media.read_wav(sample_audio / "quickstart.wav").astype(np.float32) / 32768
+    return media.read_wav(sample_audio / "quickstart.wav").astype(np.float32) / np.float32(32768)
 
 
 @pytest.fixture(scope="module")
 def interview(sample_audio: Path) -> Samples:
-    return media.read_wav(sample_audio / "interview.wav").astype(np.float32) / 32768
+    return media.read_wav(sample_audio / "interview.wav").astype(np.float32) / np.float32(32768)
 
 
 def test_the_three_sentences_of_quickstart(quickstart: Samples) -> None:
@@ -174,7 +174,7 @@ def test_real_voices(shared_audio: Path | None, sample_audio: Path) -> None:
         voices = {path.name: media.read_wav(path) for path in sorted(shared_audio.glob("librivox/*.wav"))}
     assert voices
     for name, sounds in voices.items():
-        samples = sounds.astype(np.float32) / 32768
+        samples = sounds.astype(np.float32) / np.float32(32768)
         boundaries = boundaries_of(samples, [random.Random(0).randint(100, 5000)])
         spoken = sum(ended.at - started.at for started, ended in zip(boundaries[::2], boundaries[1::2], strict=True))
         assert spoken > 0.7 * len(samples) / SAMPLE_RATE, name

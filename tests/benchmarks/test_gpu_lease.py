@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.corpus.recordings import ROOT
 from benchmarks.gpu import Parts
 from benchmarks.gpu_lease import __main__ as lease
 from benchmarks.gpu_lease import pack, parts, stages, steps
@@ -78,12 +79,12 @@ def test_the_project_that_is_packed_is_the_one_that_runs(tmp_path: Path) -> None
         "tests/speech/gpu/test_cuda_graphs.py",
         "openmic/speech/engine/thread.py",
     ):
-        assert (tmp_path / name).read_bytes() == (pack.ROOT / name).read_bytes()
+        assert (tmp_path / name).read_bytes() == (ROOT / name).read_bytes()
     assert not (tmp_path / ".git").exists()
 
 
 def test_every_wheel_is_one_that_the_project_asks_for_or_what_that_needs() -> None:
-    asked = (pack.ROOT / "requirements.txt").read_text(encoding="utf-8")
+    asked = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     for name in ("av", "fastapi", "uvicorn", "websockets", "pydantic-settings", "pysubs2", "segno", "platformdirs"):
         assert name in pack.WHEELS
         assert name in asked
@@ -144,4 +145,4 @@ def test_unpacking_ends_with_what_to_type_next(tmp_path: Path) -> None:
     for name in ("site", "cache", "audio", "project"):
         assert f"{tmp_path}/{name}" in told
     assert "python -m benchmarks.gpu_lease run" in told
-    assert "OPENMIC_CACHE_DIR=target/cache" in (pack.ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
+    assert "OPENMIC_CACHE_DIR=target/cache" in (ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,7 +71,7 @@ def test_a_cut_connection_is_resumed_and_nothing_is_lost(
     proxy = proxy_to(*cuts)  # type: ignore[operator]
     raw = tmp_path / "raw.pcm"
     raw.write_bytes(b"".join(bytes([n + 1, n + 1]) * 16_000 for n in range(10)))
-    seen: list[dict[str, object]] = []
+    seen: list[dict[str, Any]] = []
     link = f"http://127.0.0.1:{proxy.port}/#token={TOKEN}"
     result = stream_file(link, raw, realtime=False, on_message=seen.append, **PCM)  # type: ignore[arg-type]
     assert result.duration == 10.0

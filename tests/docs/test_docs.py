@@ -314,7 +314,7 @@ def test_readme_shows_the_notebooks_own_cells() -> None:
 def test_operations_launches_with_settings_that_exist() -> None:
     (code,) = blocks(section(OPERATIONS, "Settings"), "python")
     (call,) = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call))
-    given = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+    given = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
     assert Settings(**given).model_dump(include=set(given)) == given
 
 

@@ -25,7 +25,8 @@ def counted(live: LiveStepDecoder, number: int) -> Operations:
     tokens = [token for word in first.words for token in word.tokens]
     assert len(tokens) > 4
     request = StepInput(speech, 0.0, "en", "transcribe", prefix=tuple(tokens[:2]), draft=tuple(tokens[2:]))
-    with Operations() as done:
+    done = Operations()
+    with done:
         found = live.step([request] * number)
     assert len({hypothesis.words for hypothesis in found}) == 1
     assert found[0].words[-1].text == first.words[-1].text

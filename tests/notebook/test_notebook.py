@@ -81,10 +81,7 @@ def test_the_settings_are_a_form_and_papermills_parameters(notebook: Any) -> Non
     assert settings.metadata.tags == ["parameters"]
     assert settings.metadata.cellView == "form"
     assert all("# @" in line for line in settings.source.splitlines())
-    values = {
-        node.targets[0].id: ast.literal_eval(node.value)  # type: ignore[attr-defined]
-        for node in ast.parse(settings.source).body
-    }
+    values = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(settings.source).body}
     assert values == {"REPO_URL": "", "MODEL": "auto", "LANGUAGE": "auto", "PUBLIC_LINK": "auto"}
     offered = {
         name: ast.literal_eval(choices)

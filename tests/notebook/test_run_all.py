@@ -170,7 +170,7 @@ def test_alone_it_says_what_to_do_and_goes_on_from_there(tmp_path: Path) -> None
             ({"REPO_URL": other.as_uri()}, ("What was fetched is not openmic.", "There is no", "Correct REPO_URL")),
             ({}, hint),
         ):
-            cells = run_all(kernel, **settings)
+            cells = run_all(kernel, allow_stdin=True, **settings)
             kernel.wait(list(cells.values()))
             told(cells, *lines)
             assert list(work.iterdir()) == []

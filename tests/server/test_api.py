@@ -15,7 +15,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from openmic.audio.decoder import AudioFormat
-from openmic.server.dialects.native.messages import SessionJson, SessionList, TranscriptJson
+from openmic.server.dialects.native.messages import SessionList
+from openmic.sessions.schemas import SessionJson, TranscriptJson
 from openmic.sessions.session import Session
 from openmic.speech.types import SpeechOptions
 from tests.support.scripted_engine import ScriptedServer, scripted_server
@@ -117,7 +118,7 @@ def test_flac_is_the_same_sound(http: httpx.Client, ended: Session) -> None:
     response = http.get(f"/v1/sessions/{ended.id}.flac")
     assert (response.status_code, response.headers["content-type"]) == (200, "audio/flac")
     assert f'filename="openmic-{ended.id[:8]}.flac"' in response.headers["content-disposition"]
-    with av.open(io.BytesIO(response.content)) as file:
+    with av.open(io.BytesIO(response.content), "r") as file:
         assert file.duration == 2_500_000  # microseconds
         heard = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
     assert heard.astype("<i2").tobytes() == TONE

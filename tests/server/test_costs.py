@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,10 @@ def spoken(server: ScriptedServer, token: str, seconds: int = 1) -> dict[str, An
         one.send('{"type": "stop"}')
         hear(one, "done")
     return ready
+
+
+def _is_gone(folder: Path) -> bool:
+    return not folder.exists()
 
 
 def read(server: ScriptedServer, path: str, token: str, method: str = "GET") -> httpx.Response:
@@ -271,7 +276,7 @@ def test_of_what_is_no_sound_nothing_is_kept(tmp_path: Path, monkeypatch: pytest
             hear(one, "done")
         for session_id in (ready["session_id"], nothing["session_id"]):
             folder = tmp_path / "recordings" / session_id
-            wait_until(lambda folder=folder: not folder.exists())
+            wait_until(partial(_is_gone, folder))
         assert server.sessions.list() == []
 
 

@@ -20,7 +20,8 @@ import openmic
 import openmic.service.service as launching
 from openmic.client import stream_file
 from openmic.errors import OpenmicError
-from openmic.service.service import OpenMic, launch, make_settings
+from openmic.service.arguments import make_settings
+from openmic.service.service import OpenMic, launch
 from openmic.tunnels import PROBLEMS as TUNNEL_PROBLEMS
 from tests.support.scripted_engine import ScriptedEngine
 

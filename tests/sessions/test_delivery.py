@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def test_work_is_done_in_order_and_none_keeps_the_next_from_being_done() -> None
         raise RuntimeError("at fault")
 
     for number in range(100):
-        thread.submit(lambda number=number: done.append(number))
+        thread.submit(partial(done.append, number))
         thread.submit(fails)
     thread.close(WAIT_SECONDS)
     assert done == list(range(100))

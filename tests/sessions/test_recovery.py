@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.recovery import MOST_RECOVERIES
 from openmic.sessions.session import Session
 from openmic.sessions.state import State
-from openmic.sessions.storage.folder import DAMAGED, JOURNAL
+from openmic.sessions.storage.folder import DAMAGED, JOURNAL, SessionFiles
 from openmic.sessions.storage.record_file import Kind, Scan
 from openmic.sessions.storage.replay import read_story_at
 from openmic.speech.types import SpeechOptions, Term
@@ -62,6 +63,10 @@ def ask_for_everything(kept: EndedSession) -> None:
     kept.set_endpoint_silence(1.0)
     kept.change_vocabulary((Term("openmic"),), "A prompt.")
     kept.warn(PROBLEMS.error("session_failed", detail="nothing"))
+
+
+def is_decoded(session: Session) -> bool:
+    return session.backlog_bytes == 0
 
 
 def dead(living: Path, grave: Path) -> Path:
@@ -113,7 +118,7 @@ def test_killed_at_random_moments_a_session_ends_as_if_nothing_had_happened(
                 end = dice.randint(received, len(data))
                 sent(session, data[received:end], dice.choice([200, 3200, 20_000]))
                 if dice.random() < 0.7:
-                    wait_until(lambda session=session: session.backlog_bytes == 0)
+                    wait_until(partial(is_decoded, session))
                     time.sleep(dice.random() * 0.1)
                 heard += counted(session, len(heard))
                 folder = dead(folder, tmp_path / f"{life}-{death + 1}")
@@ -285,7 +290,7 @@ def test_killed_between_the_final_and_the_end_it_is_not_transcribed_again(tmp_pa
         session.join(120)
     compact = read_story_at(tmp_path / "living" / session.id / JOURNAL)
     assert compact.compact
-    reopened = openmic.sessions.storage.folder.SessionFiles.reopen(folder / session.id)[0]
+    reopened = SessionFiles.reopen(folder / session.id)[0]
     with (tmp_path / "living" / session.id / JOURNAL).open("rb") as file:
         for record in Scan(file.fileno()):
             if record.kind in (Kind.STOPPED, Kind.FINALISED) or b'" two"' in record.payload:

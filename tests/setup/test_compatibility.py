@@ -5,8 +5,10 @@ from __future__ import annotations
 import getpass
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -176,20 +178,20 @@ def test_room_for_the_suite_is_taken_from_what_is_used_least(
     free_gib: int, gone: list[str], kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = {path.name for path in kept.iterdir()}
-    monkeypatch.setattr(room.shutil, "disk_usage", Disk(kept, free_gib).usage)
+    monkeypatch.setattr(shutil, "disk_usage", Disk(kept, free_gib).usage)
     assert list(room.make_room(room.SUITE_BYTES)) == gone
     assert {path.name for path in kept.iterdir()} == there - set(gone)
 
 
 def test_room_is_never_taken_from_an_environment_in_use(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room.shutil, "disk_usage", Disk(kept, 1).usage)
+    monkeypatch.setattr(shutil, "disk_usage", Disk(kept, 1).usage)
     assert list(room.make_room(room.PAIR_BYTES, unused=("3.12-lowest",))) == ["uv", "3.12-lowest-0123"]
 
 
 def test_temporary_folders_of_killed_runs_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    monkeypatch.setattr(room.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for name, pid in (("pytest-1", ended.pid), ("pytest-2", os.getpid()), ("pytest-3", "")):
         folder = tmp_path / f"pytest-of-{getpass.getuser()}" / name
         folder.mkdir(parents=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def test_a_python_without_venv_is_told(
     python = tmp_path / "python-without-venv"
     python.write_text("#!/bin/sh\necho No module named venv\nexit 1\n")
     python.chmod(0o755)
-    monkeypatch.setattr(environment.sys, "executable", str(python))
+    monkeypatch.setattr(sys, "executable", str(python))
     with pytest.raises(SetupError, match=r"python3\.\d+-venv") as caught:
         environment.enter(["demo"])
     assert caught.value.code == "venv_failed"

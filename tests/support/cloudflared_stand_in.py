@@ -19,7 +19,7 @@ import signal
 import sys
 import time
 
-from ngrok_stand_in import pump  # a program of its own: beside it, not in the package
+from ngrok_stand_in import pump  # type: ignore[import-not-found]  # beside this program, not in a package
 
 URL = "https://stand-in-of-four-words.trycloudflare.com"
 API = 'Post "https://api.trycloudflare.com/tunnel"'

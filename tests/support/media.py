@@ -9,9 +9,11 @@ import threading
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
+from av.container import OutputContainer
 from numpy.typing import NDArray
 
 RATE = 16_000  # Hz, of every recording here that says nothing else
@@ -43,7 +45,7 @@ def encode(
     """
     target: io.BytesIO | OneWay = OneWay() if streamed else io.BytesIO()
     with av.open(target, "w", format=container, options=options or {}) as file:
-        track = file.add_stream(codec, rate=rate, layout=layout)
+        track = audio_track(file, codec, rate, layout)
         if title:
             file.metadata["title"] = track.metadata["title"] = track.metadata["handler_name"] = title
         resampler = av.AudioResampler(track.codec_context.format, layout, rate, track.codec_context.frame_size or None)
@@ -53,6 +55,27 @@ def encode(
             file.mux(track.encode(ready))
         file.mux(track.encode(None))
     return target.getvalue()
+
+
+def audio_track(file: OutputContainer, codec: str, rate: int, layout: str) -> av.AudioStream:
+    """A new track, known as one of sound."""
+    track = file.add_stream(codec, rate=rate, layout=layout)
+    assert isinstance(track, av.AudioStream)
+    return track
+
+
+def times(packet: av.Packet[Any]) -> tuple[int, int, float]:
+    """When a packet is heard and when it is decoded, and the seconds that these count."""
+    assert packet.pts is not None
+    assert packet.dts is not None
+    assert packet.time_base is not None
+    return packet.pts, packet.dts, float(packet.time_base)
+
+
+def decoded_at(packet: av.Packet[Any]) -> float:
+    """The second in which a packet is decoded: the order of packets in a file."""
+    _, dts, unit = times(packet)
+    return dts * unit
 
 
 class OneWay:
@@ -271,7 +294,7 @@ def remuxed(
         video = None
         if video_seconds:
             video = file.add_stream("mpeg4", rate=10, width=64, height=64, pix_fmt="yuv420p")
-        track = file.add_stream(codec, rate=rate, layout="mono")
+        track = audio_track(file, codec, rate, "mono")
         resampler = av.AudioResampler(track.codec_context.format, "mono", rate, track.codec_context.frame_size or 960)
         frame = av.AudioFrame.from_ndarray(recording[np.newaxis], format="s16", layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = RATE, 0, Fraction(1, RATE)
@@ -291,13 +314,14 @@ def remuxed(
         kept = []
         for packet in packets:
             if packet.stream is track:
-                at = change(packet.pts * float(packet.time_base))
+                pts, dts, unit = times(packet)
+                at = change(pts * unit)
                 if at is None:
                     continue
-                moved = round(at / float(packet.time_base)) - packet.pts
-                packet.pts, packet.dts = packet.pts + moved, packet.dts + moved
+                moved = round(at / unit) - pts
+                packet.pts, packet.dts = pts + moved, dts + moved
             kept.append(packet)
-        for packet in sorted(kept, key=lambda one: one.dts * float(one.time_base)):
+        for packet in sorted(kept, key=decoded_at):
             file.mux(packet)
     return target.getvalue()
 

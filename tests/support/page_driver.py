@@ -9,14 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.support.scripted_engine import ScriptedServer
 
 TOKEN = "key-for-tests"
 PATIENCE_MS = 120_000  # a generous end to every wait
 SHOTS = Path(__file__).resolve().parents[2] / "artifacts" / "page"
-PHONE = {"width": 360, "height": 720}
+PHONE = ViewportSize(width=360, height=720)
 DESKTOP = {"width": 1280, "height": 800}
 
 expect.set_options(timeout=PATIENCE_MS)

@@ -26,7 +26,8 @@ def tone(seconds: float, rate: int = RATE) -> bytes:
 def resampled(samples: np.ndarray[Any, Any], rate: int = RATE) -> bytes:
     """Float samples of 16 kHz as 16-bit ones of another rate."""
     times = np.arange(round(len(samples) * rate / 16_000)) / rate
-    return (np.interp(times, np.arange(len(samples)) / 16_000, samples) * 32_767).astype("<i2").tobytes()
+    found = np.interp(times, np.arange(len(samples)) / 16_000, samples) * 32_767
+    return bytes(found.astype("<i2"))
 
 
 class RealtimeClient(SocketConversation):

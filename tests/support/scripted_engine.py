@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -331,7 +332,7 @@ def scripted_server(
     port: int = 0,
     token: str = "secret",
     spoken: Mapping[str, Endpoints] = DIALECTS,
-    **settings: object,
+    **settings: Any,
 ) -> Iterator[ScriptedServer]:
     """Serve the real app over the scripted engine, with recordings under ``folder``; ``settings`` by their names."""
     chosen = Settings(**{"data_dir": folder / "recordings", "stop_seconds": 5.0, **settings})

@@ -13,7 +13,8 @@ from typing import Any, cast
 import numpy as np
 
 from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
-from openmic.speech.engine.calibration import Clip, Costs
+from openmic.speech.engine.calibration import Clip
+from openmic.speech.engine.costs import Costs
 from openmic.speech.engine.scheduled_stream import ScheduledStream
 from openmic.speech.engine.scheduler import Scheduler
 from openmic.speech.engine.stream import EngineStream

@@ -46,7 +46,7 @@ def test_a_websocket_goes_through_the_public_port(open_one: OpenNgrok) -> None:
     with echo_server() as port:
         tunnel = open_one(port=port)
         with connect(tunnel.public_url.replace("http", "ws", 1)) as client:
-            sent = [b"\x00\x01" * 40_000, "merhaba"]
+            sent: list[bytes | str] = [b"\x00\x01" * 40_000, "merhaba"]
             for message in sent:
                 client.send(message)
             assert [client.recv(), client.recv()] == sent

@@ -6,14 +6,14 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect
 
 from tests.support.jupyterlab import KERNEL, Lab, jupyterlab
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 PATIENCE_MS = 120_000  # a generous end to every wait
-SIZE = {"width": 1000, "height": 800}
+SIZE = ViewportSize(width=1000, height=800)
 SUBSHELLS = "@jupyterlab/apputils-extension:kernels-settings"
 DIRECT, PROXY = "ws://127.0.0.1:*/**", "**/proxy/**"
 expect.set_options(timeout=PATIENCE_MS)

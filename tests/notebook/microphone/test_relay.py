@@ -62,12 +62,14 @@ def echo() -> Iterator[Echo]:
 def relayed(
     port: int, recording: Recording, quiet_seconds: float = 60.0, kept: list[str] | None = None
 ) -> Iterator[Relay]:
+    kept = [] if kept is None else kept
+
     def begin(_: Message) -> Recording:
         return recording
 
     with LoopThread() as loop:
         address = Address(f"ws://127.0.0.1:{port}/v1/stream", f"127.0.0.1:{port}", True, "opens")
-        yield Relay(loop, address, begin, [].append if kept is None else kept.append, quiet_seconds)
+        yield Relay(loop, address, begin, kept.append, quiet_seconds)
 
 
 def test_frames_pass_unchanged_and_in_order(echo: Echo) -> None:

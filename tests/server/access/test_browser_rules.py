@@ -11,6 +11,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from tests.support.scripted_engine import ScriptedServer, scripted_server
 
@@ -53,7 +54,7 @@ def test_a_page_whose_name_was_made_to_lead_here_gets_nothing(server: ScriptedSe
         uri = f"ws://{host}/v1/stream" if host.count(":") < 2 or host.startswith("[") else None
         if uri is None:
             return
-        with connect(uri, sock=line, additional_headers=server.headers, origin=origin) as one:  # type: ignore[arg-type]
+        with connect(uri, sock=line, additional_headers=server.headers, origin=Origin(origin)) as one:
             with suppress(ConnectionClosed):  # it may be refused before it says anything
                 one.send('{"type": "start"}')
             first = json.loads(one.recv(60))

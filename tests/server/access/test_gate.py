@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 import openmic.server.access.tokens
 from openmic.server.access.tokens import TokenStore
@@ -26,6 +27,7 @@ from openmic.server.thread import ServerThread
 from openmic.sessions.registry import Sessions
 from openmic.sessions.session import Session
 from openmic.settings import Settings
+from tests.support.running import running
 from tests.support.scripted_engine import ScriptedEngine
 
 WAIT = 120
@@ -37,7 +39,7 @@ Json = dict[str, Any]
 class Service:
     """The real app over the scripted engine, with keys of its own."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(self, folder: Path, **settings: Any) -> None:
         self.settings = Settings(**{"data_dir": folder, "stop_seconds": 5.0, **settings})
         self.engine = ScriptedEngine()
         self.keys = TokenStore()
@@ -82,7 +84,7 @@ def hear(one: ClientConnection, kind: str) -> Json:
 
 
 @contextmanager
-def service(folder: Path, **settings: object) -> Iterator[Service]:
+def service(folder: Path, **settings: Any) -> Iterator[Service]:
     made = Service(folder, **settings)
     try:
         yield made
@@ -248,7 +250,7 @@ def test_its_own_page_and_all_pages_if_the_owner_says_so(tmp_path: Path) -> None
             "ws://some.example/v1/stream",
             sock=line,
             additional_headers={"Authorization": f"Bearer {door.tester}"},
-            origin="https://some.example",  # type: ignore[arg-type]
+            origin=Origin("https://some.example"),
         ) as one,
     ):
         one.send(json.dumps(PCM))
@@ -328,10 +330,12 @@ def test_a_client_that_sends_too_many_messages_is_slowed_and_loses_none(tmp_path
 
 
 @pytest.mark.slow
-def test_a_client_faster_than_the_decoder_is_slowed_by_its_socket(tmp_path: Path) -> None:
+def test_a_client_faster_than_the_decoder_is_slowed_by_its_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with service(tmp_path, max_backlog_bytes=65_536, max_message_bytes=65_536) as door, door.client() as one:
         one.send(json.dumps({"type": "start"}))
-        session = door.sessions.get(hear(one, "ready")["session_id"])
+        session = running(door.sessions.get(hear(one, "ready")["session_id"]))
         reading = threading.Event()
         on_samples = session.on_samples
 
@@ -339,7 +343,7 @@ def test_a_client_faster_than_the_decoder_is_slowed_by_its_socket(tmp_path: Path
             reading.wait(WAIT)
             on_samples(*heard_now, **more)
 
-        session.on_samples = slow  # type: ignore[method-assign]
+        monkeypatch.setattr(session, "on_samples", slow)
         sound = (Path(__file__).parents[3] / "sample_audio" / "interview.wav").read_bytes()
         sender = threading.Thread(
             target=lambda: [one.send(sound[n : n + 65_536]) for n in range(0, len(sound), 65_536)]

@@ -23,6 +23,7 @@ from assemblyai.streaming.v3 import (
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.support.running import running
 from tests.support.scripted_engine import ScriptedServer, scripted_server
 
 WAIT_SECONDS = 120
@@ -150,4 +151,4 @@ def test_a_turns_silence_can_be_changed(server: ScriptedServer) -> None:
         socket.send(json.dumps({"type": "KeepAlive"}))
         socket.send(json.dumps({"type": "Terminate"}))
         assert json.loads(socket.recv(WAIT_SECONDS))["type"] == "Termination"
-        assert session._decode_thread._voice.endpoint_silence_seconds == 2.0
+        assert running(session)._decode_thread._voice.endpoint_silence_seconds == 2.0

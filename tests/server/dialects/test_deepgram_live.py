@@ -22,6 +22,7 @@ from websockets.sync.client import connect
 from openmic.server.dialects.deepgram.results import Results, Wishes
 from openmic.sessions.schemas import MOST_TERM_LETTERS, MOST_TERMS
 from openmic.sessions.types import CommittedText, LiveText, Term, UtteranceOver, Word
+from tests.support.running import running
 from tests.support.scripted_engine import ScriptedServer, scripted_server
 
 WAIT_SECONDS = 120
@@ -113,7 +114,7 @@ def test_a_stream_message_by_message(server: ScriptedServer, credentials: dict[s
     assert {message.metadata.request_id for message in results} == {metadata.request_id}
     assert results[0].metadata.model_info.name == "scripted"
     assert metadata.duration == 2.5
-    ours = metadata.openmic
+    ours = (metadata.model_extra or {})["openmic"]
     assert (ours["text"], ours["language"], ours["session_id"]) == ("heard 2.5 seconds", "en", metadata.request_id)
     session = server.sessions.get(metadata.request_id)
     assert session.options.language == "en"
@@ -382,7 +383,7 @@ def test_a_turns_silence_can_be_changed(server: ScriptedServer, timeout_ms: int,
             "sequence_id": 1,
             "request_id": request_id,
         }
-        decoding = server.sessions.get(request_id)._decode_thread
+        decoding = running(server.sessions.get(request_id))._decode_thread
         assert decoding._voice.endpoint_silence_seconds == silence_seconds
         socket.send("?")
         assert json.loads(socket.recv(WAIT_SECONDS))["type"] == "Warning"
@@ -431,14 +432,14 @@ def test_what_flux_cannot_be_set_to_changes_nothing(server: ScriptedServer) -> N
     )
     with connect(address, additional_headers={"Authorization": "Token secret"}, open_timeout=WAIT_SECONDS) as socket:
         session = server.sessions.get(json.loads(socket.recv(WAIT_SECONDS))["request_id"])
-        silence = session._decode_thread._voice.endpoint_silence_seconds
+        silence = running(session)._decode_thread._voice.endpoint_silence_seconds
         for wrong in ({"eot_timeout_ms": float("nan")}, {"eot_timeout_ms": True}, {"eot_threshold": "high"}, ["x"]):
             socket.send(json.dumps({"type": "Configure", "thresholds": wrong, "keyterms": ["x"]}))
             assert json.loads(socket.recv(WAIT_SECONDS))["code"] == "CONFIGURE_THRESHOLDS_INVALID"
         socket.send(json.dumps({"type": "Configure", "language_hints": ["tr"], "keyterms": ["x"]}))
         assert json.loads(socket.recv(WAIT_SECONDS))["code"] == "CONFIGURE_LANGUAGE_HINTS_NOT_SUPPORTED"
         assert session.options.vocabulary == ()
-        assert session._decode_thread._voice.endpoint_silence_seconds == silence
+        assert running(session)._decode_thread._voice.endpoint_silence_seconds == silence
         socket.send(json.dumps({"type": "Configure", "thresholds": {"eot_timeout_ms": 2000}}))
         assert json.loads(socket.recv(WAIT_SECONDS))["thresholds"] == {"eot_threshold": 0.8, "eot_timeout_ms": 2000}
 

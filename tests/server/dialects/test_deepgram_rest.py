@@ -104,7 +104,7 @@ def test_what_is_no_audio_and_what_is_too_large_are_refused(server: ScriptedServ
     raw = {"additional_query_parameters": {"encoding": "linear16", "sample_rate": "16000"}}
     for large in (bytes(1_000_001), (bytes(65_536) for _ in range(20))):
         with pytest.raises(ApiError) as too_large:
-            sdk.listen.v1.media.transcribe_file(request=large, model="nova-3", request_options=raw)  # type: ignore[arg-type]
+            sdk.listen.v1.media.transcribe_file(request=large, model="nova-3", request_options=raw)
         assert too_large.value.status_code == 413
 
 

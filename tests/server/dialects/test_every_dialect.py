@@ -31,6 +31,7 @@ from tests.support.dialect_clients import (
     words_told,
 )
 from tests.support.raw_socket import frame
+from tests.support.running import running
 from tests.support.scripted_engine import ScriptedServer, scripted_server
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
@@ -256,17 +257,19 @@ def test_too_many_messages_are_slowed_and_none_is_lost(tmp_path: Path, name: str
 
 
 @every_dialect
-def test_a_client_faster_than_decoding_is_slowed_by_its_socket(tmp_path: Path, name: str) -> None:
+def test_a_client_faster_than_decoding_is_slowed_by_its_socket(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     most, seconds = 65_536, 24.0
     with scripted_server(tmp_path, max_backlog_bytes=most, **ALL) as server, speaker(server, name) as (one, session):
         received(session, name, 1.0)
-        may_decode, on_samples = threading.Event(), session.on_samples
+        may_decode, on_samples = threading.Event(), running(session).on_samples
 
         def slow(*heard: Any, **more: Any) -> None:
             may_decode.wait(PATIENCE_SECONDS)
             on_samples(*heard, **more)
 
-        session.on_samples = slow  # type: ignore[method-assign]
+        monkeypatch.setattr(session, "on_samples", slow)
         sender = threading.Thread(target=lambda: speak(one, name, seconds - 1.0))
         sender.start()
         piece = len(tone(name, 1 / PIECES))
@@ -460,10 +463,10 @@ def test_nonsense_is_told_and_disturbs_nobody(
 @pytest.mark.parametrize("name", OF_THEIR_OWN)
 def test_a_change_that_makes_no_sense_is_told(server: ScriptedServer, name: str, no_traceback: None) -> None:
     with speaker(server, name) as (one, session):
-        silence = session._decode_thread._voice.endpoint_silence_seconds
+        silence = running(session)._decode_thread._voice.endpoint_silence_seconds
         one.send(OF_THEIR_OWN[name])
         one.hear_where(lambda message: errors_told(name, one) or message["type"] == "ConfigureFailure")
-        assert session._decode_thread._voice.endpoint_silence_seconds == silence
+        assert running(session)._decode_thread._voice.endpoint_silence_seconds == silence
 
 
 @pytest.mark.parametrize("rate", ["NaN", "Infinity", "true", "1" + "0" * 400, '"16000"'])

@@ -153,7 +153,7 @@ def test_flush_commits_now(server: ScriptedServer) -> None:
 def test_each_way_to_show_the_token(server: ScriptedServer, way: str) -> None:
     subprotocols = ["openmic.v1", "token.secret"] if way == "subprotocol" else None
     token = "secret" if way == "header" else None
-    with client(server, token=token, subprotocols=subprotocols) as one:  # type: ignore[arg-type]
+    with client(server, token=token, subprotocols=subprotocols) as one:
         assert one.connection.subprotocol == ("openmic.v1" if way == "subprotocol" else None)
         one.say(**PCM, **({"token": "secret"} if way == "message" else {}))
         one.hear_until("ready")
@@ -163,7 +163,7 @@ def test_each_way_to_show_the_token(server: ScriptedServer, way: str) -> None:
 def test_a_wrong_or_missing_token_is_refused(server: ScriptedServer, way: str, bystander: None) -> None:
     subprotocols = ["openmic.v1", "token.wrong"] if way == "subprotocol" else None
     token = "wrong" if way == "header" else None
-    with client(server, token=token, subprotocols=subprotocols) as one:  # type: ignore[arg-type]
+    with client(server, token=token, subprotocols=subprotocols) as one:
         if way in ("message", "none"):
             one.say(**PCM, **({"token": "wröng"} if way == "message" else {}))
         assert one.hear_out() == 4401

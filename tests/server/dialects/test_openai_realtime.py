@@ -18,7 +18,9 @@ from websockets.exceptions import InvalidStatus
 from openmic.audio.types import Samples
 from openmic.sessions.state import State
 from openmic.sessions.types import language_code
-from tests.support.realtime import RATE, TEXT, Json, RealtimeClient, realtime, resampled, tone
+from tests.support.conversation import Json
+from tests.support.realtime import RATE, TEXT, RealtimeClient, realtime, resampled, tone
+from tests.support.running import running
 from tests.support.scripted_engine import ScriptedEngine, ScriptedServer, scripted_server
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
@@ -204,7 +206,7 @@ def test_the_same_session_goes_on_where_nothing_changes_what_is_heard(server: Sc
         told = client.hear_until("session.updated")
         session = server.sessions.get(told["session"]["openmic"]["session_id"])
         assert session.state is State.RECEIVING
-        assert session._decode_thread._voice.endpoint_silence_seconds == 0.7
+        assert running(session)._decode_thread._voice.endpoint_silence_seconds == 0.7
 
 
 def test_another_language_is_another_session_on_the_same_clock(server: ScriptedServer) -> None:

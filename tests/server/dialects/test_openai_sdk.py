@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import openai
 import pysubs2
@@ -55,8 +55,8 @@ def test_transcription_as_text(sdk: openai.OpenAI, recording: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["srt", "vtt"])
-def test_transcription_as_subtitles(sdk: openai.OpenAI, recording: Path, ending: str) -> None:
-    answer = sdk.audio.transcriptions.create(model="whisper-1", file=recording, response_format=ending)  # type: ignore[call-overload]
+def test_transcription_as_subtitles(sdk: openai.OpenAI, recording: Path, ending: Literal["srt", "vtt"]) -> None:
+    answer = sdk.audio.transcriptions.create(model="whisper-1", file=recording, response_format=ending)
     cues = pysubs2.SSAFile.from_string(answer, ending)
     assert cues[0].plaintext.split()[:3] == NUMBERS
 
@@ -116,8 +116,9 @@ def test_hints_are_no_errors(sdk: openai.OpenAI, recording: Path) -> None:
 def test_what_cannot_be_honoured_names_its_field(
     sdk: openai.OpenAI, recording: Path, options: dict[str, Any], param: str
 ) -> None:
+    create: Any = sdk.audio.transcriptions.create
     with pytest.raises(openai.BadRequestError) as caught:
-        sdk.audio.transcriptions.create(**{"model": "whisper-1", "file": recording} | options)
+        create(model="whisper-1", file=recording, **options)
     assert caught.value.param == param
 
 
@@ -136,7 +137,7 @@ def test_translation_in_every_format(sdk: openai.OpenAI, recording: Path) -> Non
     assert plain.text == SPOKEN
     assert translate(model="whisper-1", file=recording, response_format="text") == f"{SPOKEN}\n"
     for ending in ("srt", "vtt"):
-        cues = pysubs2.SSAFile.from_string(translate(model="whisper-1", file=recording, response_format=ending), ending)  # type: ignore[call-overload]
+        cues = pysubs2.SSAFile.from_string(translate(model="whisper-1", file=recording, response_format=ending), ending)
         assert cues[0].plaintext.split()[:3] == NUMBERS
     verbose = translate(model="whisper-1", file=recording, response_format="verbose_json")
     assert isinstance(verbose, TranslationVerbose)

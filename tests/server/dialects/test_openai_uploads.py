@@ -160,7 +160,7 @@ def test_and_so_is_none(http: httpx.Client, said: str) -> None:
 
 def test_translations_are_english(http: httpx.Client) -> None:
     fields = {"response_format": "verbose_json", "language": "tr"}
-    body = post(http, path="/v1/audio/translations", **fields).json()
+    body = post(http, WAV, "/v1/audio/translations", **fields).json()
     assert (body["task"], body["language"]) == ("translate", "english")
 
 
@@ -179,7 +179,7 @@ def test_hints_are_accepted(http: httpx.Client) -> None:
         "redact": "false",
         "user": "somebody",
     }
-    response = post(http, model="gpt-4o-transcribe-diarize", **hints)
+    response = post(http, WAV, PATH, model="gpt-4o-transcribe-diarize", **hints)
     assert response.json()["text"] == "heard 2.5 seconds"
     assert response.headers["openmic-model"] == "scripted"
 
@@ -227,7 +227,7 @@ def test_what_cannot_be_honoured_is_refused(
     http: httpx.Client, server: ScriptedServer, fields: dict[str, str], param: str, words: str
 ) -> None:
     before = server.sessions.opened_total
-    response = post(http, **fields)
+    response = post(http, WAV, PATH, **fields)
     error = response.json()["error"]
     assert (response.status_code, error["code"], error["param"]) == (400, "bad_request", param)
     assert words in error["message"]

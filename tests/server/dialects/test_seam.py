@@ -35,6 +35,7 @@ from openmic.server.problems import PROBLEMS, close_code, error_response
 from openmic.sessions.events import Committed, Ended, Failed, Finalised, Replaced, Warned
 from openmic.sessions.session import Session
 from openmic.sessions.types import AudioFormat, SpeechOptions
+from tests.support.running import running
 from tests.support.scripted_engine import ScriptedServer, scripted_server
 
 WAIT_SECONDS = 120
@@ -276,7 +277,7 @@ def test_the_silence_that_ends_an_utterance_can_be_changed_in_the_stream(curt: S
         known = json.loads(one.recv(WAIT_SECONDS))
         one.send(_line(patience=99.0))
         assert json.loads(one.recv(WAIT_SECONDS)) == {"patience": 99.0}
-        decoding = curt.sessions.get(known["id"])._decode_thread
+        decoding = running(curt.sessions.get(known["id"]))._decode_thread
         assert decoding._voice.endpoint_silence_seconds == 5.0
 
 

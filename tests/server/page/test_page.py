@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, Playwright, expect
+from playwright.sync_api import Page, Playwright, WebSocket, expect
 
 from openmic.server.api.page import PAGE_DIR
 from tests.support.browser import browser
@@ -265,7 +265,12 @@ def test_start_carries_language_task_names_and_words_and_the_token_is_in_no_addr
     addresses: list[str] = []
     sent: list[Any] = []
     page.on("request", lambda request: addresses.append(request.url))
-    page.on("websocket", lambda ws: (addresses.append(ws.url), ws.on("framesent", lambda frame: sent.append(frame))))
+
+    def watch(socket: WebSocket) -> None:
+        addresses.append(socket.url)
+        socket.on("framesent", lambda frame: sent.append(frame))
+
+    page.on("websocket", watch)
     page.goto(link(service))
     page.locator("#language").select_option("de")
     page.locator("#task").select_option("translate")

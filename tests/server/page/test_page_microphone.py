@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from playwright.sync_api import Page, Playwright, expect
+from playwright.sync_api import Dialog, Page, Playwright, expect
 
 from tests.support.browser import browser
 from tests.support.page_driver import TOKEN, finish, link, overflow, problem, shot, speak, state
@@ -63,7 +63,12 @@ def test_leaving_while_recording_is_asked_about(new_page: Callable[..., Page], s
     page.goto(link(service))
     speak(page)
     asked: list[str] = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+
+    def dismiss(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", dismiss)
     page.close(run_before_unload=True)
     expect(page.locator("body")).to_have_attribute("data-state", "recording")
     page.wait_for_timeout(200)

@@ -62,7 +62,8 @@ def test_one_that_cannot_be_synced_keeps_no_other_from_it_and_ends_nothing() -> 
 
 
 def test_a_round_that_cannot_even_begin_is_tried_again() -> None:
-    calls, again = [], threading.Event()
+    calls: list[None] = []
+    again = threading.Event()
 
     def everything() -> list[Disk]:
         calls.append(None)

@@ -88,7 +88,7 @@ def test_who_reads_while_it_is_packed_notices_nothing(tmp_path: Path) -> None:
 
 def test_sixteen_bit_sound_comes_back_exactly_and_loud_sound_is_clipped(tmp_path: Path) -> None:
     recording = DiskRecording(tmp_path / "r")
-    exact = np.array([-32768, -1, 0, 1, 12345, 32767], np.float32) / 32768
+    exact = np.array([-32768, -1, 0, 1, 12345, 32767], np.float32) / np.float32(32768)
     recording.append(exact)
     recording.append(np.array([1.0, 7.0, -7.0], np.float32))
     np.testing.assert_array_equal(recording.read(0, 6), exact)
@@ -135,7 +135,7 @@ def test_a_header_made_for_a_growing_recording_is_valid() -> None:
 
 def test_it_can_be_read_while_it_grows(tmp_path: Path) -> None:
     recording = DiskRecording(tmp_path / "r")
-    ramp = (np.arange(400_000) % 30_000).astype(np.float32) / 32768
+    ramp = (np.arange(400_000) % 30_000).astype(np.float32) / np.float32(32768)
 
     def grow() -> None:
         for start in range(0, len(ramp), 500):

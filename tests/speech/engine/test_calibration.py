@@ -36,8 +36,8 @@ class Idle:
         self.found = list(found)
         self.measured = Measured(first, self.again, lambda: self.now)
 
-    def again(self, nobody: Callable[[], bool]) -> Costs | None:
-        assert nobody()
+    def again(self, still_idle: Callable[[], bool]) -> Costs | None:
+        assert still_idle()
         self.at.append(self.now)
         found = self.found.pop(0)
         if isinstance(found, Exception):
@@ -99,8 +99,8 @@ def test_an_idle_engine_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measured, "FIRST_IDLE_SECONDS", 0.0)
     asked: list[bool] = []
 
-    def again(nobody: Callable[[], bool]) -> Costs:
-        asked.append(nobody())
+    def again(still_idle: Callable[[], bool]) -> Costs:
+        asked.append(still_idle())
         return costs(4)
 
     nothing: Any = None

@@ -5,13 +5,14 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from whisper.tokenizer import get_tokenizer
 
 import openmic.speech.engine.calibration as capacity
 import openmic.speech.engine.stream as streams
 from openmic.audio.types import SAMPLE_RATE
-from openmic.speech.engine.costs import MOST_LOAD, Costs
+from openmic.speech.engine.costs import MOST_LOAD, STEP_EVERY_SECONDS, Costs, describe_capacity
 from openmic.speech.engine.thread import WhisperEngine
 from openmic.speech.types import Word
 from tests.support.scripted_turns import ScriptedFinal, Stage
@@ -122,13 +123,13 @@ def _final(stage: Stage, recording: Any) -> Any:
 
 def test_the_clip_is_speech_of_a_useful_length() -> None:
     samples = capacity.speech_clip()
-    seconds = capacity.FIRST_STEP_SECONDS + capacity.COUNTED_STEPS * capacity.STEP_EVERY_SECONDS
+    seconds = capacity.FIRST_STEP_SECONDS + capacity.COUNTED_STEPS * STEP_EVERY_SECONDS
     assert seconds < len(samples) / SAMPLE_RATE < capacity.SPEECH_SECONDS
-    assert abs(samples).max() > 0.1
+    assert np.max(np.abs(samples)) > 0.1
 
 
 def test_the_owner_is_told_in_words() -> None:
-    assert [capacity.describe_capacity(speakers) for speakers in (1, 40)] == [
+    assert [describe_capacity(speakers) for speakers in (1, 40)] == [
         "1 speaker at once",
         "40 speakers at once",
     ]

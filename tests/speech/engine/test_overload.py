@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from openmic.speech.engine.calibration import Costs
+from openmic.speech.engine.costs import Costs
 from openmic.speech.engine.overload import (
     GAP_SECONDS,
     LEAST_STEPS,

@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from openmic.speech.engine.calibration import Costs
-from openmic.speech.engine.scheduler import LATE_SECONDS
+from openmic.speech.engine.costs import Costs
+from openmic.speech.engine.overload import LATE_SECONDS
 from openmic.speech.engine.stream import EngineStream
 from openmic.speech.types import SpeechFailed
 from tests.support.scripted_turns import Stage

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import inspect
 import logging
 import threading
 import time
@@ -18,10 +19,11 @@ import pytest
 from openmic.audio import VoiceActivity
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.errors import OpenmicError
-from openmic.speech.engine.calibration import Costs
+from openmic.speech.engine.costs import Costs
 from openmic.speech.engine.overload import LATE_SECONDS
 from openmic.speech.engine.scheduled_stream import ScheduledStream
 from openmic.speech.engine.thread import EngineParts, WhisperEngine
+from openmic.speech.live.decode import LiveStepDecoder
 from openmic.speech.types import CommittedText, FinalText, LiveText, SpeechEvent, SpeechFailed, SpeechOptions, Word
 from tests.support.clip import Clip
 from tests.support.waiting import wait_until
@@ -175,7 +177,7 @@ def test_a_stream_that_is_over_holds_nothing_large(engine: WhisperEngine, quicks
     Listener(engine, quickstart[0][:SAMPLE_RATE]).finish()  # the engine has come round
     for stream in (done.stream, left.stream):
         assert stream.memory.settled.cross is None
-        assert stream.walk.gi_frame is None
+        assert inspect.getgeneratorstate(stream.walk) == inspect.GEN_CLOSED
 
 
 def test_silence_says_nothing(engine: WhisperEngine) -> None:
@@ -254,17 +256,24 @@ def test_a_session_whose_journal_holds_a_control_token_is_taken_up(
 def test_a_closed_engine_gives_its_model_back_though_somebody_holds_it(engine: WhisperEngine) -> None:
     """A notebook's variable holds the stopped service: what it keeps on a GPU, the next model does not get."""
 
-    class Live:
+    class Live(LiveStepDecoder):
+        def __init__(self) -> None:
+            pass
+
         def step(self, requests: Any) -> Any:
             raise AssertionError
 
+    assert engine._final is not None
     live, final = Live(), copy.copy(engine._final)
     held = weakref.ref(live)
     costs = Costs(((1, 0.1),), 0.1)
     parts = EngineParts(engine.info, live, final)
-    other = WhisperEngine(parts, 0.5, 12.0, costs, lambda still_idle, live=live: None)  # type: ignore[misc]
-    del parts
-    del live
+
+    def again(still_idle: Callable[[], bool], live: Live = live) -> Costs | None:
+        return None
+
+    other = WhisperEngine(parts, 0.5, 12.0, costs, again)
+    del parts, live, again
     assert held() is not None
     other.close()
     gc.collect()
@@ -314,6 +323,7 @@ def test_an_engine_that_stands_still_is_late_until_it_has_caught_up(
             return engine._turns._live.step(requests)
 
     live = Stopped()
+    assert engine._final is not None
     other = WhisperEngine(EngineParts(engine.info, live, copy.copy(engine._final)), 0.5, 12.0)
     try:
         listener = Listener(other, quickstart[0])

@@ -40,7 +40,7 @@ class Told:
             plan = self.stream.due_step()
             if plan is None:
                 return
-            heard = words(text, start=start) if text else []
+            heard = tuple(words(text, start=start)) if text else ()
             self.stream.apply_step(plan, Hypothesis(heard, "en", 0.0, -0.2, False))
         raise AssertionError("it is never done")
 

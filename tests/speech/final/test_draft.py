@@ -22,7 +22,7 @@ def said(draft: Draft, tokenizer: Tokenizer, text: str) -> Draft:
 
 
 def guessed(draft: Draft, tokenizer: Tokenizer, count: int = 50) -> str:
-    return tokenizer.decode_with_timestamps(draft.next(count))
+    return str(tokenizer.decode_with_timestamps(draft.next(count)))
 
 
 def test_it_offers_what_comes_next_behind_the_first_timestamp(tokenizer: Tokenizer) -> None:

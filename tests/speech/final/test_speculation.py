@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from torch import Tensor
 from openmic.audio import VoiceActivity
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.speech.final.walk import FinalModel, FinalPass
+from openmic.speech.model.full_encoder import FullEncoder
 from openmic.speech.types import FinalText, SpeechOptions
 from tests.support.clip import Clip
 
@@ -26,7 +27,7 @@ BETWEEN_SECONDS = 4.3  # between the two sentences
 class Encoder:
     """The real one, counted."""
 
-    def __init__(self, encoder: Any) -> None:
+    def __init__(self, encoder: FullEncoder) -> None:
         self.encoder = encoder
         self.windows = 0
 
@@ -42,7 +43,7 @@ class Session:
     def __init__(self, model: FinalModel, samples: Samples, ahead: bool = True, most_steps: int = 10_000) -> None:
         self.encoder = Encoder(model.encoder)
         self.clip = Clip(samples, 0)
-        self.final = FinalPass(replace(model, encoder=self.encoder), self.clip, SpeechOptions("en"))
+        self.final = FinalPass(replace(model, encoder=cast(FullEncoder, self.encoder)), self.clip, SpeechOptions("en"))
         self.walk = self.final.walk()
         self.ahead = ahead
         self.steps = most_steps

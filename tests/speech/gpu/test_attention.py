@@ -59,7 +59,8 @@ def test_a_step_turns_no_switch_that_other_threads_see(base_model: Any, monkeypa
 @pytest.mark.parametrize("places", [64, 832, 1500])
 def test_on_a_gpu_it_is_the_same_whatever_kernels_others_choose(places: int) -> None:
     given = batch(places, "cuda", torch.float16)
-    exact = F.scaled_dot_product_attention(*(t.cpu().float() for t in given[:3]), attn_mask=given[3].cpu().float())
+    query, key, value, mask = (tensor.cpu().float() for tensor in given)
+    exact = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
         found = attended(*given)
     assert torch.allclose(found.cpu().float(), exact, atol=5e-3)

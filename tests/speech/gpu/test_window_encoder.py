@@ -104,7 +104,7 @@ def test_a_device_on_which_windows_together_are_wrong_encodes_them_alone(
 ) -> None:
     inner = BatchedWindowEncoder._padded_states
 
-    def wrong(self: Any, audio: Samples, state_counts: torch.Tensor) -> torch.Tensor:
+    def wrong(self: Any, audio: torch.Tensor, state_counts: torch.Tensor) -> torch.Tensor:
         if failure is not None:
             raise failure
         return inner(self, audio, torch.full_like(state_counts, 100))  # as if the mask were that of other windows

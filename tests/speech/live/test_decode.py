@@ -105,7 +105,8 @@ def test_rows_of_a_batch_do_not_touch_each_other(live: LiveStepDecoder, samples:
 def test_a_growing_window_says_what_one_that_is_worked_out_at_once_says(
     live: LiveStepDecoder, samples: Samples
 ) -> None:
-    memory, draft = StepCache(), ()
+    memory = StepCache()
+    draft: tuple[int, ...] = ()
     for end in np.arange(5.0, 9.7, 0.4):
         request = cut(samples, 4.2, end, draft=draft, memory=memory)
         growing = live.step([request])[0]

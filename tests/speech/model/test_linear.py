@@ -70,7 +70,7 @@ def test_without_the_operators_the_plain_product_serves(monkeypatch: pytest.Monk
 def test_weights_are_laid_out_where_torch_can() -> None:
     """A release of torch that names the operators differently should be noticed, not only be slower."""
     product = precision._product(*matrix(True))
-    known = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    known = torch.backends.mkldnn.is_available()
     assert (getattr(product, "func", None) is precision._onednn) == known
 
 
@@ -81,7 +81,7 @@ def test_whole_windows_get_the_product_that_is_quicker_for_them(
     monkeypatch.setattr(precision, "_cpu_flags", lambda: frozenset(flags))
     weight, bias = matrix(True)
     product = linear(weight, bias, "float32", whole=True)
-    known = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    known = torch.backends.mkldnn.is_available()
     assert (getattr(product, "func", None) is precision._onednn) == (laid_out and known)
     x = torch.randn(1500, 32, generator=torch.Generator().manual_seed(1))
     assert torch.allclose(product(x), F.linear(x, weight, bias), atol=1e-5)

@@ -9,7 +9,7 @@ from ipykernel.kernelapp import IPKernelApp
 LOOK_SECONDS = 0.025  # as often as Colab's own looks
 
 
-def eval_js(script, ignore_result=False):
+def eval_js(script: str, ignore_result: bool = False) -> object:
     """Evaluate JavaScript in the output of the running cell; what it gives, once its promise is kept."""
     app = IPKernelApp.instance()
     ident = str(uuid.uuid4())
