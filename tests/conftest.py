@@ -15,6 +15,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from openmic.audio.types import Samples
 from openmic.settings import Settings
@@ -22,6 +23,10 @@ from tests import marks
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
+
+# A busy machine is no fault of what is tested.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -131,7 +131,11 @@ def jupyterlab(folder: Path) -> Iterator[Lab]:
         yield lab
     finally:
         process.terminate()
-        process.wait(60)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:  # it waits for its kernels, whose machine may be busy
+            process.kill()
+            process.wait()
 
 
 def _answers(url: str) -> bool:

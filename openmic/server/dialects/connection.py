@@ -21,6 +21,7 @@ from openmic.log import log_event
 from openmic.server.access.connections import Connections
 from openmic.server.access.gate import Gate
 from openmic.server.access.tokens import AccessToken
+from openmic.server.dialects.client_socket import ClientSocket, Gone
 from openmic.server.dialects.dialect import (
     Acknowledged,
     Answer,
@@ -41,7 +42,7 @@ from openmic.server.dialects.dialect import (
 from openmic.server.dialects.outbox import Outbox
 from openmic.server.dialects.rate_limit import RateLimit
 from openmic.server.problems import PROBLEMS
-from openmic.server.uvicorn_protocols.websocket import abort, abort_soon
+from openmic.server.uvicorn_protocols.websocket import abort_soon
 from openmic.sessions.events import Ended, Failed, Finalised, Live, Progressed, Replaced, SessionEvent
 from openmic.sessions.registry import Sessions
 from openmic.sessions.session import Session
@@ -51,15 +52,10 @@ from openmic.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-SEND_SECONDS = 20.0  # how long one message may take to leave before a client counts as not reading
 DRAIN_SECONDS = 20.0  # how long what a client sent before it went is still read, where it cannot come back
 REFUSED_SECONDS = 1.0  # how long a refused client has to read why and to close; uvicorn would wait for 10 s
 BACKLOG_LOOK_SECONDS = 0.05  # how often a full backlog is looked at
 NEWEST_ONLY = {Live: "live", Progressed: "progress"}  # of these only the newest waits for a slow reader
-
-
-class Gone(Exception):
-    """The client has gone, or reads nothing: nobody is left to tell."""
 
 
 class Refused(Exception):
@@ -107,6 +103,7 @@ class StreamConnection:
         self.websocket = websocket
         self.settings = settings
         self.sessions = sessions
+        self._socket = ClientSocket(websocket, dialect.subprotocol, settings.max_message_bytes)
         self._dialect = dialect
         self._gate = gate
         self._connections = connections
@@ -116,7 +113,6 @@ class StreamConnection:
         self._session: Session | None = None
         self._has_begun = False
         self._resumed = False
-        self._accepted = False
         self._put_back: deque[Frame] = deque()
         self._reading: asyncio.Timeout | None = None
         self._session_over = asyncio.Event()
@@ -135,7 +131,7 @@ class StreamConnection:
                 self._log_refusal(refused.error.code)
                 return refused.error.code
             except Closing as closing:
-                await self._close(closing.code, closing.reason)
+                await self._socket.close(closing.code, closing.reason)
                 return closing.error_code
         except Gone:  # nobody is left to tell
             pass
@@ -158,21 +154,14 @@ class StreamConnection:
 
     async def accept(self) -> None:
         """Answer the handshake, unless that was done."""
-        if self._accepted:
-            return
-        self._accepted = True
-        offered = self.websocket.scope.get("subprotocols", [])
-        try:
-            await self.websocket.accept(subprotocol=self._dialect.subprotocol(offered))
-        except Exception as error:
-            raise Gone from error
+        await self._socket.accept()
 
     async def next_frame(self) -> Frame:
         """The next message, however late it comes: for a client that has shown its token in the handshake."""
-        await self.accept()
+        await self._socket.accept()
         if self._put_back:
             return self._put_back.popleft()
-        frame = await self._receive()
+        frame = await self._socket.receive()
         await self._rate_limit.keep()
         return frame
 
@@ -191,10 +180,10 @@ class StreamConnection:
             OpenmicError: ``token_missing`` or ``first_message_late``: it does not come in time.
         """
         seconds = self.settings.first_message_seconds
-        await self.accept()
+        await self._socket.accept()
         try:
             async with asyncio.timeout(seconds):
-                return await self._receive()
+                return await self._socket.receive()
         except TimeoutError:
             late = "token_missing" if self._token is None else "first_message_late"
             raise PROBLEMS.error(late, seconds=seconds) from None
@@ -252,7 +241,7 @@ class StreamConnection:
             hello: told before all of it.
             after_seq: the last counted event that the client knows.
         """
-        await self.accept()
+        await self._socket.accept()
         self._gate.unauthenticated.leave(self)
         self._outbox.put(Reply(tuple(hello)))
         self._has_begun = True  # whoever has read the hello is told warnings
@@ -336,18 +325,13 @@ class StreamConnection:
 
     async def _refuse(self, error: OpenmicError) -> None:
         """Tell the client why it is not served (any longer): over HTTP while its handshake has no answer."""
-        denial = None if self._accepted else self._dialect.deny(error)
+        denial = None if self._socket.accepted else self._dialect.deny(error)
         if denial is not None:
-            try:
-                async with asyncio.timeout(SEND_SECONDS):
-                    await self.websocket.send_denial_response(denial)
-            except Exception as failure:
-                raise Gone from failure
+            await self._socket.deny(denial)
             return
-        await self.accept()
         frames, code = self._dialect.refuse(error)
-        await self._send(frames)
-        await self._close(code, error.code)
+        await self._socket.send(frames)
+        await self._socket.close(code, error.code)
 
     async def _talk(self) -> NoReturn:
         """One session after the other: have the dialect open or find it, and read for it."""
@@ -371,9 +355,11 @@ class StreamConnection:
         while not self._session_over.is_set():
             try:
                 async with asyncio.timeout(None) as self._reading:  # ended by ``_leave_session``
-                    frame = self._put_back.popleft() if self._put_back else await self._receive()
+                    frame = self._put_back.popleft() if self._put_back else await self._socket.receive()
             except TimeoutError:
                 continue
+            except OpenmicError as error:
+                raise Refused(error) from error
             try:
                 await self._do(session, frame)
             except OpenmicError as error:
@@ -435,14 +421,14 @@ class StreamConnection:
         while True:
             outgoing = await self._outbox.get()
             if isinstance(outgoing, Reply):
-                await self._send(outgoing.frames)
+                await self._socket.send(outgoing.frames)
                 continue
             if isinstance(outgoing, Finalised):  # a long one takes a while to write down
                 frames = await asyncio.to_thread(self._frames, outgoing)
             else:
                 frames = self._frames(outgoing)
             goodbye = frames.pop() if frames and isinstance(frames[-1], Goodbye) else None
-            await self._send(frame for frame in frames if not isinstance(frame, Goodbye))
+            await self._socket.send(frame for frame in frames if not isinstance(frame, Goodbye))
             if isinstance(goodbye, Goodbye):
                 error_code = outgoing.error.code if isinstance(outgoing, Failed) else None
                 raise Closing(goodbye.code, error_code, goodbye.reason)
@@ -469,40 +455,3 @@ class StreamConnection:
 
     def _frames(self, outgoing: Outgoing) -> list[Frame | Goodbye]:
         return list(self._dialect.write(outgoing))
-
-    # --- the socket
-
-    async def _receive(self) -> Frame:
-        event = await self.websocket.receive()
-        if event["type"] == "websocket.disconnect":
-            raise Gone
-        received: Frame | None = event.get("bytes")
-        if received is None:
-            received = event.get("text") or ""
-        size = len(received if isinstance(received, bytes) else received.encode(errors="replace"))
-        if size > self.settings.max_message_bytes:
-            limit = self.settings.max_message_bytes
-            raise Refused(PROBLEMS.error("message_too_large", size=size, max_message_bytes=limit))
-        return received
-
-    async def _send(self, frames: Iterable[Frame]) -> None:
-        await self.accept()
-        try:
-            for frame in frames:
-                async with asyncio.timeout(SEND_SECONDS):
-                    if isinstance(frame, bytes):
-                        await self.websocket.send_bytes(frame)
-                    else:
-                        await self.websocket.send_text(frame)
-        except TimeoutError as error:
-            abort(self.websocket)
-            raise Gone from error
-        except Exception as error:
-            raise Gone from error
-
-    async def _close(self, code: int, reason: str = "") -> None:
-        try:
-            async with asyncio.timeout(SEND_SECONDS):
-                await self.websocket.close(code, reason)
-        except Exception as error:
-            raise Gone from error

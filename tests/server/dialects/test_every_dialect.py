@@ -17,7 +17,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from openmic.server.dialects.connection import Gone
+from openmic.server.dialects.client_socket import Gone
 from openmic.sessions.session import Session
 from openmic.sessions.state import State
 from tests.support.dialect_clients import (
@@ -414,7 +414,7 @@ def test_what_had_arrived_is_read_though_nothing_can_be_told_any_more(tmp_path: 
             broken.set()
             raise Gone
 
-        connection._send = gone
+        connection._socket.send = gone
         session.flush()  # its answer cannot be sent
         assert broken.wait(PATIENCE_SECONDS)
         one.hang_up(deaf=False)

@@ -41,7 +41,7 @@ def read(text: str) -> Any:
     return problem.code
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.text() | VALUES.map(lambda value: json.dumps(value)))
 @example("[" * 100_000)
 @example('{"type": "start", "sample_rate": 1e400}')
@@ -52,7 +52,7 @@ def test_any_text(text: str) -> None:
     read(text)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(MESSAGES)
 @pytest.mark.slow
 def test_any_fields(message: dict[str, Any]) -> None:
@@ -64,7 +64,7 @@ def test_any_fields(message: dict[str, Any]) -> None:
     assert again == told  # what was understood is written so that it is understood the same
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(min_size=1), st.sampled_from(["token", "resume_token", "prompt"]))
 def test_no_value_of_a_client_is_told_back(value: str, field: str) -> None:
     message = {"type": "start" if field == "prompt" else "resume", field: [f"s3cret-{value}"]}
@@ -73,7 +73,7 @@ def test_no_value_of_a_client_is_told_back(value: str, field: str) -> None:
     assert "s3cret" not in str(caught.value)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text())
 def test_an_unknown_type_is_told_back_cut_short(kind: str) -> None:
     with pytest.raises(OpenmicError) as caught:

@@ -107,7 +107,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedServer]
 def test_every_answer_is_one_that_the_docs_know(server: ScriptedServer, operation: Any, token: str | None) -> None:
     headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
 
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy())
     def ask(case: Any) -> None:
         answer = case.call(base_url=server.url, headers=headers, timeout=120)

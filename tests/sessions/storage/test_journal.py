@@ -240,7 +240,7 @@ def test_any_place_of_a_long_journal_is_found(tmp_path: Path) -> None:
     journal.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     messages=st.lists(st.binary(max_size=30), max_size=6),
     moves=st.lists(st.tuples(st.sampled_from("rsc"), st.integers(0, 70)), max_size=20),

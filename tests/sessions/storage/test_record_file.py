@@ -81,7 +81,7 @@ def test_damage_is_found_in_front_of_records_far_behind_it(tmp_path: Path) -> No
     assert scan(tmp_path / "f", bytes(data))[1].ending is Ending.DAMAGED
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(payloads=st.lists(st.binary(max_size=80), max_size=6), data=st.data())
 def test_no_change_of_the_file_makes_it_say_what_was_not_written(
     tmp_path_factory: pytest.TempPathFactory, payloads: list[bytes], data: st.DataObject

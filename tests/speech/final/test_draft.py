@@ -150,7 +150,7 @@ TURKISH = "aıiİIğĞşŞçÇöÖüÜ'.,!? "
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(st.sampled_from(TURKISH) | st.characters(exclude_categories=["Cs"]), max_size=60), st.data())
 def test_whatever_is_heard_said_and_learned_it_goes_on(text: str, data: st.DataObject) -> None:
     """The draft only saves time: it must never be what fails."""
