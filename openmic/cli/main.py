@@ -181,7 +181,7 @@ def _follow(
     """
     collect = Collect()
     try:
-        with EndSignals() as signals, collect.kept():
+        with EndSignals() as signals, collect.keep_what_was_transcribed():
             messages = iter_stream(
                 link, source, token=token, realtime=realtime, finish=signals.asked, **(options or StreamOptions())
             )

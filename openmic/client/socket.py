@@ -165,10 +165,10 @@ def read_message(raw: str | bytes, address: Address) -> Message:
     raise PROBLEMS.error("not_understood", host=address.host)
 
 
-def closing_error(address: Address, closed: ConnectionClosed, told: Message | None) -> OpenmicError:
+def closing_error(address: Address, closed: ConnectionClosed, error_message: Message | None) -> OpenmicError:
     """Why the service closed the socket: in its own words where it sent any before."""
-    if told is not None:
-        return from_wire(told)
+    if error_message is not None:
+        return from_wire(error_message)
     code = closed.rcvd.code if closed.rcvd is not None else 1006
     if code == 4401:
         return PROBLEMS.error("bad_token", host=address.host)

@@ -211,14 +211,14 @@ class Stream:
             await socket.close()
 
     async def _read(self, socket: ClientConnection) -> OpenmicError | None:
-        told: Message | None = None
+        error_message: Message | None = None
         try:
             while True:
                 message = read_message(await socket.recv(), self._address)
                 self._received_something.set()
                 kind = message["type"]
                 if kind == "error" and message.get("fatal"):
-                    told = message
+                    error_message = message
                 elif kind == "ack":
                     self._outbox.confirm(int(message["received_bytes"]))
                     self._confirmed.set()
@@ -232,8 +232,8 @@ class Stream:
                         return None
         except ConnectionClosed as closed:
             code = closed.rcvd.code if closed.rcvd is not None else 1006
-            error = closing_error(self._address, closed, told)
-            if told is not None or code in FINAL_CLOSE_CODES:
+            error = closing_error(self._address, closed, error_message)
+            if error_message is not None or code in FINAL_CLOSE_CODES:
                 raise error from closed
             return error
 

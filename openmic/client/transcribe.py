@@ -131,7 +131,7 @@ async def stream_file_async(
         OpenmicError: any of the client's problems, or the service's.
     """
     collect = Collect()
-    with collect.kept():
+    with collect.keep_what_was_transcribed():
         async for message in iter_stream_async(link, source, token=token, realtime=realtime, **options):
             collect(message)
             if on_message is not None:
@@ -150,7 +150,7 @@ def stream_file(
 ) -> Result:
     """``stream_file_async`` without ``async``; ``on_message`` is called in the caller's thread."""
     collect = Collect()
-    with collect.kept():
+    with collect.keep_what_was_transcribed():
         for message in iter_stream(link, source, token=token, realtime=realtime, **options):
             collect(message)
             if on_message is not None:
@@ -177,7 +177,7 @@ class Collect:
                 self._final = Result.from_message(message, self._session_id)
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
+    def keep_what_was_transcribed(self) -> Iterator[None]:
         """Let an error that ends an open stream carry what was heard before it.
 
         Raises:

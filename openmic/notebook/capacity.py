@@ -26,7 +26,7 @@ class ModelSpeakers:
     fits: bool
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """In words."""
         if not self.fits:
             return "too large for this device"
@@ -71,7 +71,7 @@ class CapacityPicture:
         )
 
     def __str__(self) -> str:
-        rows = [f"  {one.model:10} {one.told}" for one in self.models]
+        rows = [f"  {one.model:10} {one.description}" for one in self.models]
         return "\n".join([self._title, *rows, *(f"  {note}" for note in self._notes)])
 
 
@@ -84,5 +84,5 @@ def _row(one: ModelSpeakers, top: int) -> str:
     faint = "" if one.fits and one.speakers else "opacity:.6"
     return (
         f'<div style="{faint}">{name}</div><div style="display:flex;height:14px;border-radius:4px;overflow:hidden">'
-        f'{bar}</div><div style="font-variant-numeric:tabular-nums;{faint}">{escape(one.told)}</div>'
+        f'{bar}</div><div style="font-variant-numeric:tabular-nums;{faint}">{escape(one.description)}</div>'
     )

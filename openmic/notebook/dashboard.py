@@ -89,7 +89,7 @@ class Dashboard:
             self._thread.start()
 
     @contextmanager
-    def kept_moving(self) -> Iterator[None]:
+    def moved_by_cell(self) -> Iterator[None]:
         """A cell stays in this block and calls ``move``: nobody else draws, and Stop is that cell's to carry out."""
         self._staying = True
         try:

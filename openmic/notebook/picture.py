@@ -88,7 +88,7 @@ def _charts(status: Status) -> str:
     def line(read: Callable[[Moment], float | None]) -> list[Point]:
         return [(moment.seconds_ago, read(moment)) for moment in status.history]
 
-    middle, most = line(lambda one: one.delay_p50), line(lambda one: one.delay_p90)
+    middle, most = line(lambda one: one.delay_p50_seconds), line(lambda one: one.delay_p90_seconds)
     delay_top = max([LATE_SECONDS, *(value for _, value in most if value is not None)])
     speakers, places = line(lambda one: one.speakers), line(lambda one: one.places)
     speakers_top = max([1.0, status.places, *(value for _, value in speakers + places if value is not None)]) * 1.1
@@ -130,9 +130,9 @@ def _charts(status: Status) -> str:
 
 def _delay(status: Status) -> tuple[str, str]:
     """The middle one, and what nine of ten are not above."""
-    if status.delay_p50 is None or status.delay_p90 is None:
+    if status.delay_p50_seconds is None or status.delay_p90_seconds is None:
         return "none", "nobody speaks"
-    return f"{status.delay_p50:.1f} s", f"9 in 10: {status.delay_p90:.1f} s"
+    return f"{status.delay_p50_seconds:.1f} s", f"9 in 10: {status.delay_p90_seconds:.1f} s"
 
 
 def _facts(session: SessionStatus) -> str:

@@ -29,7 +29,7 @@ class Moment:
         speakers: who spoke, of so many ``places``.
         busy: part of the time in which the device worked, 0..1.
         memory_bytes: the device's memory in use; None where it cannot be told.
-        delay_p50, delay_p90: seconds that live text was behind, the middle and the ninth of ten; None: nobody spoke.
+        delay_p50_seconds, delay_p90_seconds: seconds that live text was behind, the middle and the ninth of ten; None: nobody spoke.
     """
 
     seconds_ago: float
@@ -37,8 +37,8 @@ class Moment:
     places: int
     busy: float
     memory_bytes: int | None
-    delay_p50: float | None
-    delay_p90: float | None
+    delay_p50_seconds: float | None
+    delay_p90_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +88,11 @@ class Status:
         return sum(session.state == "receiving" for session in self.sessions)
 
     @property
-    def delay_p50(self) -> float | None:
+    def delay_p50_seconds(self) -> float | None:
         """Seconds that live text is behind now, the middle one; None: nobody speaks."""
-        return self.history[-1].delay_p50 if self.history else None
+        return self.history[-1].delay_p50_seconds if self.history else None
 
     @property
-    def delay_p90(self) -> float | None:
+    def delay_p90_seconds(self) -> float | None:
         """The same for the ninth of ten."""
-        return self.history[-1].delay_p90 if self.history else None
+        return self.history[-1].delay_p90_seconds if self.history else None

@@ -55,7 +55,7 @@ class NotebookView:
         if in_notebook():
             self.dashboard.place()
         print(NOBODY_THERE if alone else HOW_TO_END, flush=True)
-        with self.dashboard.kept_moving():
+        with self.dashboard.moved_by_cell():
             ended = await stay(self._turn, ALONE_SECONDS if alone else seconds)
             if ended == "over":
                 return

@@ -64,8 +64,8 @@ class Metrics(Collector):
             labels=["quantile"],
         )
         moments = self._sessions.load.moments
-        delay.add_metric(["0.5"], (moments[-1].delay_p50 if moments else None) or 0.0)
-        delay.add_metric(["0.9"], (moments[-1].delay_p90 if moments else None) or 0.0)
+        delay.add_metric(["0.5"], (moments[-1].delay_p50_seconds if moments else None) or 0.0)
+        delay.add_metric(["0.9"], (moments[-1].delay_p90_seconds if moments else None) or 0.0)
         yield delay
         backlog = self._sessions.backlog_bytes()
         yield GaugeMetricFamily("openmic_backlog_bytes", "Bytes received and not yet decoded.", backlog)

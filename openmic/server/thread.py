@@ -21,7 +21,7 @@ from fastapi import FastAPI
 
 from openmic.errors import OpenmicError
 from openmic.log import log_event
-from openmic.server.access.descriptors import Listener, for_connections, is_told, raise_limit
+from openmic.server.access.descriptors import Listener, for_connections, lacks_descriptors, raise_limit
 from openmic.server.app import LEAVE_SECONDS, drain
 from openmic.server.problems import PROBLEMS
 from openmic.server.uvicorn_protocols.http import HttpProtocol
@@ -176,5 +176,5 @@ class ServerThread:
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    if not is_told(context):
+    if not lacks_descriptors(context):
         loop.default_exception_handler(context)

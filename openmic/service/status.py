@@ -86,7 +86,15 @@ def _tunnel_line(tunnel: ReopeningTunnel | None) -> str:
 
 def _history(moments: Sequence[load.Moment], now: float) -> tuple[Moment, ...]:
     return tuple(
-        Moment(now - one.at, one.speakers, one.places, one.busy, one.memory_bytes, one.delay_p50, one.delay_p90)
+        Moment(
+            now - one.at,
+            one.speakers,
+            one.places,
+            one.busy,
+            one.memory_bytes,
+            one.delay_p50_seconds,
+            one.delay_p90_seconds,
+        )
         for one in moments
     )
 

@@ -76,13 +76,13 @@ class Glossary:
             found.append(f"the prompt but its end ({room} of {len(self._prompt)} tokens)")
         return ", ".join(found)
 
-    def pinned(self, heard: str) -> tuple[int, ...]:
+    def pinned(self, text: str) -> tuple[int, ...]:
         """The tokens in front of a window's prompt.
 
         Args:
-            heard: what an earlier decoding of the window has heard.
+            text: what an earlier decoding of the window has heard.
         """
-        terms = self._chosen(heard)
+        terms = self._chosen(text)
         listed: list[int] = []
         for tokens in terms:
             listed += [*(self._comma if listed else ()), *tokens]
@@ -97,24 +97,24 @@ class Glossary:
         runs = ("".join(listed[place : place + COPIED_TERMS]) for place in range(len(listed) - COPIED_TERMS + 1))
         return any(run in said for run in runs)
 
-    def holds(self, pinned: Sequence[int], heard: str) -> bool:
+    def holds(self, pinned: Sequence[int], text: str) -> bool:
         """Whether ``pinned`` has all terms that what was heard may be."""
-        return not self.chooses or set(self.pinned(heard)) <= {*pinned, *self._comma, *self._stop}
+        return not self.chooses or set(self.pinned(text)) <= {*pinned, *self._comma, *self._stop}
 
-    def _chosen(self, heard: str) -> list[tuple[int, ...]]:
+    def _chosen(self, text: str) -> list[tuple[int, ...]]:
         """Tokens of the terms that are pinned, the likeliest last: next to the text."""
         room, chosen = self._most, []
-        for place in self._ranked(heard):
+        for place in self._ranked(text):
             tokens = self._entries[place].tokens
             if len(tokens) + 1 <= room:
                 room -= len(tokens) + 1
                 chosen.append(tokens)
         return chosen[::-1]
 
-    def _ranked(self, heard: str) -> list[int]:
+    def _ranked(self, text: str) -> list[int]:
         """Places of the terms: those that sound like something that was heard, then the newest."""
         places = range(len(self._entries))
-        sounding = letters(heard)[-HEARD_LETTERS:]
+        sounding = letters(text)[-HEARD_LETTERS:]
         if not self.chooses or not sounding:
             return list(places)
         best = [0.0] * len(self._entries)

@@ -361,7 +361,7 @@ assert len(Dashboard(lambda: now[0], stop).buttons().children) == 3
 for told, shown in (("Hide what is said", True), ("Show what is said", False)):
     words.click()
     assert (words.description, "And so my" in board.html()) == (told, shown)
-with board.kept_moving():
+with board.moved_by_cell():
     stop_button.click()
     assert board.stop_asked and not stopped
 stop_button.click()

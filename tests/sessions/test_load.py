@@ -25,7 +25,7 @@ def test_a_moment_knows_the_delays_of_the_last_seconds_and_nobody_has_none() -> 
     history.add([9.0], 4, 0.9, None)
     clock[0] = 2 * DELAY_SECONDS
     history.add([], 4, 0.0, None)
-    told = [(one.at, one.speakers, one.delay_p50, one.delay_p90) for one in history.moments]
+    told = [(one.at, one.speakers, one.delay_p50_seconds, one.delay_p90_seconds) for one in history.moments]
     assert told == [
         (0.0, 2, 1.0, 2.0),
         (MOMENT_SECONDS, 0, 1.0, 2.0),

@@ -204,7 +204,7 @@ class Microphone:
             self._direct[page] = self._begin(message)
         recording = self._direct.get(page)
         if recording is not None:
-            recording.heard(message)
+            recording.on_message(message)
 
     def _leave(self, page: str) -> None:
         for key, relay in list(self._relays.items()):

@@ -32,7 +32,7 @@ class Recording:
         if message.get("type") == "stop":
             self.stopped = True
 
-    def heard(self, message: Message) -> None:
+    def on_message(self, message: Message) -> None:
         """Take note of what the service told the page."""
         match message.get("type"):
             case "ready":

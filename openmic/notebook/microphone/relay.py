@@ -147,7 +147,7 @@ class Relay:
             async for frame in socket:
                 assert isinstance(frame, str), "openmic.v1 sends text alone"
                 if self._recording is not None:
-                    self._recording.heard(json.loads(frame))
+                    self._recording.on_message(json.loads(frame))
                 while len(self._to_page) >= MAX_UNREAD and not self._left:
                     self._room.clear()
                     await self._room.wait()

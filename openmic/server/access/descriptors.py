@@ -100,7 +100,7 @@ class Listener(socket.socket):
         log_event(logger, "descriptors_short", logging.WARNING, most=self._most, closed=self._closed_at_once)
 
 
-def is_told(context: dict[str, Any]) -> bool:
+def lacks_descriptors(context: dict[str, Any]) -> bool:
     """Whether what asyncio reports to an exception handler is the lack of descriptors, of which ``Listener`` tells."""
     exception = context.get("exception")
     return isinstance(exception, OSError) and exception.errno in SHORT and "socket" in context

@@ -15,7 +15,7 @@ class Turn:
         words: that are committed.
         tail: that may still change.
         language: of what was said, once it is known.
-        heard_seconds: how much audio these words cover.
+        transcribed_seconds: how much audio these words cover.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Turn:
         self.words: list[Word] = []
         self.tail: tuple[Word, ...] = ()
         self.language: str | None = None
-        self.heard_seconds = 0.0
+        self.transcribed_seconds = 0.0
 
     @property
     def text(self) -> str:
@@ -34,14 +34,14 @@ class Turn:
         """Replace the tail."""
         self.tail = live.words
         self.language = live.language or self.language
-        self.heard_seconds = max(self.heard_seconds, live.audio_seconds)
+        self.transcribed_seconds = max(self.transcribed_seconds, live.audio_seconds)
 
     def commit(self, committed: CommittedText) -> None:
         """Take words over from the tail."""
         self.words += committed.words
         self.tail = tuple(word for word in self.tail if word.start >= committed.end)
         self.language = committed.language or self.language
-        self.heard_seconds = max(self.heard_seconds, committed.end)
+        self.transcribed_seconds = max(self.transcribed_seconds, committed.end)
 
     def next(self) -> None:
         """The turn is over; its tail, if one is left, is that of the next one."""

@@ -23,7 +23,7 @@ class ScheduledStream:
         step_due_since: since when it has been due for a live step; None: it is not.
         due_since: since when its final pass has had something to do; None: it has not.
         ended_since: since when its final text is waited for; None: it is not.
-        spent: time that the final window under way has taken so far.
+        spent_seconds: time that the final window under way has taken so far.
     """
 
     stream: EngineStream
@@ -31,7 +31,7 @@ class ScheduledStream:
     step_due_since: float | None = None
     ended_since: float | None = None
     due_since: float | None = None
-    spent: float = 0.0
+    spent_seconds: float = 0.0
 
     def late_seconds(self, now: float) -> float:
         """How long speech has been waiting for a live step; what came faster than it was spoken waits from then on.

@@ -168,13 +168,13 @@ class Scheduler:
 
     def _remaining(self, place: ScheduledStream) -> float:
         whole = self.final_window_cost_seconds or WINDOW_EVERY_SECONDS  # where nothing is known: the order is the same
-        return max(SLICE_SECONDS, place.windows_left() * whole - place.spent)
+        return max(SLICE_SECONDS, place.windows_left() * whole - place.spent_seconds)
 
     def _share(self, finals: Sequence[ScheduledStream], now: float, speaking: int) -> float:
         """The part of the time in which every window now due is done early enough, while so many streams speak."""
         share = 0.0
         for place in finals:
-            work = max(SLICE_SECONDS, self.final_window_cost_seconds - place.spent)
+            work = max(SLICE_SECONDS, self.final_window_cost_seconds - place.spent_seconds)
             allowed = (
                 PATIENCE_WINDOWS * self.final_window_cost_seconds if place.stream.final.ended else WINDOW_EVERY_SECONDS
             )
@@ -225,7 +225,7 @@ class Scheduler:
                     self._window_done(place, final.state.seek - seek, now - began)
                     began, seek = now, final.state.seek
                 if pause == "waiting" or now - began > SLICE_SECONDS:
-                    place.spent += now - began
+                    place.spent_seconds += now - began
                     return
             stream.send(final.result())
         except Exception as error:
@@ -245,8 +245,8 @@ class Scheduler:
         return worked
 
     def _window_done(self, place: ScheduledStream, mel_frames: int, seconds: float) -> None:
-        whole = place.spent + seconds
-        place.spent = 0.0
+        whole = place.spent_seconds + seconds
+        place.spent_seconds = 0.0
         place.due_since = self._clock()  # its next window, if that is complete already, queues behind the others'
         if mel_frames >= WINDOW_EVERY_SECONDS * FRAMES_PER_SECOND / 2 and not place.stream.final.ended:
             known = self.final_window_cost_seconds or whole

@@ -140,7 +140,7 @@ class FluxDialect:
         yield self._turn_info("Update", words)
 
     def _end_turn(self, over: UtteranceOver) -> Iterator[seam.Frame]:
-        self._turn.heard_seconds = max(self._turn.heard_seconds, over.end)
+        self._turn.transcribed_seconds = max(self._turn.transcribed_seconds, over.end)
         yield from self._end_open_turn("timeout" if over.cause == "silence" else "manual")
 
     def _end_open_turn(self, trigger: str = "manual") -> Iterator[seam.Frame]:
@@ -158,7 +158,7 @@ class FluxDialect:
             "event": event,
             "turn_index": turn.index,
             "audio_window_start": round(words[0].start, 3),
-            "audio_window_end": round(max(turn.heard_seconds, words[-1].end), 3),
+            "audio_window_end": round(max(turn.transcribed_seconds, words[-1].end), 3),
             "transcript": text_of(words),
             "words": [
                 {

@@ -113,7 +113,7 @@ class SonioxDialect:
                 final = self._words(committed.words, final=True)
                 yield self._tokens([*final, *self._words(turn.tail, final=False)])
             case events.UtteranceEnded(over):
-                turn.heard_seconds = max(turn.heard_seconds, over.end)
+                turn.transcribed_seconds = max(turn.transcribed_seconds, over.end)
                 if over.cause == "flush":
                     yield self._tokens([_mark("<fin>", over)])
                 elif over.cause == "silence" and self._endpoints:
@@ -139,11 +139,11 @@ class SonioxDialect:
         return last_close_code(last, _code)
 
     def _tokens(self, tokens: Iterable[Json]) -> Json:
-        final = self._turn.words[-1].end if self._turn.words else self._turn.heard_seconds
+        final = self._turn.words[-1].end if self._turn.words else self._turn.transcribed_seconds
         return {
             "tokens": list(tokens),
             "final_audio_proc_ms": milliseconds(final),
-            "total_audio_proc_ms": milliseconds(max(final, self._turn.heard_seconds)),
+            "total_audio_proc_ms": milliseconds(max(final, self._turn.transcribed_seconds)),
         }
 
     def _words(self, words: Iterable[Word], *, final: bool) -> list[Json]:
