@@ -18,7 +18,7 @@ from openmic.client import connect, stream_file
 from openmic.client.stream import Stream
 from openmic.errors import OpenmicError
 from openmic.sessions.archive import Archive, StoredSession
-from openmic.sessions.storage.folder import JOURNAL
+from openmic.sessions.storage.names import JOURNAL
 from openmic.sessions.storage.record_file import Kind, Scan
 from tests.support.client_audio import PCM
 from tests.support.killed_server import TOKEN, KilledServer

@@ -23,6 +23,7 @@ class JournalWriter:
 
     Raises:
         OSError: from every method: the disk is full or gone; nothing was written.
+        LeaseLost: from every method: another process has the session; what was written counts for nothing.
     """
 
     def __init__(self, files: SessionFiles, on_record: OnRecord) -> None:
@@ -32,7 +33,7 @@ class JournalWriter:
 
     def recovered(self) -> None:
         """Another server goes on with this session."""
-        self._journal.record(Kind.RECOVERED, b"")
+        self._journal.record(Kind.RECOVERED, self._files.takeover)
 
     def flush(self) -> None:
         """What was received so far is to be treated as an ended utterance."""

@@ -109,6 +109,11 @@ class JournalReplay:
         """The number of the last counted event."""
         return len(self.counted)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the session has ended; one whose audio was dropped has, whatever else its journal says."""
+        return self.over is not None or self.compact
+
 
 def hash_token(resume_token: str) -> str:
     """What a journal keeps of a resume token: 24 random bytes, so one round is enough."""
@@ -158,6 +163,26 @@ def read_story(file: int) -> JournalReplay:
         raise PROBLEMS.error("journal_unreadable", detail="it says nothing")
     story.good_bytes, story.ending = scan.good_bytes, scan.ending
     return story
+
+
+def read_opened_at(path: str | os.PathLike[str]) -> OpenedEntry:
+    """How the session of the journal at ``path`` began; nothing else is read.
+
+    Raises:
+        OpenmicError: ``journal_unreadable``.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise PROBLEMS.error("journal_unreadable", detail=error.strerror or "it cannot be opened") from error
+    try:
+        for record in Scan(file):
+            return _OPENED.validate_python(json.loads(record.payload))
+    except (NotRecords, ValidationError, ValueError) as error:
+        raise PROBLEMS.error("journal_unreadable", detail=type(error).__name__) from error
+    finally:
+        os.close(file)
+    raise PROBLEMS.error("journal_unreadable", detail="it says nothing")
 
 
 def read_story_at(path: str | os.PathLike[str]) -> JournalReplay:
