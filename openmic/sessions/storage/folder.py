@@ -136,9 +136,14 @@ class SessionFiles:
             file = _open(path)
             left_for_good = writers_have_gone(folder, number, lease.fence, household.others)
             if left_for_good:
-                lock(file)
+                try:
+                    lock(file)
+                except InUse:
+                    if lease.fence == 1:  # an earlier version works on it, which knows no leases
+                        raise
+                    left_for_good = False
                 if not _stands_at(file, path):
-                    raise InUse  # it was made compact at this moment, by an earlier version
+                    raise InUse  # it was made compact at this moment
             story = read_story(file)
             if story.is_over and not finished_too:
                 raise AlreadyOver
