@@ -39,6 +39,7 @@ from openmic.speech.types import (
     Engine,
     FinalProgress,
     FinalText,
+    FinalWindow,
     LiveText,
     SpeechEvent,
     SpeechFailed,
@@ -100,7 +101,7 @@ class RunningSession(Session):
         self._journal = self._files.journal
         self._writer = JournalWriter(self._files, on_record)
         try:
-            self._stream = engine.open(self.recording, options, self._on_speech, self._transcript.commits)
+            self._stream = engine.open(self.recording, options, self._on_speech, self._transcript.commits, story.walked)
         except BaseException:
             self._files.release() if recovered is not None else self._files.delete()
             raise
@@ -347,6 +348,8 @@ class RunningSession(Session):
                     self._emit(UtteranceEnded(event))
                 case FinalProgress():
                     self._emit(Progressed(event, self._state is State.FINISHING))
+                case FinalWindow():
+                    self._try_to_write(partial(self._writer.write_window, event))
                 case FinalText():
                     finalised = self._transcript.finalise(event)
                     if self._try_to_write(partial(self._writer.write_event, finalised)):

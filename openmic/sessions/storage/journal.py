@@ -31,7 +31,7 @@ from openmic.sessions.storage.record_file import (
 )
 
 INDEX_BYTES = 65_536  # of audio between two entries of a journal's index
-NOT_KEPT = (Kind.AUDIO, Kind.FLUSHED, Kind.RECOVERED, Kind.COMPACTED)  # in a compact journal
+NOT_KEPT = (Kind.AUDIO, Kind.FLUSHED, Kind.RECOVERED, Kind.COMPACTED, Kind.WALKED)  # in a compact journal
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)  # from file systems that have none
 
 
