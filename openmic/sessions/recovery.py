@@ -124,10 +124,6 @@ class Recovery:
         if folder is None:
             return None
         story = read_story_at(journal_path(folder))
-        try:
-            check_free(folder, self._household.others)
-        except InUse:
-            return SessionElsewhere(folder, story)
         return EndedSession(folder, story) if story.is_over else SessionElsewhere(folder, story)
 
     def _folder(self, session_id: str, token_hash: str | None) -> Path | None:

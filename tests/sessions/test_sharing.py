@@ -171,7 +171,7 @@ def test_one_that_stood_still_finds_its_sessions_taken(tmp_path: Path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr("openmic.sessions.storage.holder.machine_id", lambda: "another")
         with scripted_sessions(tmp_path, lease_seconds=0.5) as (first, engine):
-            patch.setattr("openmic.sessions.lease_thread.LOOK_SECONDS", 1e6)
+            patch.setattr(first.holder, "wanted", list)
             still, clock = threading.Event(), first.holder.clock
             beat = Holder.beat
 

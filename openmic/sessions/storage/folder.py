@@ -94,7 +94,8 @@ class SessionFiles:
             journal = Journal.create(making / JOURNAL, lease.confirm)
             journal.record(Kind.OPENED, to_payload(opened))
             making.rename(folder)  # whoever looks at the folder's name finds a journal that has begun, and is leased
-            journal.path, lease.folder = folder / JOURNAL, folder
+            journal.path = folder / JOURNAL
+            lease.move_to(folder)
             return cls(folder, lease, journal, DiskRecording(folder / RECORDING))
         except OSError as error:
             if lease is not None:

@@ -44,6 +44,11 @@ def machine_id() -> str:
         return f"{platform.node()}-{uuid.getnode():x}"
 
 
+def clock_through_sleep() -> float:
+    """Seconds that also pass while this machine is suspended, where it has such a clock."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
 def default_name() -> str:
     """What people call this process where nobody named it."""
     return f"{socket.gethostname()}-{os.getpid()}"
@@ -56,11 +61,11 @@ class Holder:
         data_dir: the folder of sessions; nothing is written there before the first ``beat``.
         lease_seconds: how long a lease is good without a beat.
         name: for people.
-        clock: monotonic seconds; replaced in tests.
+        clock: seconds that pass while this process does not run, too; replaced in tests.
     """
 
     def __init__(
-        self, data_dir: Path, lease_seconds: float, name: str = "", clock: Callable[[], float] = time.monotonic
+        self, data_dir: Path, lease_seconds: float, name: str = "", clock: Callable[[], float] = clock_through_sleep
     ) -> None:
         self.id = secrets.token_hex(8)
         self.name = (name or default_name())[:MOST_NAME_CHARACTERS]

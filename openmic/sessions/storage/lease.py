@@ -88,24 +88,25 @@ class Lease:
 
     Args:
         folder: of the session.
+        session_id: its name; that of the folder, once others may know of it.
         holder: this process.
         fence: its number.
         epoch: of the holder, in which it was made.
 
     Attributes:
-        folder, fence: as the arguments; the folder may be renamed while nobody else knows of it.
+        fence: as the argument.
         lost: whether another process has the session.
     """
 
-    def __init__(self, folder: Path, holder: Holder, fence: int, epoch: int) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, session_id: str, holder: Holder, fence: int, epoch: int) -> None:
         self.fence = fence
         self.lost = False
-        self._session_id = folder.name
+        self._session_id = session_id
         self._holder = holder
         self._epoch = epoch
         self._released = False
         self._lock = threading.Lock()
+        self.move_to(folder)
 
     @classmethod
     def first(cls, folder: Path, holder: Holder, session_id: str) -> Lease:
@@ -116,10 +117,8 @@ class Lease:
         """
         epoch = holder.epoch()
         _make(folder, 1, holder)
-        lease = cls(folder, holder, 1, epoch)
-        lease._session_id = session_id
         holder.note(session_id, held=True)
-        return lease
+        return cls(folder, session_id, holder, 1, epoch)
 
     @classmethod
     def take(cls, folder: Path, holder: Holder, others: OtherHolders) -> Lease:
@@ -146,19 +145,26 @@ class Lease:
             if isinstance(error, FileExistsError):
                 raise HeldElsewhere("") from error
             raise
-        return cls(folder, holder, fence, epoch)
+        return cls(folder, folder.name, holder, fence, epoch)
 
     def confirm(self) -> None:
         """Make sure, behind something that was written, that nobody else had the session while it was.
 
-        Costs a look at the clock. Only after a pause in which this process may have been found silent, the lease is
-        made anew.
+        Whoever takes a session over makes the next lease first, and reads the journal then. So one look for that, too,
+        says whether what was just written was in time, whatever the clocks of a paused machine say; and the clock says
+        it where a network file system remembers for a while what was not there. After a pause in which this process
+        may have been found silent, the lease is made anew.
 
         Raises:
             LeaseLost: somebody has, or may have it; the lease is good for nothing any more.
         """
-        if not self._holder.is_good(self._epoch) or self.lost:
+        if not self._is_good():
             self._make_anew()
+
+    def move_to(self, folder: Path) -> None:
+        """The folder has another name from now on; nobody else knew the one before."""
+        self._folder = folder
+        self._next = os.fspath(lease_path(folder, self.fence + 1))
 
     def release(self) -> None:
         """Let go: this process writes nothing any more. Safe to call again."""
@@ -169,20 +175,24 @@ class Lease:
             self._holder.note(self._session_id, held=False)
             if not self.lost:
                 with contextlib.suppress(OSError):  # then the lease runs out
-                    _write(lease_path(self.folder, self.fence), self._holder.id, RELEASED, os.O_WRONLY)
+                    _write(lease_path(self._folder, self.fence), self._holder.id, RELEASED, os.O_WRONLY)
+
+    def _is_good(self) -> bool:
+        return not self.lost and self._holder.is_good(self._epoch) and not os.access(self._next, os.F_OK)
 
     def _make_anew(self) -> None:
         with self._lock:
             while not (self.lost or self._released):
-                if self._holder.is_good(self._epoch):
+                if self._is_good():
                     return
                 try:
                     epoch = self._holder.epoch()
-                    _make(self.folder, self.fence + 1, self._holder)
+                    _make(self._folder, self.fence + 1, self._holder)
                 except OSError:  # there is one already, or nobody can tell
                     self.lost = True
                     break
                 self.fence, self._epoch = self.fence + 1, epoch
+                self.move_to(self._folder)
         raise LeaseLost
 
 

@@ -54,7 +54,7 @@ class OtherHolders:
     Args:
         data_dir: the folder of sessions.
         lease_seconds: how long one must be silent of which nothing can be read.
-        clock: monotonic seconds; replaced in tests.
+        clock: monotonic seconds, which do not pass while all of this machine is suspended; replaced in tests.
     """
 
     def __init__(self, data_dir: Path, lease_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:

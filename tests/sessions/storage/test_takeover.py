@@ -145,6 +145,18 @@ def test_one_that_stood_still_writes_into_a_file_that_nobody_reads(tmp_path: Pat
     assert is_held(second.folder, process(tmp_path).household.others)
 
 
+def test_one_whose_clock_stood_still_with_it_writes_nothing_either(tmp_path: Path) -> None:
+    """As in a virtual machine that was paused: nothing says how long that was."""
+    first, second = process(tmp_path), process(tmp_path)
+    stopped = begun(first)
+    second.wait()
+    taken, _ = second.take_over()
+    with pytest.raises(LeaseLost):
+        stopped.journal.append(b"late" * 800)
+    taken.journal.append(PIECES[10])
+    assert audio(second.folder) == b"".join(PIECES[:11])
+
+
 def test_what_was_let_go_of_goes_on_in_the_same_file(tmp_path: Path) -> None:
     processes = [process(tmp_path) for _ in range(3)]
     files = begun(processes[0])
