@@ -26,8 +26,10 @@ from numpy.typing import NDArray
 from benchmarks.corpus.recordings import reading_clips, sample_clips, shared_folder
 from openmic.audio.decoder import AudioFormat, decode
 from openmic.audio.types import SAMPLE_RATE, Samples
-from openmic.sessions.storage.folder import JOURNAL, RECORDING, SessionFiles
+from openmic.sessions.storage.folder import SessionFiles
+from openmic.sessions.storage.holder import Holder
 from openmic.sessions.storage.journal import Journal
+from openmic.sessions.storage.names import JOURNAL, RECORDING
 from openmic.sessions.storage.recording import GROWING
 from openmic.sessions.storage.replay import OpenedEntry
 from openmic.speech.types import SpeechOptions
@@ -75,7 +77,8 @@ def measure(sent: Sent) -> Cost:
     opened = OpenedEntry("0" * 32, "", 0.0, False, SpeechOptions(), sent.audio_format)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / opened.id
-        files = SessionFiles.create(folder, opened)
+        holder = Holder(Path(place), lease_seconds=300.0)
+        files = SessionFiles.create(folder, opened, holder)
         began = time.process_time()
         for message in sent.messages():
             files.journal.append(message)
@@ -93,6 +96,7 @@ def measure(sent: Sent) -> Cost:
         files.recording.pack()
         pack_seconds = time.process_time() - began
         kept = (folder / RECORDING).stat().st_size
+        holder.close()
     return Cost(len(sent.data), journal, growing, kept, write_seconds, read_seconds, pack_seconds)
 
 

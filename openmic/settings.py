@@ -208,6 +208,18 @@ class Settings(BaseSettings):
         "than this. A server that is killed loses nothing acknowledged, whatever this is.",
     )
 
+    # --- several processes on one data_dir
+    lease_seconds: float = Field(
+        10.0,
+        ge=0.5,
+        le=300,
+        description="How long a process may stand still before another takes its sessions over, where several share "
+        "`data_dir`. One that is known to be dead is not waited for.",
+    )
+    replica: str = Field(
+        "", max_length=100, description="What people call this process among several; empty: its host and its number."
+    )
+
     # --- log
     log_to: Literal["file", "stderr", "none"] = Field(
         "file",

@@ -27,7 +27,7 @@ from websockets.asyncio.client import ClientConnection
 from benchmarks.realtime.wires import Json, Wire, connected, feed, native, pcm
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.sessions.types import SpeechOptions
-from openmic.speech.types import CommittedText, FinalText, OnEvent, Recording, SpeechEvent, SpeechStream
+from openmic.speech.types import CommittedText, FinalText, FinalWindow, OnEvent, Recording, SpeechEvent, SpeechStream
 from tests.support.scripted_engine import ScriptedEngine, scripted_server
 
 PIECE_SECONDS = 0.2
@@ -58,6 +58,7 @@ class TimedEngine(ScriptedEngine):
         options: SpeechOptions,
         on_event: OnEvent,
         said: Sequence[CommittedText] = (),
+        walked: Sequence[FinalWindow] = (),
     ) -> SpeechStream:
         """See ``Engine.open``."""
         told: dict[str, float] = {}
@@ -70,7 +71,7 @@ class TimedEngine(ScriptedEngine):
                 told[FINAL] = time.monotonic()
             on_event(event)
 
-        return super().open(recording, options, tell, said)
+        return super().open(recording, options, tell, said, walked)
 
 
 class TimedServer:

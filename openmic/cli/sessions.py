@@ -61,7 +61,8 @@ def _archive(arguments: argparse.Namespace) -> Archive:
     from openmic.sessions.archive import Archive
 
     given = {} if arguments.data_dir is None else {"data_dir": arguments.data_dir}
-    return Archive(make_settings(**given).data_dir)
+    settings = make_settings(**given)
+    return Archive(settings.data_dir, settings.lease_seconds)
 
 
 def _chosen(arguments: argparse.Namespace) -> list[StoredSession]:

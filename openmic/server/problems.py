@@ -7,7 +7,7 @@ from typing import NamedTuple
 from fastapi.responses import JSONResponse
 
 from openmic.errors import OpenmicError, Problem, ProblemTable
-from openmic.sessions.problems import ServerFull
+from openmic.sessions.problems import ServerFull, SessionHeld
 
 PROBLEMS = ProblemTable(
     {
@@ -291,6 +291,8 @@ SENT = {
     "open_too_long": Sent(4400, 400),
     "server_full": Sent(1013, 503),
     "server_stopping": Sent(1001, 503),
+    "session_moved": Sent(1012, 503),
+    "session_held": Sent(1012, 503),
     "unknown_session": Sent(4404, 404),
     "session_not_over": Sent(4400, 400),
     "session_deleted": Sent(4400, 404),
@@ -354,7 +356,7 @@ def error_response(error: OpenmicError) -> JSONResponse:
     headers = {"Cache-Control": "no-store"}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, ServerFull | TooManyWrongTokens | TooManyStarts):
+    if isinstance(error, ServerFull | SessionHeld | TooManyWrongTokens | TooManyStarts):
         headers["Retry-After"] = str(round(error.retry_after))
     body = {
         "message": f"{error.message} {error.hint}",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,15 @@ from openmic.audio.decoder_processes import DecoderProcesses
 from openmic.errors import OpenmicError
 from openmic.sessions.ended import EndedSession
 from openmic.sessions.problems import PROBLEMS
-from openmic.sessions.recovery import is_over, session_folders
+from openmic.sessions.recovery import session_folders
 from openmic.sessions.snapshot import SessionSnapshot
 from openmic.sessions.state import State
-from openmic.sessions.storage.folder import JOURNAL, RECORDING, SessionFiles, holding, is_in_use
+from openmic.sessions.storage.folder import Household, SessionFiles, check_free, is_held
+from openmic.sessions.storage.holder import Holder
 from openmic.sessions.storage.journal import InUse, Journal
+from openmic.sessions.storage.lease import newest_lease
+from openmic.sessions.storage.names import RECORDING, journal_path, recording_path, remove_folder
+from openmic.sessions.storage.other_holders import OtherHolders
 from openmic.sessions.storage.record_file import Ending
 from openmic.sessions.storage.recording import DiskRecording
 from openmic.sessions.storage.replay import JournalReplay, read_story_at, to_error
@@ -27,6 +31,8 @@ from openmic.sessions.transcript import Transcript
 from openmic.speech.types import CommittedText
 
 Status = Literal["running", "unfinished", "ended", "failed", "unreadable"]
+LEASE_SECONDS = 10.0  # the setting's default
+WATCH_SECONDS = 0.1  # between two looks at a process that may have died
 SHORT_NAME = 8  # digits of a name that a person is shown
 
 
@@ -40,12 +46,14 @@ class StoredSession:
             ``failed``: it ended with an error; ``unreadable``: nobody knows.
         story: what its journal tells; None where it is unreadable.
         disk_bytes: what it takes on the disk.
+        others: the processes that may work on it.
     """
 
     folder: Path
     standing: Status
     story: JournalReplay | None
     disk_bytes: int
+    others: OtherHolders
 
     @property
     def id(self) -> str:
@@ -68,7 +76,7 @@ class StoredSession:
         Raises:
             OpenmicError: ``journal_unreadable``.
         """
-        return self.story if self.story is not None else read_story_at(self.folder / JOURNAL)
+        return self.story if self.story is not None else read_story_at(journal_path(self.folder))
 
     def snapshot(self) -> SessionSnapshot:
         """The session as its journal has it; its length is that of what was decoded so far.
@@ -77,7 +85,7 @@ class StoredSession:
             OpenmicError: ``journal_unreadable``.
         """
         story = self.readable()
-        if is_over(story):
+        if story.is_over:
             return EndedSession(self.folder, story).snapshot()
         transcript = Transcript()
         transcript.remember(story.counted)
@@ -87,7 +95,7 @@ class StoredSession:
             attached=False,
             created=story.opened.created,
             received_bytes=story.received_bytes,
-            audio_seconds=DiskRecording.stored(self.folder / RECORDING).seconds,
+            audio_seconds=DiskRecording.stored(recording_path(self.folder)).seconds,
             lag=0.0,
             committed_text=transcript.committed_text,
             live_text="",
@@ -116,7 +124,7 @@ class StoredSession:
         """
         story = self.readable()
         if story.compact:
-            recording = DiskRecording.stored(self.folder / RECORDING)
+            recording = DiskRecording.stored(recording_path(self.folder))
             error = to_error(story.over.error) if story.over is not None else None
             if len(recording) == 0 and error is not None:
                 raise error
@@ -124,7 +132,7 @@ class StoredSession:
             return
         with tempfile.TemporaryDirectory(prefix="openmic-") as folder:
             recording = DiskRecording(Path(folder) / RECORDING)
-            journal = Journal.look_into(self.folder / JOURNAL)
+            journal = Journal.look_into(journal_path(self.folder))
             decoders = DecoderProcesses()
             try:
                 for samples in decoders.decode(journal.reader(), story.opened.audio_format):
@@ -138,14 +146,17 @@ class StoredSession:
                 recording.complete()
             yield recording
 
-    def take(self) -> tuple[SessionFiles, JournalReplay]:
+    def take(self, holder: Holder) -> tuple[SessionFiles, JournalReplay]:
         """Take it up, to work on it.
+
+        Args:
+            holder: this process; it must be kept alive (``LeaseThread``).
 
         Raises:
             OpenmicError: ``recording_in_use``, ``journal_unreadable``, ``disk_full``.
         """
         try:
-            return SessionFiles.reopen(self.folder)
+            return SessionFiles.take_over(self.folder, Household(holder, self.others), finished_too=True)
         except InUse as error:
             raise PROBLEMS.error("recording_in_use", name=self.short) from error
 
@@ -156,21 +167,29 @@ class StoredSession:
             OpenmicError: ``recording_in_use``.
         """
         try:
-            with holding(self.folder):
-                shutil.rmtree(self.folder, ignore_errors=True)
+            check_free(self.folder, self.others)
+            remove_folder(self.folder)
         except InUse as error:
             raise PROBLEMS.error("recording_in_use", name=self.short) from error
 
 
 class Archive:
-    """All recordings in ``data_dir``."""
+    """All recordings in ``data_dir``.
 
-    def __init__(self, data_dir: Path) -> None:
+    Args:
+        data_dir: where they are.
+        lease_seconds: how long a process may be silent of which nothing says for how long it may.
+    """
+
+    def __init__(self, data_dir: Path, lease_seconds: float = LEASE_SECONDS) -> None:
         self.data_dir = data_dir
+        self._others = OtherHolders(data_dir, lease_seconds)
 
     def entries(self) -> list[StoredSession]:
         """All of them, the oldest first; those that cannot be read last."""
-        entries = [_entry(folder) for folder in session_folders(self.data_dir)]
+        folders = [*session_folders(self.data_dir)]
+        self._wait_to_know(folders)
+        entries = [_entry(folder, self._others) for folder in folders]
         return sorted(entries, key=lambda one: (one.story is None, one.story.opened.created if one.story else 0.0))
 
     def find(self, name: str) -> StoredSession:
@@ -184,21 +203,29 @@ class Archive:
             raise PROBLEMS.error("no_such_recording", name=name, data_dir=self.data_dir)
         if len(found) > 1:
             raise PROBLEMS.error("recording_not_clear", name=name, count=len(found))
-        return _entry(found[0])
+        self._wait_to_know(found)
+        return _entry(found[0], self._others)
+
+    def _wait_to_know(self, folders: Sequence[Path]) -> None:
+        """Wait until it is known which holders live: no longer than a lease, and not at all on one machine."""
+        leases = [lease for folder in folders if (lease := newest_lease(folder)) is not None]
+        open_leases = {lease.holder_id for lease in leases if not lease.released}
+        while not all(self._others.knows(holder_id) for holder_id in open_leases):
+            time.sleep(WATCH_SECONDS)
 
 
-def _entry(folder: Path) -> StoredSession:
-    in_use = is_in_use(folder)
+def _entry(folder: Path, others: OtherHolders) -> StoredSession:
+    in_use = is_held(folder, others)
     try:
-        story = read_story_at(folder / JOURNAL)
+        story = read_story_at(journal_path(folder))
     except OpenmicError:
-        return StoredSession(folder, "unreadable", None, _disk_bytes(folder))
+        return StoredSession(folder, "unreadable", None, _disk_bytes(folder), others)
     standing: Status
-    if is_over(story):
+    if story.is_over:
         standing = "ended" if story.over is not None and story.over.error is None else "failed"
     else:
         standing = "running" if in_use else "unfinished"
-    return StoredSession(folder, standing, story, _disk_bytes(folder))
+    return StoredSession(folder, standing, story, _disk_bytes(folder), others)
 
 
 def _disk_bytes(folder: Path) -> int:

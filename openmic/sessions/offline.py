@@ -9,11 +9,16 @@ from openmic.audio.decoder_processes import DecoderProcesses
 from openmic.errors import OpenmicError
 from openmic.sessions.archive import StoredSession
 from openmic.sessions.events import SessionEvent
+from openmic.sessions.lease_thread import LeaseThread
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.running import RunningSession
 from openmic.sessions.state import Identity, Limits, State
+from openmic.sessions.storage.folder import Household
+from openmic.sessions.storage.holder import Holder
 from openmic.settings import Settings
 from openmic.speech.types import Engine, FinalText
+
+JOIN_SECONDS = 2.0  # how long the thread that keeps the lease may take to end
 
 
 def needs_finishing(entry: StoredSession) -> bool:
@@ -35,8 +40,13 @@ def finish(entry: StoredSession, engine: Engine, settings: Settings, show: Calla
     Raises:
         OpenmicError: ``recording_in_use``, ``disk_full``, or what the session ended with instead of a final.
     """
-    with DecoderProcesses() as decoders:
-        return _finish(entry, engine, settings, show, decoders)
+    holder = Holder(entry.folder.parent, settings.lease_seconds, settings.replica)
+    leases = LeaseThread(Household(holder, entry.others), lambda session_id: None)  # whoever asks waits for the final
+    try:
+        with DecoderProcesses() as decoders:
+            return _finish(entry, engine, settings, show, decoders, holder)
+    finally:
+        leases.close(JOIN_SECONDS)
 
 
 def _finish(
@@ -45,8 +55,9 @@ def _finish(
     settings: Settings,
     show: Callable[[SessionEvent], None],
     decoders: DecoderProcesses,
+    holder: Holder,
 ) -> FinalText:
-    files, story = entry.take()
+    files, story = entry.take(holder)
     opened = story.opened
     session = RunningSession(
         Identity(entry.id, "", entry.folder),
@@ -56,6 +67,7 @@ def _finish(
         opened.options,
         words=opened.words,
         decode=decoders.decode,
+        holder=holder,
         recovered=(files, story),
     )
     try:

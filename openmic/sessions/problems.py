@@ -37,6 +37,17 @@ PROBLEMS = ProblemTable(
             "Ask its owner for a new link and begin again.",
             ends="server",
         ),
+        "session_moved": Problem(
+            "This session goes on in another process.",
+            "The one that answered until now is going, or stood still for so long that another took the session over.",
+            "Connect again and resume it; nothing that was acknowledged is lost.",
+            ends="server",
+        ),
+        "session_held": Problem(
+            "Another process{name} still holds this session.",
+            "It has been asked to let go; or it died a moment ago, and its lease has not run out.",
+            "Resume the session again in a moment; nothing that was acknowledged is lost.",
+        ),
         "unknown_session": Problem(
             "There is no such session here.",
             "It never was, it was deleted some time after its end, or the resume token is not its own.",
@@ -138,5 +149,14 @@ class ServerFull(OpenmicError):
         error = PROBLEMS.error(
             "server_full", open_sessions=open_sessions, max_sessions=max_sessions, retry_after=retry_after
         )
+        super().__init__(error.code, error.what, error.why, error.hint)
+        self.retry_after = retry_after
+
+
+class SessionHeld(OpenmicError):
+    """``session_held``, with the seconds after which another try makes sense."""
+
+    def __init__(self, holder_name: str, retry_after: float = 1.0) -> None:
+        error = PROBLEMS.error("session_held", name=f" ({holder_name})" if holder_name else "")
         super().__init__(error.code, error.what, error.why, error.hint)
         self.retry_after = retry_after

@@ -1,9 +1,10 @@
-"""What servers that have gone left in the folder of recordings: taken up, kept, or deleted when its time is over."""
+"""What other processes left in the folder of recordings, or hold there: taken up, shown, kept, or deleted in time."""
 
 from __future__ import annotations
 
 import hmac
 import logging
+import random
 import re
 import shutil
 import time
@@ -14,10 +15,15 @@ from openmic.errors import OpenmicError
 from openmic.log import log_event
 from openmic.ownership import is_ours
 from openmic.sessions.ended import EndedSession
+from openmic.sessions.on_disk import SessionElsewhere
+from openmic.sessions.problems import SessionHeld
 from openmic.sessions.session import Session
-from openmic.sessions.storage.folder import JOURNAL, MAKING, SessionFiles, is_in_use
+from openmic.sessions.storage.folder import AlreadyOver, Household, SessionFiles, check_free
+from openmic.sessions.storage.folder_clock import age_seconds
 from openmic.sessions.storage.journal import InUse
-from openmic.sessions.storage.replay import JournalReplay, read_story_at
+from openmic.sessions.storage.lease import HeldElsewhere
+from openmic.sessions.storage.names import GOING, MAKING, journal_path, remove_folder
+from openmic.sessions.storage.replay import JournalReplay, read_opened_at, read_story_at
 
 logger = logging.getLogger(__name__)
 
@@ -36,23 +42,22 @@ def session_folders(data_dir: Path) -> Iterator[Path]:
         yield from sorted(path for path in data_dir.iterdir() if SESSION_NAME.fullmatch(path.name) and is_ours(path))
 
 
-def is_over(story: JournalReplay) -> bool:
-    """Whether a session has ended; one whose audio was dropped has, whatever else its journal says."""
-    return story.over is not None or story.compact
-
-
 class Recovery:
     """Looks through ``data_dir``.
 
     Args:
         data_dir: where sessions' folders are.
+        household: this process and those that share the folder.
         keep_seconds: how long ended sessions are kept.
         unreadable_seconds: how long a folder is kept that nobody can read.
         take_up: called with each unfinished session that nobody works on.
     """
 
-    def __init__(self, data_dir: Path, keep_seconds: float, unreadable_seconds: float, take_up: TakeUp) -> None:
+    def __init__(
+        self, data_dir: Path, household: Household, keep_seconds: float, unreadable_seconds: float, take_up: TakeUp
+    ) -> None:
         self._data_dir = data_dir
+        self._household = household
         self._keep_seconds = keep_seconds
         self._unreadable_seconds = unreadable_seconds
         self._take_up = take_up
@@ -63,7 +68,9 @@ class Recovery:
         """Sessions that are not ``known`` yet and in nobody's hands: unfinished ones, running again, and ended ones."""
         self._tidy()
         found = []
-        for folder in session_folders(self._data_dir):
+        folders = [*session_folders(self._data_dir)]
+        random.shuffle(folders)  # of several processes that look at once, each gets some
+        for folder in folders:
             if known(folder.name) or folder.name in self._awaited:
                 continue
             try:
@@ -81,31 +88,77 @@ class Recovery:
         return found
 
     def fetch(self, session_id: str, token_hash: str) -> Session | None:
-        """Take up a session that was left alone for its many recoveries, now that its client has come."""
-        folder = self._data_dir / session_id
-        if session_id not in self._awaited or not (folder / JOURNAL).exists():
-            return None
-        story = read_story_at(folder / JOURNAL)
-        if not hmac.compare_digest(story.opened.token_hash, token_hash):
+        """Take up a session whose client has come for it here, or what has become of it; None: there is none such.
+
+        Raises:
+            SessionHeld: another process holds it, and has been asked to let go; try again in a moment.
+            OpenmicError: ``journal_unreadable``, ``disk_full``, or what the engine refuses.
+        """
+        folder = self._folder(session_id, token_hash)
+        if folder is None:
             return None
         try:
-            session = self._take_up(folder, *SessionFiles.reopen(folder))
-        except InUse:
-            return None
+            check_free(folder, self._household.others)
+            story = read_story_at(journal_path(folder))
+            if story.is_over:
+                return EndedSession(folder, story)
+            session = self._take_up(folder, *SessionFiles.take_over(folder, self._household))
+        except HeldElsewhere as held:
+            raise self._held(session_id, held.holder_id) from held
+        except (InUse, AlreadyOver) as busy:
+            raise self._held(session_id, "") from busy
         self._awaited.discard(session_id)
         return session
 
-    def _find(self, folder: Path) -> Session | None:
-        if is_in_use(folder):
+    def show(self, session_id: str, token_hash: str | None = None) -> Session | None:
+        """A session as its folder has it, whoever holds it; None: there is none such.
+
+        Args:
+            session_id: its name.
+            token_hash: of the resume token that it must have; None: any.
+
+        Raises:
+            OpenmicError: ``journal_unreadable``.
+        """
+        folder = self._folder(session_id, token_hash)
+        if folder is None:
             return None
+        story = read_story_at(journal_path(folder))
+        return EndedSession(folder, story) if story.is_over else SessionElsewhere(folder, story)
+
+    def _folder(self, session_id: str, token_hash: str | None) -> Path | None:
+        folder = self._data_dir / session_id
+        if not SESSION_NAME.fullmatch(session_id) or not is_ours(folder):
+            return None
+        if token_hash is not None:
+            try:
+                expected = read_opened_at(journal_path(folder)).token_hash
+            except OpenmicError:
+                return None
+            if not hmac.compare_digest(expected, token_hash):
+                return None
+        return folder
+
+    def _held(self, session_id: str, holder_id: str) -> SessionHeld:
+        """Ask the process that holds a session to let go of it."""
+        holder = self._household.holder
+        if holder_id and holder_id != holder.id:
+            try:
+                holder.ask(holder_id, session_id)
+            except OSError:  # it has just gone, or the disk is full: then its lease must run out
+                log_event(logger, "session_not_asked_for", logging.WARNING, session=session_id, holder=holder_id)
+        return SessionHeld(self._household.others.name(holder_id))
+
+    def _find(self, folder: Path) -> Session | None:
+        check_free(folder, self._household.others)
         try:
-            story = read_story_at(folder / JOURNAL)
+            story = read_story_at(journal_path(folder))
         except OpenmicError:
             if _age(folder) >= self._unreadable_seconds:
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_folder(folder)
                 return None
             raise
-        if is_over(story):
+        if story.is_over:
             session = EndedSession(folder, story)
             if session.ended_at is not None and time.monotonic() - session.ended_at >= self._keep_seconds:
                 session.delete()
@@ -119,21 +172,26 @@ class Recovery:
             )
             self._awaited.add(folder.name)
             return None
-        files, story = SessionFiles.reopen(folder)
-        return self._take_up(folder, files, story)
+        try:
+            return self._take_up(folder, *SessionFiles.take_over(folder, self._household))
+        except AlreadyOver:
+            return None  # the next look finds it ended
 
     def _tidy(self) -> None:
-        """Remove folders whose maker died before they had a name, and nothing was promised yet."""
-        if self._data_dir.is_dir():
-            for folder in self._data_dir.glob(MAKING + "*"):
-                if SESSION_NAME.fullmatch(folder.name.removeprefix(MAKING)) and _age(folder) >= STALE_SECONDS:
-                    shutil.rmtree(folder, ignore_errors=True)
+        """Remove folders whose maker died before they had a name, and those that were being deleted."""
+        if not self._data_dir.is_dir():
+            return
+        for folder in self._data_dir.glob(MAKING + "*"):
+            if SESSION_NAME.fullmatch(folder.name.removeprefix(MAKING)) and _age(folder) >= STALE_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+        for folder in self._data_dir.glob(GOING + "*"):
+            if SESSION_NAME.fullmatch(folder.name.removeprefix(GOING)):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _age(folder: Path) -> float:
     """Seconds since anything in the folder changed; 0 where it has just gone."""
     try:
-        newest = max(entry.stat().st_mtime for entry in (folder, *folder.iterdir()))
+        return age_seconds(folder, *folder.iterdir(), folder=folder.parent)
     except OSError:
         return 0.0
-    return time.time() - newest

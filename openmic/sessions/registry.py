@@ -1,7 +1,9 @@
 """All sessions of one server: who may begin, who may come back, and when files go.
 
 One keeper thread finishes sessions whose client stayed away, deletes those that were kept long enough, and takes up
-those that servers which have gone left unfinished; another thread forces journals to the disk.
+those that servers which have gone left unfinished; another thread forces journals to the disk. Several servers may
+share one folder: each session belongs to the one that holds its lease, and goes to another where its client comes back
+there.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from openmic.audio.decoder import AudioFormat
@@ -25,16 +28,19 @@ from openmic.memory import release_freed_memory
 from openmic.sessions.admission import make_room, places
 from openmic.sessions.delivery import DeliveryThread
 from openmic.sessions.events import Reason
+from openmic.sessions.lease_thread import LeaseThread
 from openmic.sessions.load import LoadHistory
 from openmic.sessions.overload import OverloadWarnings
-from openmic.sessions.problems import PROBLEMS
+from openmic.sessions.problems import PROBLEMS, SessionHeld
 from openmic.sessions.recovery import ID_DIGITS, Recovery
 from openmic.sessions.running import RunningSession
 from openmic.sessions.session import Session
 from openmic.sessions.snapshot import SessionSnapshot
 from openmic.sessions.state import Identity, Limits, State, clamp_endpoint_silence, with_defaults
-from openmic.sessions.storage.folder import SessionFiles
+from openmic.sessions.storage.folder import Household, SessionFiles
 from openmic.sessions.storage.fsync import FsyncThread
+from openmic.sessions.storage.holder import Holder
+from openmic.sessions.storage.other_holders import OtherHolders
 from openmic.sessions.storage.replay import JournalReplay, hash_token
 from openmic.sessions.storage.space import DiskSpace
 from openmic.settings import Settings
@@ -71,13 +77,19 @@ class Sessions:
         self._gone_seconds = 0.0
         self._deleted = deque[str](maxlen=DELETED_KNOWN)
         self._lock = threading.Lock()
+        self._fetching = threading.Lock()
         self._closing = threading.Event()
+        self._leaving = False
+        data_dir, lease_seconds = settings.data_dir, settings.lease_seconds
+        self.holder = Holder(data_dir, lease_seconds, settings.replica)
+        self._household = Household(self.holder, OtherHolders(data_dir, lease_seconds))
         unreadable_seconds = settings.keep_seconds + settings.idle_seconds + settings.resume_seconds
-        self._recovery = Recovery(settings.data_dir, settings.keep_seconds, unreadable_seconds, self._take_up)
-        self.space = DiskSpace(settings.data_dir, settings.max_data_bytes, settings.min_free_disk_bytes)
+        self._recovery = Recovery(data_dir, self._household, settings.keep_seconds, unreadable_seconds, self._take_up)
+        self.space = DiskSpace(data_dir, settings.max_data_bytes, settings.min_free_disk_bytes)
         self._decoders = DecoderProcesses()
         self._delivery = DeliveryThread()
         self._syncer = FsyncThread(settings.journal_sync_seconds, self._all)
+        self._leases = LeaseThread(self._household, self._let_go_soon)
         self._keeper = SupervisedThread("openmic-keeper", self._keep)
         with self._keeper.turn("looking for sessions"):
             self._look()
@@ -91,6 +103,7 @@ class Sessions:
         words: bool = False,
         token_id: str = "",
         endpoint_silence_seconds: float | None = None,
+        resumes: bool = True,
     ) -> Session:
         """Begin a session.
 
@@ -100,6 +113,7 @@ class Sessions:
             words: whether its client wants word times.
             token_id: of the access token that it is begun with.
             endpoint_silence_seconds: what ends an utterance, within ``ENDPOINT_SILENCE_SECONDS``; None: the settings'.
+            resumes: whether its client can come back on another connection.
 
         Raises:
             OpenmicError: ``server_full`` (as ``ServerFull``), ``server_stopping``, ``disk_full``, or what the engine
@@ -110,7 +124,7 @@ class Sessions:
         if endpoint_silence_seconds is not None:
             endpoint_silence_seconds = clamp_endpoint_silence(endpoint_silence_seconds)
         with self._lock:
-            if self._closing.is_set():
+            if self._closing.is_set() or self._leaving:
                 raise PROBLEMS.error("server_stopping")
             gives_way = make_room(self._sessions.values(), self.settings, self.engine)
             if gives_way is not None:
@@ -125,10 +139,11 @@ class Sessions:
                 options,
                 words=words,
                 decode=self._decoders.decode,
+                holder=self.holder,
                 on_record=self._syncer.soon,
                 deliver=self._delivery.submit,
             )
-            session.token_id = token_id
+            session.token_id, session.resumes = token_id, resumes
             self._sessions[session_id] = session
             self.opened_total += 1
         return session
@@ -142,12 +157,14 @@ class Sessions:
         self._decoders.warm_up()
 
     def get(self, session_id: str) -> Session:
-        """The session of that name.
+        """The session of that name; as its folder has it, to be read, where another process holds it.
 
         Raises:
-            OpenmicError: ``unknown_session``, ``session_deleted``.
+            OpenmicError: ``unknown_session``, ``session_deleted``, ``journal_unreadable``.
         """
-        session = self._sessions.get(session_id)
+        session = self._here(session_id)
+        if session is None and not self.was_deleted(session_id):
+            session = self._recovery.show(session_id)
         if session is None:
             raise PROBLEMS.error("session_deleted" if self.was_deleted(session_id) else "unknown_session")
         return session
@@ -158,7 +175,7 @@ class Sessions:
         For whoever stands between a client and the server in the server's own process. Does nothing where there is no
         such session; one that is open for too long ends all the same.
         """
-        session = self._sessions.get(session_id)
+        session = self._here(session_id)
         if session is not None:
             session.activity.rest(time.monotonic())
 
@@ -167,32 +184,81 @@ class Sessions:
         return session_id in self._deleted
 
     def resume(self, session_id: str, resume_token: str) -> Session:
-        """The session of that name, for whoever knows its resume token.
+        """The session of that name, for whoever knows its resume token; from now on this process works on it.
 
         Raises:
-            OpenmicError: ``unknown_session``: no such session, or a wrong token.
+            OpenmicError: ``unknown_session``: no such session, or a wrong token; ``session_held`` (``SessionHeld``):
+                another process holds it, and was asked to let go: try again in a moment.
         """
         token_hash = hash_token(resume_token)
-        session = self._sessions.get(session_id)
-        expected = session.token_hash if session is not None else NO_TOKEN
-        if not hmac.compare_digest(expected, token_hash) or session is None:
-            session = self._recovery.fetch(session_id, token_hash)
-            if session is not None:
-                self._take_in(session)
+        session = self._here(session_id)
+        if session is not None:
+            session.check_lease()  # a process that stood still may have lost it
+        if session is None or session.moved:
+            if self._leaving:
+                raise SessionHeld("")
+            session = self._fetch(session_id, token_hash)
+        elif not hmac.compare_digest(session.token_hash, token_hash):
+            session = None
         if session is None:
+            hmac.compare_digest(NO_TOKEN, token_hash)
             raise PROBLEMS.error("unknown_session")
         session.resume_token = resume_token
         return session
+
+    def look_up(self, session_id: str, resume_token: str) -> Session:
+        """The session of that name, to be read by whoever knows its resume token, whichever process holds it.
+
+        Raises:
+            OpenmicError: ``unknown_session``: no such session, or a wrong token; ``journal_unreadable``.
+        """
+        token_hash = hash_token(resume_token)
+        session = self._here(session_id)
+        if session is None:
+            session = self._recovery.show(session_id, token_hash)
+        if not hmac.compare_digest(session.token_hash if session is not None else NO_TOKEN, token_hash):
+            session = None
+        if session is None:
+            raise PROBLEMS.error("unknown_session")
+        return session
+
+    def let_go(self, session_id: str) -> bool:
+        """Leave a session to another process, where its client has come back; waits for the disk.
+
+        Returns:
+            Whether there was anything to leave: an unfinished session that this process held.
+        """
+        session = self._here(session_id)
+        return session is not None and session.let_go(resumed_elsewhere=True)
+
+    def hand_over(self) -> int:
+        """Leave all sessions whose clients can come back to other processes, and begin none from now on.
+
+        Their clients are told ``session_moved``, which has them resume. This process may then end at any time that
+        those which are left allow.
+
+        Returns:
+            How many are left: unfinished sessions whose clients cannot come back.
+        """
+        with self._lock:
+            self._leaving = True
+        sessions = self._all()
+        for session in sessions:
+            if session.resumes:
+                session.let_go(resumed_elsewhere=False)
+        return sum(not session.resumes and session.state is not State.ENDED for session in sessions)
 
     def delete(self, session_id: str) -> None:
         """Delete an ended session before its time.
 
         Raises:
-            OpenmicError: ``unknown_session``, ``session_not_over``.
+            OpenmicError: ``unknown_session``, ``session_deleted``, ``session_not_over``.
         """
         session = self.get(session_id)
         if session.ended_at is None:
             raise PROBLEMS.error("session_not_over")
+        if self._here(session_id) is None:
+            self._take_in(session)
         self._forget(session)
 
     def delete_ended(self) -> int:
@@ -204,9 +270,7 @@ class Sessions:
 
     def list(self) -> list[SessionSnapshot]:
         """All sessions that are open or kept, the oldest first."""
-        with self._lock:
-            sessions = [*self._sessions.values()]
-        return [session.snapshot() for session in sessions]
+        return [session.snapshot() for session in self._all() if not session.moved]
 
     def received_bytes_total(self) -> int:
         """Bytes received by all sessions since the start."""
@@ -241,7 +305,7 @@ class Sessions:
         for session in sessions:
             if session.ended.wait(max(0.0, deadline - time.monotonic())):
                 session.join(JOIN_SECONDS)
-                session.release() if self.settings.keep_seconds else session.delete()
+                session.release() if self.settings.keep_seconds or session.moved else session.delete()
             else:
                 session.abandon(PROBLEMS.error("server_stopping"))
                 session.join(JOIN_SECONDS)
@@ -252,6 +316,7 @@ class Sessions:
         self._delivery.close(JOIN_SECONDS)
         self._syncer.close(JOIN_SECONDS)
         self._keeper.join(JOIN_SECONDS)
+        self._leases.close(JOIN_SECONDS)
 
     @property
     def places(self) -> int:
@@ -261,7 +326,7 @@ class Sessions:
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the threads that delete, end, save and transcribe sessions; empty: nothing."""
-        threads = (self._keeper, self._syncer, self._delivery)
+        threads = (self._keeper, self._syncer, self._delivery, self._leases)
         return (*(problem for thread in threads for problem in thread.problems), *self.engine.stats().problems)
 
     # --- the keeper's rounds
@@ -304,8 +369,11 @@ class Sessions:
         failure: Exception | None = None
         for session in sessions:
             try:
+                session.check_lease()
                 detached_at, ended_at = session.detached_at, session.ended_at
-                if ended_at is not None:
+                if session.moved:
+                    self._drop(session)
+                elif ended_at is not None:
                     keep_seconds = self.settings.keep_seconds
                     if len(session.recording) == 0:
                         keep_seconds = min(keep_seconds, NOTHING_KEPT_SECONDS)
@@ -350,6 +418,27 @@ class Sessions:
         delays = [session.delay_seconds for session in sessions if session.state is State.RECEIVING]
         self.load.add(delays, self.places, stats.busy, stats.memory_bytes)
 
+    def _here(self, session_id: str) -> Session | None:
+        """One that this process has, running or ended."""
+        session = self._sessions.get(session_id)
+        return session if session is not None and not session.moved else None
+
+    def _let_go_soon(self, session_id: str) -> None:
+        """Another process asks for a session: leave it, behind all that is to be told before."""
+        session = self._here(session_id)
+        if session is not None:
+            self._delivery.submit(partial(_let_go, session))
+
+    def _drop(self, session: Session) -> None:
+        """Let another process have it: nothing is deleted."""
+        with self._lock:
+            if self._sessions.get(session.id) is not session:
+                return
+            del self._sessions[session.id]
+            self._gone_bytes += session.received_bytes
+            self._gone_seconds += session.recording.seconds
+        session.release()
+
     def _forget(self, session: Session) -> None:
         with self._lock:
             if self._sessions.pop(session.id, None) is None:
@@ -383,11 +472,23 @@ class Sessions:
     def _look(self) -> None:
         """Take in what has no server any more, let go of what was deleted from outside, and see how much is there."""
         self.space.measure()
-        for session in self._recovery.look(self._sessions.__contains__):
-            self._take_in(session)
+        if not self._leaving:
+            for session in self._recovery.look(self._sessions.__contains__):
+                self._take_in(session)
         for session in self._all():
             if session.ended_at is not None and not (self.settings.data_dir / session.id).exists():
                 self._forget(session)
+
+    def _fetch(self, session_id: str, token_hash: str) -> Session | None:
+        """Take up a session for its client; two clients that come at once get the same."""
+        with self._fetching:
+            session = self._here(session_id)
+            if session is not None:
+                return session if hmac.compare_digest(session.token_hash, token_hash) else None
+            session = self._recovery.fetch(session_id, token_hash)
+            if session is not None:
+                self._take_in(session)
+            return session
 
     def _take_in(self, session: Session) -> None:
         with self._lock:
@@ -395,9 +496,13 @@ class Sessions:
                 session.abandon(PROBLEMS.error("server_stopping"))
                 session.release()
                 return
+            before = self._sessions.get(session.id)  # one that had moved, and has come back
             self._sessions[session.id] = session
             self._gone_bytes -= session.received_bytes  # another server received them
             self._gone_seconds -= session.recording.seconds
+            if before is not None:
+                self._gone_bytes += before.received_bytes
+                self._gone_seconds += before.recording.seconds
 
     def _take_up(self, folder: Path, files: SessionFiles, story: JournalReplay) -> Session:
         opened = story.opened
@@ -409,7 +514,12 @@ class Sessions:
             opened.options,
             words=opened.words,
             decode=self._decoders.decode,
+            holder=self.holder,
             recovered=(files, story),
             on_record=self._syncer.soon,
             deliver=self._delivery.submit,
         )
+
+
+def _let_go(session: Session) -> None:
+    session.let_go(resumed_elsewhere=True)

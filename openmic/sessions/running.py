@@ -24,12 +24,14 @@ from openmic.errors import OpenmicError
 from openmic.log import log_event
 from openmic.sessions.decoding import Decode, DecodeThread
 from openmic.sessions.delivery import Deliver, at_once
-from openmic.sessions.events import Failed, Progressed, Reason, SpeechChanged, UtteranceEnded, Warned
+from openmic.sessions.events import Failed, Progressed, Reason, Replaced, SpeechChanged, UtteranceEnded, Warned
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.session import Session
 from openmic.sessions.state import Identity, Limits, State, clamp_endpoint_silence
 from openmic.sessions.storage.folder import SessionFiles, disk_full
+from openmic.sessions.storage.holder import Holder
 from openmic.sessions.storage.journal_writer import JournalWriter, OnRecord
+from openmic.sessions.storage.lease import LeaseLost
 from openmic.sessions.storage.record_file import Ending
 from openmic.sessions.storage.replay import JournalReplay, OpenedEntry, hash_token, to_error
 from openmic.speech.types import (
@@ -37,6 +39,7 @@ from openmic.speech.types import (
     Engine,
     FinalProgress,
     FinalText,
+    FinalWindow,
     LiveText,
     SpeechEvent,
     SpeechFailed,
@@ -58,6 +61,7 @@ class RunningSession(Session):
         audio_format, options: what its client said.
         words: whether its client asked for word times.
         decode: makes samples of its bytes.
+        holder: the process that leases it.
         recovered: the files and the replayed journal of a session that another server began, to go on from there.
         on_record: called when something is in the journal that should not wait long for the disk.
         deliver: has what the engine says written down and told, off the engine's thread.
@@ -76,6 +80,7 @@ class RunningSession(Session):
         *,
         words: bool,
         decode: Decode,
+        holder: Holder,
         recovered: tuple[SessionFiles, JournalReplay] | None = None,
         on_record: OnRecord = lambda: None,
         deliver: Deliver = at_once,
@@ -86,7 +91,7 @@ class RunningSession(Session):
             token_hash = hash_token(identity.resume_token)
             silence = limits.endpoint_silence_seconds
             opened = OpenedEntry(identity.id, token_hash, time.time(), words, options, audio_format, silence)
-            self._files, story = SessionFiles.create(identity.folder, opened), JournalReplay(opened)
+            self._files, story = SessionFiles.create(identity.folder, opened, holder), JournalReplay(opened)
         super().__init__(story, self._files.recording)
         self.resume_token = identity.resume_token
         self._limits = limits
@@ -96,7 +101,7 @@ class RunningSession(Session):
         self._journal = self._files.journal
         self._writer = JournalWriter(self._files, on_record)
         try:
-            self._stream = engine.open(self.recording, options, self._on_speech, self._transcript.commits)
+            self._stream = engine.open(self.recording, options, self._on_speech, self._transcript.commits, story.walked)
         except BaseException:
             self._files.release() if recovered is not None else self._files.delete()
             raise
@@ -132,6 +137,9 @@ class RunningSession(Session):
             if len(self._journal) + len(data) <= self._limits.max_bytes:
                 try:
                     self._journal.append(data)
+                except LeaseLost:
+                    self._move()
+                    raise PROBLEMS.error("session_moved") from None
                 except OSError as error:
                     self._finish("stopped", disk_full(error))
             else:
@@ -146,7 +154,8 @@ class RunningSession(Session):
         with self._lock:
             self._expect_receiving()
             received_bytes = len(self._journal)
-            self._try_to_write(self._writer.flush)
+            if not self._try_to_write(self._writer.flush):
+                raise PROBLEMS.error("session_moved")
         self._decode_thread.flush_at(received_bytes)
 
     def set_endpoint_silence(self, seconds: float) -> None:
@@ -188,6 +197,36 @@ class RunningSession(Session):
         self._journal.abort()
         self._stream.abandon()
         self._fail(error)
+
+    def check_lease(self) -> None:
+        """Look at the lease, which may have run out while this process stood still."""
+        if self._state is State.ENDED:
+            return
+        try:
+            self._files.lease.confirm()
+        except LeaseLost:
+            self._move()
+
+    def let_go(self, *, resumed_elsewhere: bool) -> bool:
+        """Stop at this place, force the journal to the disk, and release the lease."""
+        with self._lock:
+            if self._state is State.ENDED:
+                return False
+            self._move(Replaced() if resumed_elsewhere else None)
+        self._files.release()
+        return True
+
+    def _move(self, event: Replaced | None = None) -> None:
+        """To ENDED, for this process; not a word of it in the journal."""
+        error = PROBLEMS.error("session_moved")
+        with self._lock:
+            if self._state is State.ENDED:
+                return
+            self.moved, self._error = True, error
+            self.recording.complete()
+            self._close_down()
+            self._emit(event or Failed(error))
+        self._stream.abandon()
 
     # --- its thread and its files
 
@@ -241,6 +280,9 @@ class RunningSession(Session):
             log_event(logger, "session_fault", logging.ERROR, session=self.id, code="session_failed")
             self.abandon(PROBLEMS.error("session_failed", detail=type(fault).__name__))
         self.ended.wait()
+        if self.moved:
+            self._files.release()
+            return
         try:
             self._writer.settle(compact=self._nothing_left())
         except OSError as disk_error:
@@ -300,17 +342,19 @@ class RunningSession(Session):
                     self._emit(self._transcript.show(event))
                 case CommittedText():
                     committed = self._transcript.commit(event)
-                    self._try_to_write(partial(self._writer.write_event, committed))
-                    self._emit(committed)
+                    if self._try_to_write(partial(self._writer.write_event, committed)):
+                        self._emit(committed)
                 case UtteranceOver():
                     self._emit(UtteranceEnded(event))
                 case FinalProgress():
                     self._emit(Progressed(event, self._state is State.FINISHING))
+                case FinalWindow():
+                    self._try_to_write(partial(self._writer.write_window, event))
                 case FinalText():
                     finalised = self._transcript.finalise(event)
-                    self._try_to_write(partial(self._writer.write_event, finalised))
-                    self._emit(finalised)
-                    self._end()
+                    if self._try_to_write(partial(self._writer.write_event, finalised)):
+                        self._emit(finalised)
+                        self._end()
                 case SpeechFailed():
                     self._fail(event.error)
 
@@ -340,8 +384,9 @@ class RunningSession(Session):
             self._fail(self._error)
             return
         ended = self._transcript.end(self._reason or "stopped", self.recording.seconds)
-        self._close_down(partial(self._writer.end, ended))
-        self._emit(ended)
+        if self._try_to_write(partial(self._writer.end, ended)):
+            self._close_down()
+            self._emit(ended)
 
     def _fail(self, error: OpenmicError) -> None:
         """To ENDED, with ``error`` as the last word."""
@@ -349,16 +394,15 @@ class RunningSession(Session):
             if self._state is State.ENDED:
                 return
             self.recording.complete()
-            self._error = error
+            self._state, self._error = State.FINISHING, error
             going_on = error.ends == "server"  # the next server finds the session unfinished
-            self._close_down(None if going_on else partial(self._writer.fail, error, self.recording.seconds))
-            self._emit(Failed(error))
+            if going_on or self._try_to_write(partial(self._writer.fail, error, self.recording.seconds)):
+                self._close_down()
+                self._emit(Failed(error))
 
-    def _close_down(self, write: Callable[[], None] | None) -> None:
+    def _close_down(self) -> None:
         self._state = State.ENDED
         self._journal.abort()
-        if write is not None:
-            self._try_to_write(write)
         ending = self._error.code if self._error else "final"
         final, seconds = self._transcript.final, round(self.recording.seconds, 3)
         words = final.text if final is not None else None
@@ -366,19 +410,28 @@ class RunningSession(Session):
         self.ended_at = time.monotonic()
         self.ended.set()
 
-    def _try_to_write(self, write: Callable[[], None]) -> None:
-        """Write into the journal; a session that cannot is finished, with what it has."""
+    def _try_to_write(self, write: Callable[[], None]) -> bool:
+        """Write into the journal; a session that cannot is finished, with what it has.
+
+        Returns:
+            Whether its client may be told: this process still holds the session.
+        """
         try:
             write()
+        except LeaseLost:
+            self._move()
+            return False
         except OSError as error:
             log_event(logger, "session_fault", logging.WARNING, session=self.id, code="disk_full", why=error.strerror)
             self._finish("stopped", disk_full(error))
             self._error = self._error or disk_full(error)
+        return True
 
     def _go_on(self, story: JournalReplay) -> None:
         """Stand where the session stood when its server died."""
         self.resume_token = ""  # until its client shows it: a journal has no secrets
-        self._try_to_write(self._writer.recovered)
+        if not self._try_to_write(self._writer.recovered):
+            return
         if story.stopped is not None:
             self._state, self._reason = State.FINISHING, story.stopped.reason
             self._error = to_error(story.stopped.error)

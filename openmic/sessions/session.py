@@ -33,6 +33,8 @@ class Session(ABC):
         activity: whether anything comes in.
         words: whether its client asked for word times.
         created: seconds since 1970.
+        resumes: whether its client can come back on another connection, and so in another process.
+        moved: another process goes on with it, so that this object has ended.
         ended: set once it has ended.
         ended_at, detached_at: since when it has, and since when nobody is attached; monotonic seconds, None: not so.
     """
@@ -48,6 +50,8 @@ class Session(ABC):
         self.words = opened.words
         self.created = opened.created
         self.recording = recording
+        self.resumes = True
+        self.moved = False
         self.ended = threading.Event()
         self.ended_at: float | None = None
         self.detached_at: float | None = time.monotonic()
@@ -128,6 +132,22 @@ class Session(ABC):
     def abandon(self, error: OpenmicError) -> None:
         """End at once with ``error`` and without a final; nothing happens to a session that has ended."""
 
+    @abstractmethod
+    def check_lease(self) -> None:
+        """End it, with ``session_moved``, where another process has taken it over; cheap where none can have."""
+
+    @abstractmethod
+    def let_go(self, *, resumed_elsewhere: bool) -> bool:
+        """Leave an unfinished session to another process; on its return, all is on the disk, and nothing works on it.
+
+        Args:
+            resumed_elsewhere: its client is there already, so whoever is attached here is told ``Replaced``, and
+                otherwise ``Failed`` with ``session_moved``.
+
+        Returns:
+            Whether there was anything to leave: it has not ended.
+        """
+
     # --- its thread and its files
 
     @abstractmethod
@@ -162,6 +182,9 @@ class Session(ABC):
         with self._lock:
             if self._subscriber is not None:
                 self._subscriber(Replaced())
+            if self.moved and self._error is not None:  # what it knows may not be all that was said
+                subscriber(Failed(self._error))
+                return
             self._subscriber = subscriber
             self.detached_at = None
             if self._unused and after_seq == 0:

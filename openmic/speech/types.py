@@ -156,6 +156,37 @@ class FinalProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class FinalWindow:
+    """How the final pass stands behind one more of its windows, or some more.
+
+    With the recording, all of them together are what a pass needs to go on from there, in another process too.
+
+    Attributes:
+        model: the name of the one that runs.
+        segments: what was added to the text, and ``segments_before`` how many segments came before.
+        seek: mel frames walked so far.
+        language, window_language: of the text, and of the latest window; "" before they are known.
+        prompt: tokens of the text before the next window.
+        loudest: log10 mel power, the maximum so far.
+        last_speech_seconds: where the latest word ended; None before the first.
+        last_word_seconds: where the latest word ended, as it was placed in the text.
+        in_silence: the pass has moved on over a long silence, and speech has not come since.
+    """
+
+    model: str
+    segments: tuple[Segment, ...]
+    segments_before: int
+    seek: int
+    language: str
+    window_language: str
+    prompt: tuple[int, ...]
+    loudest: float
+    last_speech_seconds: float | None
+    last_word_seconds: float
+    in_silence: bool
+
+
+@dataclass(frozen=True, slots=True)
 class FinalText:
     """The whole recording transcribed as one piece; always a stream's last event."""
 
@@ -173,7 +204,7 @@ class SpeechFailed:
     error: OpenmicError
 
 
-SpeechEvent = LiveText | CommittedText | UtteranceOver | FinalProgress | FinalText | SpeechFailed
+SpeechEvent = LiveText | CommittedText | UtteranceOver | FinalProgress | FinalWindow | FinalText | SpeechFailed
 OnEvent = Callable[[SpeechEvent], None]
 """Called from the engine's thread; must return at once and raise nothing."""
 
@@ -287,8 +318,17 @@ class Engine(Protocol):
         options: SpeechOptions,
         on_event: OnEvent,
         committed: Sequence[CommittedText] = (),
+        walked: Sequence[FinalWindow] = (),
     ) -> SpeechStream:
-        """Begin a stream; ``committed``: of this recording before, so that live text goes on behind it.
+        """Begin a stream.
+
+        Args:
+            recording: its samples, which may still grow.
+            options: what its client asked for.
+            on_event: where its events go.
+            committed: what was said of this recording before; live text goes on behind it.
+            walked: what the final pass has done of it before, in order; it goes on behind that, if the model is the
+                same.
 
         Raises:
             OpenmicError: ``unknown_language``, ``engine_closed``.

@@ -11,6 +11,8 @@ import pytest
 
 from openmic.client import connect, stream_file
 from openmic.errors import OpenmicError
+from openmic.sessions.recovery import session_folders
+from openmic.sessions.storage.names import recording_path
 from openmic.sessions.storage.recording import DiskRecording
 from tests.support.client_audio import PCM, SECOND
 from tests.support.cutting_proxy import CuttingProxy
@@ -80,7 +82,8 @@ def test_a_cut_connection_is_resumed_and_nothing_is_lost(
     assert states == ["lost", "resumed"] * len(cuts)
     commits = [message["seq"] for message in seen if message["type"] == "commit"]
     assert commits == sorted(set(commits))
-    recording = DiskRecording.stored(next((tmp_path / "recordings").iterdir()) / "recording")
+    (folder,) = session_folders(tmp_path / "recordings")
+    recording = DiskRecording.stored(recording_path(folder))
     assert recording.read_pcm(0, len(recording)) == raw.read_bytes()
 
 

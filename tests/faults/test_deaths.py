@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from openmic.client import connect, stream_file
 from openmic.client.stream import Stream
 from openmic.errors import OpenmicError
 from openmic.sessions.archive import Archive, StoredSession
-from openmic.sessions.storage.folder import JOURNAL
+from openmic.sessions.storage.names import JOURNAL
 from openmic.sessions.storage.record_file import Kind, Scan
+from openmic.speech.types import FinalWindow
 from tests.support.client_audio import PCM
 from tests.support.killed_server import TOKEN, KilledServer
 
@@ -237,3 +239,52 @@ def test_words_of_the_real_model_survive_three_deaths(tmp_path: Path, sample_aud
 
 def letters(text: str) -> str:
     return " ".join("".join(char for char in word if char.isalnum()) for word in text.lower().split())
+
+
+@pytest.mark.weights
+def test_a_final_of_many_windows_is_taken_up_where_it_was(tmp_path: Path, sample_audio: Path) -> None:
+    """Killed twice in the middle of it: no window is decoded twice, and the text is that of an undisturbed pass."""
+    server = KilledServer(tmp_path, ("-c", UNMEASURED, "{port}"))
+    source, messages = tmp_path / "long.wav", list[Message]()
+    with wave.open(str(sample_audio / "interview.wav")) as once, wave.open(str(source), "wb") as twice:
+        twice.setparams(once.getparams())
+        twice.writeframes(once.readframes(once.getnframes()) * 2)
+    told: list[list[FinalWindow]] = [[]]
+
+    def walked() -> list[FinalWindow]:
+        return Archive(server.recordings).entries()[0].readable().walked
+
+    async def run() -> None:
+        async with connect(server.link, TOKEN) as stream:
+            stream._waits["reconnect_seconds"] = PATIENCE_SECONDS
+            listener = asyncio.create_task(listen(stream, messages))
+            await stream.send(source.read_bytes())
+            await stream.stop()
+            for _ in range(2):
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    while len(await asyncio.to_thread(walked)) <= len(told[-1]):  # noqa: ASYNC110 (another process)
+                        await asyncio.sleep(0.3)
+                await asyncio.to_thread(server.kill)
+                told.append(walked())
+                await asyncio.to_thread(server.start)
+            await listener
+
+    try:
+        server.start()
+        asyncio.run(run())
+        told_once(messages)
+        undisturbed = stream_file(server.link, source, token=TOKEN, realtime=False)
+    finally:
+        server.kill()
+    final = next(message for message in messages if message["type"] == "final")
+    assert final["text"] == undisturbed.text
+    assert [one["tokens"] for one in final["segments"]] == [one["tokens"] for one in undisturbed.segments]
+    _, first, second = told
+    assert 0 < len(first) < len(second)
+    assert second[: len(first)] == first
+    assert [one.seek for one in second] == sorted({one.seek for one in second})
+    segments = [segment for one in second for segment in one.segments]
+    assert [segment.id for segment in segments] == list(range(len(segments)))
+    assert [list(segment.tokens) for segment in segments] == [one["tokens"] for one in final["segments"]][
+        : len(segments)
+    ]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from openmic.sessions.offline import finish, needs_finishing
 from openmic.sessions.registry import Sessions
 from openmic.sessions.session import Session
 from openmic.sessions.state import State
+from openmic.sessions.storage.holder import HOLDERS, Holder
 from openmic.settings import Settings
 from openmic.speech.problems import PROBLEMS as SPEECH_PROBLEMS
 from openmic.speech.types import SpeechOptions
@@ -110,7 +112,7 @@ def test_what_was_sent_and_is_no_sound_says_so(tmp_path: Path) -> None:
 def test_what_a_server_works_on_can_be_read_and_nothing_else(tmp_path: Path) -> None:
     with scripted_sessions(tmp_path) as (sessions, _):
         entry = Archive(tmp_path).find(spoken(sessions, end=False).id)
-        for action in (entry.take, entry.delete):
+        for action in (partial(entry.take, Holder(tmp_path, lease_seconds=300.0)), entry.delete):
             with pytest.raises(OpenmicError) as caught:
                 action()
             assert caught.value.code == "recording_in_use"
@@ -121,7 +123,7 @@ def test_what_a_server_works_on_can_be_read_and_nothing_else(tmp_path: Path) -> 
 def test_deleting_leaves_nothing_of_it(folder: Path) -> None:
     for entry in Archive(folder).entries():
         entry.delete()
-    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    assert sorted(path.name for path in folder.iterdir()) == [HOLDERS, "notes.txt"]
 
 
 def test_an_unfinished_one_is_transcribed_and_kept_like_any_other(folder: Path) -> None:

@@ -27,6 +27,7 @@ from openmic.sessions.events import (
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.running import RunningSession
 from openmic.sessions.state import Identity, Limits, State
+from openmic.sessions.storage.holder import HOLDERS, Holder
 from openmic.speech.problems import PROBLEMS as SPEECH_PROBLEMS
 from openmic.speech.types import SpeechOptions
 from tests.support import media
@@ -74,6 +75,7 @@ def engine() -> Iterator[ScriptedEngine]:
 @pytest.fixture
 def open_session(tmp_path: Path, engine: ScriptedEngine) -> Iterator[Opener]:
     opened: list[RunningSession] = []
+    holder = Holder(tmp_path, lease_seconds=300.0)
 
     def open_session(
         audio_format: AudioFormat = PCM,
@@ -83,7 +85,14 @@ def open_session(tmp_path: Path, engine: ScriptedEngine) -> Iterator[Opener]:
     ) -> RunningSession:
         identity = Identity(f"{len(opened):032x}", "token", tmp_path / f"session{len(opened)}")
         session = RunningSession(
-            identity, Limits(max_seconds, max_bytes, 0.6), engine, audio_format, options, words=False, decode=decode
+            identity,
+            Limits(max_seconds, max_bytes, 0.6),
+            engine,
+            audio_format,
+            options,
+            words=False,
+            decode=decode,
+            holder=holder,
         )
         opened.append(session)
         return session
@@ -93,6 +102,7 @@ def open_session(tmp_path: Path, engine: ScriptedEngine) -> Iterator[Opener]:
         session.abandon(PROBLEMS.error("server_stopping"))
         session.join(120)
         session.delete()
+    holder.close()
 
 
 def test_a_life_from_bytes_to_the_end(open_session: Opener, tmp_path: Path) -> None:
@@ -121,7 +131,7 @@ def test_a_life_from_bytes_to_the_end(open_session: Opener, tmp_path: Path) -> N
     assert snapshot.final is not None
     assert snapshot.final.text == " heard 2.5 seconds"
     session.join(120)
-    assert sorted(path.name for path in (tmp_path / "session0").iterdir()) == ["journal", "recording"]
+    assert sorted(path.name for path in (tmp_path / "session0").iterdir()) == ["journal", "lease.1", "recording"]
     assert sum(path.stat().st_size for path in (tmp_path / "session0").iterdir()) < 80_000  # without the bytes sent
     np.testing.assert_array_equal(session.recording.read(0, 40_000)[:24_000] * 32768, np.frombuffer(tone(1.5), "<i2"))
 
@@ -363,7 +373,7 @@ def test_a_language_the_model_does_not_know_leaves_nothing_behind(open_session: 
     with pytest.raises(OpenmicError) as caught:
         open_session(options=SpeechOptions(language="xx"))
     assert caught.value.code == "unknown_language"
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [HOLDERS]
 
 
 def test_a_folder_that_cannot_be_made_is_a_full_disk(open_session: Opener, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 SCRIPTED = ("-m", "tests.support.scripted_engine")
@@ -29,14 +29,22 @@ class KilledServer:
         folder: recordings lie in ``folder/recordings``.
         command: what Python runs; ``{port}`` and ``{folder}`` are filled in.
         largest_file: bytes that no file of it may exceed, as on a full disk; None: no such limit.
+        environment: variables that it gets beside its own.
     """
 
-    def __init__(self, folder: Path, command: Sequence[str] = (), largest_file: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        command: Sequence[str] = (),
+        largest_file: int | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self.recordings = folder / "recordings"
         self.largest_file = largest_file
         self.port = free_port()
         self.starts = 0
+        self._environment = environment or {}
         self._command = command or (*SCRIPTED, "--port", "{port}", "--token", TOKEN, "--folder", "{folder}")
         self._process: subprocess.Popen[str] | None = None
 
@@ -52,6 +60,7 @@ class KilledServer:
             "OPENMIC_TOKEN": TOKEN,
             "OPENMIC_DATA_DIR": str(self.recordings),
             "OPENMIC_LOG_TO": "none",
+            **self._environment,
         }
         self._process = subprocess.Popen(
             [sys.executable, *command, *more], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
@@ -65,6 +74,16 @@ class KilledServer:
         else:
             raise AssertionError("the server did not start")
         self.starts += 1
+
+    def pause(self) -> None:
+        """Have it stand still, in the middle of whatever it does."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Have it go on as if nothing had happened."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """``kill -9``; nothing is finished, flushed or closed by the process itself."""

@@ -39,6 +39,7 @@ from openmic.speech.types import (
     EngineStats,
     FinalProgress,
     FinalText,
+    FinalWindow,
     LiveText,
     ModelCapacity,
     ModelInfo,
@@ -251,6 +252,7 @@ class ScriptedEngine:
         options: SpeechOptions,
         on_event: OnEvent,
         said: Sequence[CommittedText] = (),
+        walked: Sequence[FinalWindow] = (),
     ) -> SpeechStream:
         if self.closed:
             raise PROBLEMS.error("engine_closed")

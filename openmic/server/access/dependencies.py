@@ -52,7 +52,7 @@ def require_reader(request: Request, name: str) -> None:
     sessions: Sessions = request.app.state.sessions
     session_id = name.partition(".")[0]
     try:
-        session = sessions.resume(session_id, bearer_token(request) or "")
+        session = sessions.look_up(session_id, bearer_token(request) or "")
     except OpenmicError:
         if sessions.was_deleted(session_id):  # whatever is shown: nobody can tell tokens apart by it
             raise SESSION_PROBLEMS.error("session_deleted") from None

@@ -44,6 +44,7 @@ from openmic.server.dialects.rate_limit import RateLimit
 from openmic.server.problems import PROBLEMS
 from openmic.server.uvicorn_protocols.websocket import abort_soon
 from openmic.sessions.events import Ended, Failed, Finalised, Live, Progressed, Replaced, SessionEvent
+from openmic.sessions.problems import SessionHeld
 from openmic.sessions.registry import Sessions
 from openmic.sessions.session import Session
 from openmic.sessions.state import State
@@ -54,6 +55,8 @@ logger = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 20.0  # how long what a client sent before it went is still read, where it cannot come back
 REFUSED_SECONDS = 1.0  # how long a refused client has to read why and to close; uvicorn would wait for 10 s
+HELD_FACTOR = 1.3  # of the time after which a dead process's sessions may be taken over: so long a resume waits for one
+HELD_LOOK_SECONDS = 0.1  # how often it looks meanwhile
 BACKLOG_LOOK_SECONDS = 0.05  # how often a full backlog is looked at
 NEWEST_ONLY = {Live: "live", Progressed: "progress"}  # of these only the newest waits for a slow reader
 
@@ -222,14 +225,27 @@ class StreamConnection:
             words=words,
             token_id=self._token.id,
             endpoint_silence_seconds=endpoint_silence_seconds,
+            resumes=self._dialect.resumes,
         )
         self._unattached = asyncio.create_task(create)
         return await asyncio.shield(self._unattached)
 
     async def resume(self, session_id: str, resume_token: str) -> Session:
-        """A session that was begun before; see ``Sessions.resume`` and ``TokenStore.check_not_revoked``."""
+        """A session that was begun before; see ``Sessions.resume`` and ``TokenStore.check_not_revoked``.
+
+        Waits while another process still holds it, for as long as that takes where it has just died.
+        """
         self._resumed = True
-        session = await asyncio.to_thread(self.sessions.resume, session_id, resume_token)
+        loop = asyncio.get_running_loop()
+        wait_until = loop.time() + self.settings.lease_seconds * HELD_FACTOR
+        while True:
+            try:
+                session = await asyncio.to_thread(self.sessions.resume, session_id, resume_token)
+                break
+            except SessionHeld:
+                if loop.time() >= wait_until:
+                    raise
+                await asyncio.sleep(HELD_LOOK_SECONDS)
         self._gate.tokens.check_not_revoked(session.token_id)
         return session
 
@@ -369,6 +385,8 @@ class StreamConnection:
                     raise Gone from error
                 if error.code == "already_stopped" and self._dialect.renews:
                     self._put_back.appendleft(frame)  # for the next session
+                    await self._session_over.wait()
+                elif error.ends == "server":  # it has been told so, as the session's last word
                     await self._session_over.wait()
                 elif error.code != "already_stopped" or session.reason == "stopped":
                     self._outbox.put(Rejected(error), kind=("error", error.code))

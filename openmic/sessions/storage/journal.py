@@ -31,7 +31,7 @@ from openmic.sessions.storage.record_file import (
 )
 
 INDEX_BYTES = 65_536  # of audio between two entries of a journal's index
-NOT_KEPT = (Kind.AUDIO, Kind.FLUSHED, Kind.RECOVERED, Kind.COMPACTED)  # in a compact journal
+NOT_KEPT = (Kind.AUDIO, Kind.FLUSHED, Kind.RECOVERED, Kind.COMPACTED, Kind.WALKED)  # in a compact journal
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)  # from file systems that have none
 
 
@@ -60,11 +60,14 @@ class Journal:
     Args:
         path: of the file.
         file: its descriptor, locked.
+        confirm: called behind everything that was written, before anybody hears of it; what it raises says that the
+            file is another process's by now (``Lease.confirm``).
     """
 
-    def __init__(self, path: Path, file: int) -> None:
+    def __init__(self, path: Path, file: int, confirm: Callable[[], None] = lambda: None) -> None:
         self.path = path
         self._file = file
+        self._confirm = confirm
         self._grown = threading.Condition()
         self._end = len(MAGIC)  # of the file, in bytes
         self._length = 0  # audio bytes
@@ -77,7 +80,7 @@ class Journal:
         self._closed = False
 
     @classmethod
-    def create(cls, path: Path) -> Journal:
+    def create(cls, path: Path, confirm: Callable[[], None] = lambda: None) -> Journal:
         """Begin a new file.
 
         Raises:
@@ -90,13 +93,13 @@ class Journal:
         except BaseException:
             os.close(file)
             raise
-        return cls(path, file)
+        return cls(path, file, confirm)
 
     @classmethod
-    def reopen(cls, path: Path, file: int, good_bytes: int) -> Journal:
+    def reopen(cls, path: Path, file: int, good_bytes: int, confirm: Callable[[], None] = lambda: None) -> Journal:
         """Go on with the first ``good_bytes`` bytes of ``file``, which must be locked; the rest is cut off."""
         os.ftruncate(file, good_bytes)
-        journal = cls(path, file)
+        journal = cls(path, file, confirm)
         journal._find_messages()
         return journal
 
@@ -122,6 +125,7 @@ class Journal:
         Raises:
             OSError: the disk is full or gone; the journal is as it was before.
             ValueError: the journal has ended.
+            Exception: what ``confirm`` raises; the bytes count for nothing.
         """
         if self._ended:
             raise ValueError("the journal has ended")
@@ -130,6 +134,7 @@ class Journal:
         with self._grown:
             start = self._end
             self._write(Kind.AUDIO, data)
+            self._confirm()
             self._note(len(data), start)
             self._grown.notify_all()
             return self._length
@@ -139,10 +144,12 @@ class Journal:
 
         Raises:
             OSError: the disk is full or gone; the journal is as it was before.
+            Exception: what ``confirm`` raises; the record counts for nothing.
         """
         with self._grown:
             if not self._closed:
                 self._write(kind, payload)
+                self._confirm()
 
     def sync(self) -> None:
         """Force what was written to the disk. If that fails, nothing more is taken: what is there is unknown."""
@@ -226,7 +233,7 @@ class Journal:
         Raises:
             OSError: the disk is full or gone; the journal is as it was before.
         """
-        other = self.path.with_suffix(".new")
+        other = self.path.with_name(self.path.name + ".new")
         file = os.open(other, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             end = write_all(file, MAGIC, 0)

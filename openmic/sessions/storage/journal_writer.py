@@ -10,6 +10,7 @@ from openmic.sessions.events import Committed, Ended, Finalised, Reason
 from openmic.sessions.storage.folder import SessionFiles
 from openmic.sessions.storage.record_file import Kind
 from openmic.sessions.storage.replay import EndedEntry, StoppedEntry, error_fields, to_payload
+from openmic.speech.types import FinalWindow
 
 OnRecord = Callable[[], None]
 
@@ -23,6 +24,7 @@ class JournalWriter:
 
     Raises:
         OSError: from every method: the disk is full or gone; nothing was written.
+        LeaseLost: from every method: another process has the session; what was written counts for nothing.
     """
 
     def __init__(self, files: SessionFiles, on_record: OnRecord) -> None:
@@ -32,7 +34,7 @@ class JournalWriter:
 
     def recovered(self) -> None:
         """Another server goes on with this session."""
-        self._journal.record(Kind.RECOVERED, b"")
+        self._journal.record(Kind.RECOVERED, self._files.takeover)
 
     def flush(self) -> None:
         """What was received so far is to be treated as an ended utterance."""
@@ -45,6 +47,10 @@ class JournalWriter:
     def write_event(self, event: Committed | Finalised) -> None:
         """The client is about to be told."""
         self._write(_kind(event), to_payload(event))
+
+    def write_window(self, window: FinalWindow) -> None:
+        """The final pass has come so far; nobody is told, and it need not be on the disk soon."""
+        self._journal.record(Kind.WALKED, to_payload(window))
 
     def end(self, ended: Ended) -> None:
         """The session is over and went well."""

@@ -16,7 +16,7 @@ from openmic.errors import OpenmicError
 from openmic.sessions.events import Committed, CountedEvent, Ended, Finalised, Reason
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.storage.record_file import Ending, Kind, NotRecords, Scan
-from openmic.speech.types import SpeechOptions
+from openmic.speech.types import FinalWindow, SpeechOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,7 @@ COUNTED: dict[Kind, TypeAdapter[Any]] = {
 _OPENED = TypeAdapter(OpenedEntry)
 _STOPPED = TypeAdapter(StoppedEntry)
 _OVER = TypeAdapter(EndedEntry)
+_WALKED = TypeAdapter(FinalWindow)
 
 
 @dataclass(slots=True)
@@ -83,6 +84,7 @@ class JournalReplay:
         opened: how it began.
         received_bytes: audio bytes of its client, in the journal or (once ended) before it was made compact.
         counted: what its client was told, in order; without the end.
+        walked: what the final pass has done, in order.
         flush_at: a wish to flush after so many bytes, if nothing was committed since.
         stopped: why it takes no more audio; None while it does.
         over: how it ended; None while it has not.
@@ -96,6 +98,7 @@ class JournalReplay:
     opened: OpenedEntry
     received_bytes: int = 0
     counted: list[Committed | Finalised] = field(default_factory=list)
+    walked: list[FinalWindow] = field(default_factory=list)
     flush_at: int | None = None
     stopped: StoppedEntry | None = None
     over: EndedEntry | None = None
@@ -109,13 +112,18 @@ class JournalReplay:
         """The number of the last counted event."""
         return len(self.counted)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the session has ended; one whose audio was dropped has, whatever else its journal says."""
+        return self.over is not None or self.compact
+
 
 def hash_token(resume_token: str) -> str:
     """What a journal keeps of a resume token: 24 random bytes, so one round is enough."""
     return hashlib.sha256(resume_token.encode(errors="replace")).hexdigest()
 
 
-def to_payload(value: OpenedEntry | StoppedEntry | EndedEntry | CountedEvent) -> bytes:
+def to_payload(value: OpenedEntry | StoppedEntry | EndedEntry | CountedEvent | FinalWindow) -> bytes:
     """A record's payload: JSON, with NaN and infinities as Python writes them."""
     return json.dumps(dataclasses.asdict(value), separators=(",", ":")).encode()
 
@@ -160,6 +168,26 @@ def read_story(file: int) -> JournalReplay:
     return story
 
 
+def read_opened_at(path: str | os.PathLike[str]) -> OpenedEntry:
+    """How the session of the journal at ``path`` began; nothing else is read.
+
+    Raises:
+        OpenmicError: ``journal_unreadable``.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise PROBLEMS.error("journal_unreadable", detail=error.strerror or "it cannot be opened") from error
+    try:
+        for record in Scan(file):
+            return _OPENED.validate_python(json.loads(record.payload))
+    except (NotRecords, ValidationError, ValueError) as error:
+        raise PROBLEMS.error("journal_unreadable", detail=type(error).__name__) from error
+    finally:
+        os.close(file)
+    raise PROBLEMS.error("journal_unreadable", detail="it says nothing")
+
+
 def read_story_at(path: str | os.PathLike[str]) -> JournalReplay:
     """Read the journal at ``path``, as ``read_story`` does; it may be in use.
 
@@ -196,6 +224,9 @@ def _take(story: JournalReplay, kind: int, payload: bytes) -> None:
             if event.seq == story.seq + 1:
                 story.counted.append(event)
             story.flush_at = None
+            story.recovered = 0
+        case Kind.WALKED:
+            story.walked.append(_WALKED.validate_python(json.loads(payload)))
             story.recovered = 0
         case Kind.ENDED | Kind.FAILED:
             story.over = _OVER.validate_python(json.loads(payload))

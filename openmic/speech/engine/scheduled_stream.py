@@ -55,4 +55,4 @@ class ScheduledStream:
             return 0.0
         mel_frames = len(self.stream.recording) // HOP_LENGTH - final.state.seek
         windows = mel_frames / (WINDOW_EVERY_SECONDS * FRAMES_PER_SECOND)
-        return max(windows, SHORTEST_WINDOW) if final.ended else float(int(windows))
+        return max(windows, SHORTEST_WINDOW) if final.ended else max(0.0, float(int(windows)))

@@ -221,6 +221,7 @@ class Scheduler:
         try:
             for pause in stream.walk:
                 now = self._clock()
+                stream.send_windows()
                 if final.state.seek != seek:
                     self._window_done(place, final.state.seek - seek, now - began)
                     began, seek = now, final.state.seek

@@ -12,6 +12,7 @@ from whisper.audio import HOP_LENGTH
 from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.errors import OpenmicError
 from openmic.speech.final.walk import FinalModel, FinalPass, Walk
+from openmic.speech.final.walk_state import WalkState
 from openmic.speech.glossary import LIVE_TERM_TOKENS, Glossary
 from openmic.speech.live.decode import Hypothesis, StepCache, StepInput, TimedWord
 from openmic.speech.live.language import LanguageEvidence
@@ -19,6 +20,7 @@ from openmic.speech.live.policy import CommitPolicy, PolicyUpdate
 from openmic.speech.types import (
     CommittedText,
     FinalProgress,
+    FinalWindow,
     LiveText,
     OnEvent,
     Recording,
@@ -101,6 +103,8 @@ class EngineStream:
     _stepped_to: int = 0
     _showing: bool = False
     _progress_sent_at: float | None = None
+    _windows_told: int = 0
+    _segments_told: int = 0
 
     @classmethod
     def of(
@@ -170,6 +174,11 @@ class EngineStream:
         self.final.live_tokens.extend((word.start, word.tokens) for word in words)
         self.policy.go_on(words)
         self._committed_until_seconds = words[-1].end
+
+    def go_on_final(self, walked: Sequence[FinalWindow]) -> None:
+        """Have the final pass go on behind what was walked before this stream was opened; call it first."""
+        self.final.state = WalkState.after(walked, self.final.parts.name)
+        self._segments_told = len(self.final.state.segments)
 
     def due_step(self) -> StepPlan | None:
         """The live step this stream wants now, if any; endpoints that need no decoding are carried out on the way."""
@@ -273,6 +282,14 @@ class EngineStream:
         elif now - self._progress_sent_at >= PROGRESS_SECONDS:
             self._progress_sent_at = now
             self.send(FinalProgress(walked, total, self.final.text()))
+
+    def send_windows(self) -> None:
+        """Tell what the final pass has walked since the last call, if anything: it can be gone on from there."""
+        state = self.final.state
+        if state.windows != self._windows_told:
+            window = state.since(self._segments_told, self.final.parts.name)
+            self._windows_told, self._segments_told = state.windows, len(state.segments)
+            self.send(window)
 
     def waiting_seconds(self) -> float:
         """Speech that no live step has seen yet."""

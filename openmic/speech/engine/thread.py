@@ -24,7 +24,16 @@ from openmic.speech.glossary import FINAL_TERM_TOKENS, Glossary
 from openmic.speech.live.decode import TimedWord
 from openmic.speech.model.tokens import encode_text
 from openmic.speech.problems import PROBLEMS
-from openmic.speech.types import CommittedText, EngineStats, ModelCapacity, ModelInfo, OnEvent, Recording, SpeechOptions
+from openmic.speech.types import (
+    CommittedText,
+    EngineStats,
+    FinalWindow,
+    ModelCapacity,
+    ModelInfo,
+    OnEvent,
+    Recording,
+    SpeechOptions,
+)
 from openmic.threads import SupervisedThread
 
 IDLE_SECONDS = 0.25  # how long an idle engine sleeps at most
@@ -114,6 +123,7 @@ class WhisperEngine:
         options: SpeechOptions,
         on_event: OnEvent,
         committed: Sequence[CommittedText] = (),
+        walked: Sequence[FinalWindow] = (),
     ) -> EngineStream:
         """See ``Engine.open``."""
         parts = self._final
@@ -129,6 +139,8 @@ class WhisperEngine:
             self._max_live_window_seconds,
             self._wake,
         )
+        if walked:
+            stream.go_on_final(walked)
         if committed:
             tokenizer = parts.vocabulary.any
             words = [word for one in committed for word in one.words]

@@ -136,6 +136,7 @@ class FinalPass:
             silent = result.no_speech_prob > NO_SPEECH_THRESHOLD and result.avg_logprob <= LOGPROB_THRESHOLD
             if silent or (failed(result) and self._is_crumb(size)):
                 self.state.seek += size
+                self.state.windows += 1
                 continue
             tokenizer = self._tokenizer(self.state.window_language)
             self._keep(cut(result, tokenizer, self.state.seek, size), result, cross, tokenizer, size)
@@ -185,8 +186,10 @@ class FinalPass:
             return 0
         seek_seconds = self.state.seek / FRAMES_PER_SECOND
         island = self._speech_ahead()
+        known = self.timeline.known_until_seconds or 0.0
+        if not self.ended and 0.0 < known < seek_seconds:  # another pass has walked this before; it is heard again
+            return 0
         if island is None:
-            known = self.timeline.known_until_seconds or 0.0
             if known > seek_seconds + PAUSE_SECONDS + LATE_SECONDS + LEAD_SECONDS:
                 self.state.seek = int((known - LATE_SECONDS - LEAD_SECONDS) * FRAMES_PER_SECOND)
                 self.state.in_silence = True
@@ -342,6 +345,7 @@ class FinalPass:
             self.state.segments.append(to_segment(len(self.state.segments), segment, self._placed(spoken)))
             self.state.prompt.extend(segment["tokens"])
         del self.state.prompt[: -PROMPT_TOKENS if result.temperature <= RESET_TEMPERATURE else None]
+        self.state.windows += 1
         self.timeline.forget(self.state.seek / FRAMES_PER_SECOND)
 
     def _left_behind(self, last: float, begin: float, size: int) -> bool:

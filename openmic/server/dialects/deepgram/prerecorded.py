@@ -122,7 +122,9 @@ async def _transcribe(
     token: AccessToken = request.state.token
     sessions: Sessions = request.app.state.sessions
     gate.count_start(token, request)
-    session = await asyncio.to_thread(sessions.create, audio.format, options, words=True, token_id=token.id)
+    session = await asyncio.to_thread(
+        sessions.create, audio.format, options, words=True, token_id=token.id, resumes=False
+    )
     fed = FileSession(request, session)
     try:
         gate.tokens.watch(fed, token, lambda: fed.fail(PROBLEMS.error("token_revoked")))

@@ -32,6 +32,7 @@ from openmic.sessions.types import AudioFormat, SpeechOptions
 
 DONE = 1000
 GOING_AWAY = 1001
+COME_BACK = 1012  # closed without a word, so that a client takes it for a broken connection and resumes
 
 
 class NativeDialect:
@@ -106,6 +107,8 @@ class NativeDialect:
                 return [to_text(error_message(error, fatal=False))]
             case Leaving() | Answer():  # of those who ask for it: not this one
                 return []
+            case Failed(error) if close_code(error.code) == COME_BACK:
+                return []
             case _:
                 return [to_text(to_message(outgoing, words=self._words))]
 
@@ -115,7 +118,8 @@ class NativeDialect:
 
     def refuse(self, error: OpenmicError) -> tuple[list[Frame], int]:
         """See ``Dialect.refuse``."""
-        return [to_text(error_message(error, fatal=True))], close_code(error.code)
+        code = close_code(error.code)
+        return [] if code == COME_BACK else [to_text(error_message(error, fatal=True))], code
 
     def close_code(self, last: Ended | Failed | Replaced) -> int:
         """See ``Dialect.close_code``."""

@@ -53,7 +53,7 @@ async def _answer(request: Request, task: Task) -> Response:
         upload, fields = file_of(form), to_fields(form)
         options = fields.options(task)
         gate.count_start(token, request)
-        session = await asyncio.to_thread(sessions.create, AudioFormat(), options, token_id=token.id)
+        session = await asyncio.to_thread(sessions.create, AudioFormat(), options, token_id=token.id, resumes=False)
         name_request(request, session.id)
         fed = FileSession(request, session)
         try:

@@ -201,7 +201,7 @@ class WyomingConnection:
         self._convert = bytes if encoding == "pcm_s16le" else converter(encoding)
         self._count_start()
         audio_format, options = AudioFormat("pcm_s16le", rate, channels), SpeechOptions(self._language)
-        session = await asyncio.to_thread(self._sessions.create, audio_format, options)
+        session = await asyncio.to_thread(self._sessions.create, audio_format, options, resumes=False)
         self._final = self._loop.create_future()
         self._session, self._is_stopped = session, False
         await asyncio.to_thread(session.attach, self._hear)
