@@ -29,7 +29,8 @@ class Moment:
         speakers: who spoke, of so many ``places``.
         busy: part of the time in which the device worked, 0..1.
         memory_bytes: the device's memory in use; None where it cannot be told.
-        delay_p50_seconds, delay_p90_seconds: seconds that live text was behind, the middle and the ninth of ten; None: nobody spoke.
+        delay_p50_seconds, delay_p90_seconds: what live text was behind, the middle and the ninth of
+            ten; None: nobody spoke.
     """
 
     seconds_ago: float

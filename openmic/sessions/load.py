@@ -28,7 +28,8 @@ class Moment:
         places: sessions that may be open at once.
         busy: fraction of the last seconds in which the engine worked, 0..1.
         memory_bytes: the device's memory in use; None where it cannot be told.
-        delay_p50_seconds, delay_p90_seconds: seconds that live text is behind, the middle and the ninth of ten; None: nobody speaks.
+        delay_p50_seconds, delay_p90_seconds: what live text is behind, the middle and the
+            ninth of ten; None: nobody speaks.
     """
 
     at: float

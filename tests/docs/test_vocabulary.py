@@ -29,7 +29,7 @@ HTTPS = {"retry_after"}  # Retry-After counts seconds
 WIRES = {"lag"}  # the protocol's own field
 VENDORS = {"threshold"}  # of OpenAI's `turn_detection`
 INSTANTS = {"after", "at", "before", "begin", "created", "deadline", "last_speech", "now", "opened", "owner_started"}
-INSTANTS |= {"origin", "started", "until"}
+INSTANTS |= {"origin", "since", "started", "until"}
 RATIOS = {"busy", "loudest", "out_bias", "part", "slowness", "sound_factor", "top"}
 UNITLESS = WHISPERS | HTTPS | WIRES | VENDORS | INSTANTS | RATIOS
 

@@ -64,10 +64,10 @@ class WalkState:
         )
 
     @classmethod
-    def after(cls, told: Iterable[FinalWindow], model: str) -> WalkState:
+    def after(cls, windows: Iterable[FinalWindow], model: str) -> WalkState:
         """The state behind all that was told, as far as ``model`` walked it and nothing of it is missing."""
         state = cls()
-        for window in told:
+        for window in windows:
             if window.model != model:
                 continue
             if window.segments_before == 0:
