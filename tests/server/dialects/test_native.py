@@ -16,7 +16,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-import openmic.server.dialects.connection
+import openmic.server.dialects.client_socket
 from openmic.speech.types import Term
 from tests.support.conversation import Json, SocketConversation
 from tests.support.raw_socket import frame, shake_hands
@@ -550,7 +550,7 @@ def test_a_client_that_answers_no_ping_is_dropped_and_its_session_kept(tmp_path:
 def test_a_client_that_never_reads_is_dropped_and_its_session_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openmic.server.dialects.connection, "SEND_SECONDS", 0.5)
+    monkeypatch.setattr(openmic.server.dialects.client_socket, "SEND_SECONDS", 0.5)
     engine = ScriptedEngine(filler="x" * 1_000_000)
     with (
         scripted_server(tmp_path, engine=engine) as server,
