@@ -123,7 +123,13 @@ class StoredSession:
             OpenmicError: ``journal_unreadable``, or what the decoder says of bytes that are no sound.
         """
         story = self.readable()
-        if story.compact:
+        journal: Journal | None = None
+        if not story.compact:
+            journal = Journal.look_into(journal_path(self.folder))
+            story = read_story_at(journal_path(self.folder))  # its server may just have made it compact
+        if story.compact or journal is None:
+            if journal is not None:
+                journal.close()
             recording = DiskRecording.stored(recording_path(self.folder))
             error = to_error(story.over.error) if story.over is not None else None
             if len(recording) == 0 and error is not None:
@@ -132,7 +138,6 @@ class StoredSession:
             return
         with tempfile.TemporaryDirectory(prefix="openmic-") as folder:
             recording = DiskRecording(Path(folder) / RECORDING)
-            journal = Journal.look_into(journal_path(self.folder))
             decoders = DecoderProcesses()
             try:
                 for samples in decoders.decode(journal.reader(), story.opened.audio_format):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hmac
 import logging
-import math
 import secrets
 import threading
 import time
@@ -24,13 +23,12 @@ from openmic.audio.decoder import AudioFormat
 from openmic.audio.decoder_processes import DecoderProcesses
 from openmic.errors import OpenmicError
 from openmic.log import log_event
-from openmic.memory import release_freed_memory
 from openmic.sessions.admission import make_room, places
 from openmic.sessions.delivery import DeliveryThread
 from openmic.sessions.events import Reason
+from openmic.sessions.keeper import Keeper
 from openmic.sessions.lease_thread import LeaseThread
 from openmic.sessions.load import LoadHistory
-from openmic.sessions.overload import OverloadWarnings
 from openmic.sessions.problems import PROBLEMS, SessionHeld
 from openmic.sessions.recovery import ID_DIGITS, Recovery
 from openmic.sessions.running import RunningSession
@@ -45,17 +43,11 @@ from openmic.sessions.storage.replay import JournalReplay, hash_token
 from openmic.sessions.storage.space import DiskSpace
 from openmic.settings import Settings
 from openmic.speech.types import Engine, SpeechOptions
-from openmic.threads import SupervisedThread
 
 logger = logging.getLogger(__name__)
 
-KEEPER_SECONDS = 0.25  # how often the keeper looks round
 DELETED_KNOWN = 1000  # sessions of which it is known that they were here and are deleted
 JOIN_SECONDS = 2.0  # how long close() waits for threads that have nothing left to do
-TRIM_SECONDS = 5.0  # so long after a session's end freed memory is given back: the engine has let go of its buffers
-NOTHING_KEPT_SECONDS = 5.0  # how long a session is kept that heard nothing: its client may not know yet
-OPEN_FACTOR = 2.0  # how long a session may be open, in the longest audio that it may have
-LOOK_SECONDS = 10.0  # how often the folder is searched for what other servers left there
 NO_TOKEN = hash_token(secrets.token_urlsafe(24))  # compared where there is no session: takes the same time
 
 
@@ -90,10 +82,7 @@ class Sessions:
         self._delivery = DeliveryThread()
         self._syncer = FsyncThread(settings.journal_sync_seconds, self._all)
         self._leases = LeaseThread(self._household, self._let_go_soon)
-        self._keeper = SupervisedThread("openmic-keeper", self._keep)
-        with self._keeper.turn("looking for sessions"):
-            self._look()
-        self._keeper.start()
+        self._keeper = Keeper(self, self._closing)
 
     def create(
         self,
@@ -128,7 +117,7 @@ class Sessions:
                 raise PROBLEMS.error("server_stopping")
             gives_way = make_room(self._sessions.values(), self.settings, self.engine)
             if gives_way is not None:
-                self._stop(gives_way, "timeout")
+                self.stop(gives_way, "timeout")
             session_id = secrets.token_hex(ID_DIGITS // 2)
             identity = Identity(session_id, secrets.token_urlsafe(24), self.settings.data_dir / session_id)
             session = RunningSession(
@@ -259,13 +248,13 @@ class Sessions:
             raise PROBLEMS.error("session_not_over")
         if self._here(session_id) is None:
             self._take_in(session)
-        self._forget(session)
+        self.forget(session)
 
     def delete_ended(self) -> int:
         """Delete all ended sessions before their time; returns how many there were."""
         ended = [session for session in self._all() if session.ended_at is not None]
         for session in ended:
-            self._forget(session)
+            self.forget(session)
         return len(ended)
 
     def list(self) -> list[SessionSnapshot]:
@@ -300,7 +289,7 @@ class Sessions:
             self._closing.set()
             sessions = list(self._sessions.values())
         for session in sessions:
-            self._stop(session, "shutdown")
+            self.stop(session, "shutdown")
         deadline = time.monotonic() + (self.settings.stop_seconds if seconds is None else seconds)
         for session in sessions:
             if session.ended.wait(max(0.0, deadline - time.monotonic())):
@@ -329,108 +318,32 @@ class Sessions:
         threads = (self._keeper, self._syncer, self._delivery, self._leases)
         return (*(problem for thread in threads for problem in thread.problems), *self.engine.stats().problems)
 
-    # --- the keeper's rounds
+    # --- what the keeper asks for
 
-    def _keep(self) -> None:
-        overload = OverloadWarnings()
-        looked_at = time.monotonic()
-        over, trim_at = 0, math.inf
-        while not self._closing.wait(KEEPER_SECONDS):
-            now = time.monotonic()
-            if now - looked_at >= LOOK_SECONDS:
-                looked_at = now
-                with self._keeper.turn("looking for sessions"):
-                    self._look()
-            with self._lock:
-                sessions = list(self._sessions.values())
-                over_now = self.opened_total - sum(session.ended_at is None for session in sessions)
-            with self._keeper.turn("keeping time"):
-                self._keep_time(sessions, now)
-            with self._keeper.turn("telling of overload"):
-                overload.tell(sessions, self.engine.stats())
-            with self._keeper.turn("keeping room on the disk"):
-                self._keep_room(sessions)
-            if self.load.due:
-                with self._keeper.turn("watching the load"):
-                    self._watch_load(sessions)
-            if over_now != over:
-                over, trim_at = over_now, min(trim_at, now + TRIM_SECONDS)
-            if now >= trim_at:
-                trim_at = math.inf
-                with self._keeper.turn("giving memory back"):
-                    release_freed_memory()
+    def watched(self) -> tuple[Sequence[Session], int]:
+        """All sessions, and how many of those that were opened here are over."""
+        with self._lock:
+            sessions = (*self._sessions.values(),)
+            return sessions, self.opened_total - sum(session.ended_at is None for session in sessions)
 
-    def _keep_time(self, sessions: Sequence[Session], now: float) -> None:
-        """Forget what has been kept long enough, and end those whose client has been away too long.
+    def look(self) -> None:
+        """Take in what has no server any more, let go of what was deleted from outside, and see how much is there."""
+        self.space.measure()
+        if not self._leaving:
+            for session in self._recovery.look(self._sessions.__contains__):
+                self._take_in(session)
+        for session in self._all():
+            if session.ended_at is not None and not (self.settings.data_dir / session.id).exists():
+                self.forget(session)
 
-        Raises:
-            Exception: the first that one of the sessions raised; the others had their turn all the same.
-        """
-        failure: Exception | None = None
-        for session in sessions:
-            try:
-                session.check_lease()
-                detached_at, ended_at = session.detached_at, session.ended_at
-                if session.moved:
-                    self._drop(session)
-                elif ended_at is not None:
-                    keep_seconds = self.settings.keep_seconds
-                    if len(session.recording) == 0:
-                        keep_seconds = min(keep_seconds, NOTHING_KEPT_SECONDS)
-                    if now - ended_at >= keep_seconds:
-                        self._forget(session)
-                elif detached_at is None:
-                    self._end_idle(session, now)
-                else:
-                    session.activity.rest(now)
-                    if now - detached_at >= self.settings.resume_seconds:
-                        self._stop(session, "timeout")
-            except Exception as error:
-                failure = failure or error
-        if failure is not None:
-            raise failure
+    def stop(self, session: Session, reason: Reason, error: OpenmicError | None = None) -> None:
+        """Finish a session, if nobody has."""
+        if session.state is State.RECEIVING:
+            with contextlib.suppress(OpenmicError):  # it was stopped in between
+                session.stop(reason, error)
 
-    def _end_idle(self, session: Session, now: float) -> None:
-        """End a session that has its place for nothing, or has it for longer than all its audio can take."""
-        if session.state is not State.RECEIVING:
-            return
-        settings, activity = self.settings, session.activity
-        if activity.is_idle(session.recording.seconds, session.received_bytes, now, settings.idle_seconds):
-            if session.backlog_bytes == 0:  # else the decoder is what is late
-                self._stop(session, "timeout", PROBLEMS.error("idle_too_long", idle_seconds=settings.idle_seconds))
-        elif now - activity.began_at >= settings.max_seconds * OPEN_FACTOR + settings.idle_seconds:
-            seconds = now - activity.began_at
-            session.reach_limit(PROBLEMS.error("open_too_long", seconds=seconds, max_seconds=settings.max_seconds))
-
-    def _keep_room(self, sessions: Sequence[Session]) -> None:
-        """Finish all streams before the disk is full: what they have is then still written and transcribed."""
-        receiving = [session for session in sessions if session.state is State.RECEIVING]
-        if not receiving:
-            return
-        try:
-            self.space.check_reserve()
-        except OpenmicError as error:
-            for session in receiving:
-                self._stop(session, "stopped", error)
-
-    def _watch_load(self, sessions: Sequence[Session]) -> None:
-        stats = self.engine.stats()
-        delays = [session.delay_seconds for session in sessions if session.state is State.RECEIVING]
-        self.load.add(delays, self.places, stats.busy, stats.memory_bytes)
-
-    def _here(self, session_id: str) -> Session | None:
-        """One that this process has, running or ended."""
-        session = self._sessions.get(session_id)
-        return session if session is not None and not session.moved else None
-
-    def _let_go_soon(self, session_id: str) -> None:
-        """Another process asks for a session: leave it, behind all that is to be told before."""
-        session = self._here(session_id)
-        if session is not None:
-            self._delivery.submit(partial(_let_go, session))
-
-    def _drop(self, session: Session) -> None:
-        """Let another process have it: nothing is deleted."""
+    def drop(self, session: Session) -> None:
+        """Let another process have a session: nothing is deleted."""
         with self._lock:
             if self._sessions.get(session.id) is not session:
                 return
@@ -439,7 +352,12 @@ class Sessions:
             self._gone_seconds += session.recording.seconds
         session.release()
 
-    def _forget(self, session: Session) -> None:
+    def forget(self, session: Session) -> None:
+        """Delete a session that has ended.
+
+        Raises:
+            Exception: it could not be deleted; it is still known.
+        """
         with self._lock:
             if self._sessions.pop(session.id, None) is None:
                 return
@@ -458,30 +376,32 @@ class Sessions:
             raise
         log_event(logger, "session_deleted", session=session.id)
 
-    def _stop(self, session: Session, reason: Reason, error: OpenmicError | None = None) -> None:
-        if session.state is State.RECEIVING:
-            with contextlib.suppress(OpenmicError):  # it was stopped in between
-                session.stop(reason, error)
+    # --- its own
+
+    def _here(self, session_id: str) -> Session | None:
+        """One that this process has, running or ended."""
+        session = self._sessions.get(session_id)
+        return session if session is not None and not session.moved else None
+
+    def _let_go_soon(self, session_id: str) -> None:
+        """Another process asks for a session: leave it, behind all that is to be told before."""
+        session = self._here(session_id)
+        if session is not None:
+            self._delivery.submit(partial(_let_go, session))
 
     def _all(self) -> Sequence[Session]:
         with self._lock:
             return (*self._sessions.values(),)
 
-    # --- what other servers left
-
-    def _look(self) -> None:
-        """Take in what has no server any more, let go of what was deleted from outside, and see how much is there."""
-        self.space.measure()
-        if not self._leaving:
-            for session in self._recovery.look(self._sessions.__contains__):
-                self._take_in(session)
-        for session in self._all():
-            if session.ended_at is not None and not (self.settings.data_dir / session.id).exists():
-                self._forget(session)
-
     def _fetch(self, session_id: str, token_hash: str) -> Session | None:
-        """Take up a session for its client; two clients that come at once get the same."""
-        with self._fetching:
+        """Take up a session for its client; one at a time, and nobody waits: a crowd would take all workers.
+
+        Raises:
+            OpenmicError: ``session_held``: another process has it, or another session is being taken up.
+        """
+        if not self._fetching.acquire(blocking=False):
+            raise SessionHeld("")
+        try:
             session = self._here(session_id)
             if session is not None:
                 return session if hmac.compare_digest(session.token_hash, token_hash) else None
@@ -489,6 +409,8 @@ class Sessions:
             if session is not None:
                 self._take_in(session)
             return session
+        finally:
+            self._fetching.release()
 
     def _take_in(self, session: Session) -> None:
         with self._lock:

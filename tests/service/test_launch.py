@@ -207,7 +207,7 @@ def test_a_thread_that_is_not_well_shows_in_health_and_on_the_dashboard(
         engines[-1].problems = ("openmic-engine is late",)
         assert (health(), mic.status().problems) == ("degraded", ("openmic-engine is late",))
         engines[-1].problems = ()
-        for thread in (mic._sessions._keeper, mic._sessions._syncer._thread, mic._tunnel._thread):
+        for thread in (mic._sessions._keeper._thread, mic._sessions._syncer._thread, mic._tunnel._thread):
             with monkeypatch.context() as unwell:
                 unwell.setattr(thread, "_late_seconds", -1.0)
                 (problem,) = mic.status().problems

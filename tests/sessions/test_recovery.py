@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import openmic.sessions.registry
+import openmic.sessions.keeper
 from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
 from openmic.sessions.ended import EndedSession
@@ -178,7 +178,7 @@ def test_a_client_that_stays_away_gets_its_final_all_the_same(unfinished: tuple[
 def test_what_another_server_works_on_is_left_alone(
     unfinished: tuple[Path, str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openmic.sessions.registry, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(openmic.sessions.keeper, "LOOK_SECONDS", 0.1)
     folder, session_id, token = unfinished
     with scripted_sessions(folder) as (first, _), scripted_sessions(folder) as (second, _):
         running = first.get(session_id)
@@ -199,7 +199,7 @@ def test_what_another_server_works_on_is_left_alone(
 def test_a_server_that_dies_leaves_its_sessions_to_one_that_runs(
     tmp_path: Path, unfinished: tuple[Path, str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openmic.sessions.registry, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(openmic.sessions.keeper, "LOOK_SECONDS", 0.1)
     folder, session_id, token = unfinished
     (tmp_path / "other").mkdir()
     with scripted_sessions(tmp_path / "other") as (sessions, _):

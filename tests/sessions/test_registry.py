@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 import openmic.sessions.admission
-import openmic.sessions.registry
+import openmic.sessions.keeper
 from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
 from openmic.sessions.events import Ended, Failed, Finalised, SessionEvent
+from openmic.sessions.keeper import KEEPER_SECONDS, TRIM_SECONDS
 from openmic.sessions.problems import ServerFull
 from openmic.sessions.recovery import Recovery
-from openmic.sessions.registry import KEEPER_SECONDS, TRIM_SECONDS
 from openmic.sessions.session import Session
 from openmic.sessions.state import State
 from openmic.sessions.storage.holder import HOLDERS
@@ -141,7 +141,7 @@ def test_memory_is_given_back_once_behind_a_sessions_end(
 ) -> None:
     given: list[float] = []
     later = Later(monkeypatch)
-    monkeypatch.setattr(openmic.sessions.registry, "release_freed_memory", lambda: given.append(time.monotonic()))
+    monkeypatch.setattr(openmic.sessions.keeper, "release_freed_memory", lambda: given.append(time.monotonic()))
     with scripted_sessions(tmp_path, keep_seconds=keep_seconds) as (sessions, _):
         first, second = sessions.create(PCM, OPTIONS), sessions.create(PCM, OPTIONS)
         later.seconds += 2 * TRIM_SECONDS
@@ -254,7 +254,7 @@ def test_leftovers_of_a_dead_server_go_and_nothing_else(tmp_path: Path) -> None:
 
 def test_a_folder_that_hiccups_ends_no_promise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a network folder does, or any folder once strangers have taken all descriptors."""
-    monkeypatch.setattr(openmic.sessions.registry, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(openmic.sessions.keeper, "LOOK_SECONDS", 0.0)
     with scripted_sessions(tmp_path, keep_seconds=0.5) as (sessions, _):
         one, other = sessions.create(PCM, OPTIONS), sessions.create(PCM, OPTIONS)
         hiccup = OSError(5, "Input/output error")
@@ -272,7 +272,7 @@ def test_a_folder_that_hiccups_ends_no_promise(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_folder_that_hiccups_at_the_start_is_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openmic.sessions.registry, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(openmic.sessions.keeper, "LOOK_SECONDS", 0.0)
     look, looks = Recovery.look, []
 
     def hiccups(recovery: Recovery, known: Callable[[str], bool]) -> list[Session]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import openmic.sessions.registry
+import openmic.sessions.keeper
 from openmic.audio.decoder import AudioFormat
 from openmic.errors import OpenmicError
 from openmic.sessions.ended import EndedSession
@@ -153,7 +153,7 @@ def test_a_process_that_must_go_leaves_its_sessions_and_begins_none(pair: Pair) 
 def test_a_process_that_starts_leaves_others_what_they_hold_and_takes_what_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openmic.sessions.registry, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(openmic.sessions.keeper, "LOOK_SECONDS", 0.1)
     with scripted_sessions(tmp_path) as (first, _):
         session, heard = begun(first)
         with scripted_sessions(tmp_path) as (second, _):

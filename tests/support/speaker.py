@@ -93,14 +93,10 @@ class Speaker:
 
     def send_to(self, offset: int) -> None:
         """Say everything before ``offset``; whether anybody hears it is another question."""
-        assert self.socket is not None
-        try:
-            while self._sent < offset:
-                piece = self.data[self._sent : min(self._sent + PIECE_BYTES, offset)]
-                self.socket.send(piece)
-                self._sent += len(piece)
-        except ConnectionClosed as closed:
-            raise Closed(closed.rcvd.code if closed.rcvd is not None else None) from closed
+        while self._sent < offset:
+            piece = self.data[self._sent : min(self._sent + PIECE_BYTES, offset)]
+            self._send(piece)
+            self._sent += len(piece)
 
     def stop(self) -> None:
         """No more will come."""
@@ -158,5 +154,11 @@ class Speaker:
         return self.counted[len(self.counted) - 1]
 
     def _say(self, message: Json) -> None:
+        self._send(json.dumps(message))
+
+    def _send(self, frame: str | bytes) -> None:
         assert self.socket is not None
-        self.socket.send(json.dumps(message))
+        try:
+            self.socket.send(frame)
+        except ConnectionClosed as closed:
+            raise Closed(closed.rcvd.code if closed.rcvd is not None else None) from closed
