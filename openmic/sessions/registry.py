@@ -25,7 +25,7 @@ from openmic.audio.decoder_processes import DecoderProcesses
 from openmic.errors import OpenmicError
 from openmic.log import log_event
 from openmic.memory import release_freed_memory
-from openmic.sessions.admission import make_room, places
+from openmic.sessions.admission import free_places, make_room, places
 from openmic.sessions.delivery import DeliveryThread
 from openmic.sessions.events import Reason
 from openmic.sessions.lease_thread import LeaseThread
@@ -322,6 +322,11 @@ class Sessions:
     def places(self) -> int:
         """How many sessions may be open at once."""
         return places(self.settings, self.engine)
+
+    @property
+    def free_places(self) -> int:
+        """How many more sessions may begin now."""
+        return free_places(self._all(), self.settings, self.engine)
 
     @property
     def problems(self) -> tuple[str, ...]:

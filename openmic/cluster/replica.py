@@ -1,0 +1,127 @@
+"""One replica: the whole service but its socket, which Serve holds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from openmic.cluster.metrics import ClusterMetrics
+from openmic.cluster.problems import PROBLEMS
+from openmic.cluster.reports import REPORT_SECONDS, Report, Reports
+from openmic.log import Log, log_event
+from openmic.server.access.token_file import LOOK_SECONDS, TokenFile
+from openmic.server.access.tokens import TokenStore
+from openmic.server.app import create_app, drain
+from openmic.service.tokens import chosen_token
+from openmic.sessions.registry import Sessions
+from openmic.settings import Settings
+from openmic.speech.types import Engine
+from openmic.threads import SupervisedThread
+from openmic.tunnels.redaction import redact
+
+logger = logging.getLogger(__name__)
+
+JOIN_SECONDS = 2.0
+OPEN = "open"  # of the routing stats: connections that the replica has,
+FREE = "free"  # and how many sessions it would let in besides
+
+
+class Unwell(Exception):
+    """What is wrong with a replica, for Serve's log."""
+
+
+class Replica:
+    """Engine, sessions and web application over a folder that all replicas share.
+
+    Args:
+        settings: as a service's; ``host``, ``port`` and ``tunnel`` are Serve's matter.
+        load: loads the engine.
+        name: of the replica, as Serve has it.
+
+    Attributes:
+        app: the web application.
+
+    Raises:
+        OpenmicError: a setting cannot be used, or the weights cannot be had.
+    """
+
+    def __init__(self, settings: Settings, load: Callable[[Settings], Engine], name: str) -> None:
+        if "wyoming" in settings.dialects.split():
+            raise PROBLEMS.error("no_listeners", name="wyoming")
+        # A log in the shared folder would have several writers. Ray keeps what a replica says on stderr.
+        log_to = "stderr" if settings.log_to == "file" else settings.log_to
+        self._log = Log(log_to, settings.data_dir / "log", words=settings.log_words, redact=redact)
+        self._name = name
+        self._engine = load(settings)
+        self._sessions = Sessions(settings, self._engine)
+        self._sessions.warm_up()
+        self._tokens, self._reports = TokenFile(settings.data_dir), Reports(settings.data_dir)
+        self._tokens.ensure("tester", settings.link_seconds or None, chosen_token(settings.token))
+        self._tokens.ensure("owner", None, chosen_token(settings.owner_token))
+        self._keys = TokenStore()
+        self._tokens.follow(self._keys)
+        self.app = create_app(settings, self._sessions, self._keys)
+        state = self.app.state
+        self._metrics = state.metrics = ClusterMetrics(
+            self._sessions, state.entry, state.connections, name, self._reports
+        )
+        self._closing = threading.Event()
+        self._thread = SupervisedThread("openmic-replica", self._run)
+        self._thread.start()
+        state.watched.append(lambda: self._thread.problems)
+        info = self._engine.info
+        log_event(logger, "service_started", replica=name, model=info.name, device=info.device)
+
+    def lead_here_from(self, public_url: str | None) -> None:
+        """Say where a tunnel or a load balancer leads here from; None: nothing of ours does."""
+        self.app.state.entry.public_url = public_url
+
+    def check_health(self) -> None:
+        """Let pass a replica that keeps its promises; ``/healthz`` asks the same.
+
+        Raises:
+            Unwell: a part of it fails.
+        """
+        problems = [problem for problems in self.app.state.watched for problem in problems()]
+        if problems:
+            raise Unwell("; ".join(problems))
+
+    def routing_stats(self) -> dict[str, int]:
+        """How many sessions it would let in now, and how many connections it has."""
+        return {FREE: self._sessions.free_places, OPEN: len(self.app.state.connections)}
+
+    async def finish(self) -> None:
+        """End all sessions, for at most ``stop_seconds``, and tell their clients; nobody may begin any more."""
+        await drain(self.app)
+
+    async def close(self) -> None:
+        """Finish, and let go of everything."""
+        log_event(logger, "service_stopping")
+        await self.finish()
+        self._closing.set()
+        await asyncio.to_thread(self._end)
+
+    def _end(self) -> None:
+        self._thread.join(JOIN_SECONDS)
+        self._engine.close()
+        self._reports.remove(self._name)
+        log_event(logger, "service_stopped")
+        self._log.close()
+
+    def _run(self) -> None:
+        report_at = 0.0
+        while not self._closing.wait(LOOK_SECONDS):
+            with self._thread.turn("following the tokens"):
+                self._tokens.follow(self._keys)
+            if time.monotonic() >= report_at:
+                report_at = time.monotonic() + REPORT_SECONDS
+                with self._thread.turn("reporting"):
+                    self._report()
+
+    def _report(self) -> None:
+        info, metrics = self._engine.info, self._metrics.own_text().decode()
+        device = info.device if info.device == "cpu" else info.device_name
+        self._reports.write(Report(self._name, time.time(), info.name, device, self._sessions.places, metrics))
