@@ -43,16 +43,9 @@ class ServeReplica:
         """Called by Serve once the constructor is through."""
         return self._replica.app
 
-    async def reconfigure(self, config: Mapping[str, Any]) -> None:
-        """Take a change of ``user_config``, which restarts nobody.
-
-        Args:
-            config: ``public_url``: where a tunnel leads here from. ``ending``: whether all that is said is to get its
-                final now, before everything is shut down.
-        """
+    def reconfigure(self, config: Mapping[str, Any]) -> None:
+        """Take a change of ``user_config``, which restarts nobody: ``public_url``, a load balancer's address."""
         self._replica.lead_here_from(config.get("public_url"))
-        if config.get("ending"):
-            await self._replica.finish()
 
     def check_health(self) -> None:
         """Let Serve replace a replica that has been unwell for several checks."""

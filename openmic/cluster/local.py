@@ -10,10 +10,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
+from openmic.cluster.orders import Orders
 from openmic.cluster.problems import PROBLEMS
 from openmic.cluster.reports import Report, Reports
 from openmic.errors import OpenmicError
@@ -61,7 +61,6 @@ class Cluster:
         self._replicas, self._load = replicas, load
         self._given = {name: value for name, value in settings.items() if value not in ("", None)}
         self._given.setdefault("cpu_threads", self.settings.cpu_threads or max(1, (os.cpu_count() or 1) // replicas))
-        self._config: dict[str, Any] = {}  # Serve's ``user_config``: what changes while it runs
         self._tokens, self._reports = TokenFile(self.settings.data_dir), Reports(self.settings.data_dir)
         self._tester: SharedToken | None = None
         self._tunnel: ReopeningTunnel | None = None
@@ -78,6 +77,7 @@ class Cluster:
         authtoken = look_for_authtoken(self.settings)
         port = self.settings.port or _free_port(self.settings.host)
         self._tokens.renew()
+        Orders().write(self.settings.data_dir)
         self._tester = self._tokens.ensure(
             "tester", self.settings.link_seconds or None, chosen_token(self.settings.token)
         )
@@ -151,10 +151,10 @@ class Cluster:
         from ray import serve
 
         try:
-            if self.local_url:
-                self._config["ending"] = True
-                with suppress(RuntimeError):  # replicas that are broken end all the same
-                    serve.run(self._application(), name=NAME)
+            Orders(self.url or None, ending=True).write(self.settings.data_dir)
+            deadline = time.monotonic() + self.settings.stop_seconds + SPARE_SECONDS
+            while not all(report.ended for report in self.replicas()) and time.monotonic() < deadline:
+                time.sleep(POLL_SECONDS)
             self.close_tunnel()
             serve.shutdown()
         finally:
@@ -246,15 +246,10 @@ class Cluster:
             num_replicas=self._replicas,
             ray_actor_options={"num_cpus": 1, "num_gpus": min(1.0, int(100 * gpus / self._replicas) / 100)},
             graceful_shutdown_timeout_s=self.settings.stop_seconds + SPARE_SECONDS,
-            user_config=dict(self._config),
         )
 
     def _lead_here_from(self, public_url: str) -> None:
-        """Tell all replicas, and those that Serve makes in the place of one that died."""
-        from ray import serve
-
-        self._config["public_url"] = public_url
-        serve.run(self._application(), name=NAME)
+        Orders(public_url).write(self.settings.data_dir)
 
     def _not_started(self, error: BaseException) -> OpenmicError:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]

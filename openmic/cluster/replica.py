@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable
 
 from openmic.cluster.metrics import ClusterMetrics
+from openmic.cluster.orders import read_orders
 from openmic.cluster.problems import PROBLEMS
 from openmic.cluster.reports import REPORT_SECONDS, Report, Reports
 from openmic.log import Log, log_event
@@ -34,7 +37,7 @@ class Unwell(Exception):
 
 
 class Replica:
-    """Engine, sessions and web application over a folder that all replicas share.
+    """Engine, sessions and web application over a folder that all replicas share; made on the event loop that serves.
 
     Args:
         settings: as a service's; ``host``, ``port`` and ``tunnel`` are Serve's matter.
@@ -68,6 +71,9 @@ class Replica:
         self._metrics = state.metrics = ClusterMetrics(
             self._sessions, state.entry, state.connections, name, self._reports
         )
+        self._data_dir, self._ended = settings.data_dir, False
+        self._public_url: str | None = None
+        self._loop = asyncio.get_running_loop()
         self._closing = threading.Event()
         self._thread = SupervisedThread("openmic-replica", self._run)
         self._thread.start()
@@ -76,8 +82,8 @@ class Replica:
         log_event(logger, "service_started", replica=name, model=info.name, device=info.device)
 
     def lead_here_from(self, public_url: str | None) -> None:
-        """Say where a tunnel or a load balancer leads here from; None: nothing of ours does."""
-        self.app.state.entry.public_url = public_url
+        """Say where a load balancer leads here from; None: no name of its own does."""
+        self._public_url = public_url
 
     def check_health(self) -> None:
         """Let pass a replica that keeps its promises; ``/healthz`` asks the same.
@@ -93,14 +99,10 @@ class Replica:
         """How many sessions it would let in now, and how many connections it has."""
         return {FREE: self._sessions.free_places, OPEN: len(self.app.state.connections)}
 
-    async def finish(self) -> None:
-        """End all sessions, for at most ``stop_seconds``, and tell their clients; nobody may begin any more."""
-        await drain(self.app)
-
     async def close(self) -> None:
-        """Finish, and let go of everything."""
+        """End all sessions, for at most ``stop_seconds``, and let go of everything."""
         log_event(logger, "service_stopping")
-        await self.finish()
+        await drain(self.app)
         self._closing.set()
         await asyncio.to_thread(self._end)
 
@@ -116,12 +118,22 @@ class Replica:
         while not self._closing.wait(LOOK_SECONDS):
             with self._thread.turn("following the tokens"):
                 self._tokens.follow(self._keys)
+            with self._thread.turn("following the orders"):
+                self._obey()
             if time.monotonic() >= report_at:
                 report_at = time.monotonic() + REPORT_SECONDS
                 with self._thread.turn("reporting"):
                     self._report()
 
+    def _obey(self) -> None:
+        orders = read_orders(self._data_dir)
+        self.app.state.entry.public_url = orders.public_url or self._public_url
+        if orders.ending and not self._ended:
+            asyncio.run_coroutine_threadsafe(drain(self.app), self._loop).result()
+            self._ended = True
+
     def _report(self) -> None:
         info, metrics = self._engine.info, self._metrics.own_text().decode()
         device = info.device if info.device == "cpu" else info.device_name
-        self._reports.write(Report(self._name, time.time(), info.name, device, self._sessions.places, metrics))
+        pid, host, places = os.getpid(), socket.gethostname(), self._sessions.places
+        self._reports.write(Report(self._name, pid, host, time.time(), info.name, device, places, self._ended, metrics))

@@ -28,17 +28,22 @@ class Report:
 
     Attributes:
         replica: its name.
+        pid, host: of its process.
         at: seconds since 1970.
         model, device: what it transcribes with.
         places: how many sessions it carries at once.
+        ended: whether it was told to end, and has finished all sessions.
         metrics: all it knows, in Prometheus' text format.
     """
 
     replica: str
+    pid: int
+    host: str
     at: float
     model: str
     device: str
     places: int
+    ended: bool
     metrics: str
 
 
