@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve import Application
 from ray.serve.config import RequestRouterConfig
+from ray.serve.schema import ReplicaState
 
 from openmic.cluster.replica import Replica
 from openmic.cluster.router import STATS_SECONDS, FreePlacesRouter
@@ -37,7 +38,13 @@ class ServeReplica:
 
     def __init__(self, given: Mapping[str, Any], load: LoadEngine) -> None:
         context = serve.get_replica_context()
-        self._replica = Replica(make_settings(**given), load, context.replica_id.unique_id)
+        name = context.replica_id.unique_id
+
+        def one_stops() -> bool:
+            deployment = serve.status().applications[context.app_name].deployments[context.deployment]
+            return bool(deployment.replica_states.get(ReplicaState.STOPPING))
+
+        self._replica = Replica(make_settings(**{"replica": name, **given}), load, name, one_stops)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve once the constructor is through."""

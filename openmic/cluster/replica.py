@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import socket
 import threading
@@ -28,6 +29,7 @@ from openmic.tunnels.redaction import redact
 logger = logging.getLogger(__name__)
 
 JOIN_SECONDS = 2.0
+SILENT_SECONDS = 4.0  # without a question of Serve's, after which a replica looks whether it is to go
 OPEN = "open"  # of the routing stats: connections that the replica has,
 FREE = "free"  # and how many sessions it would let in besides
 
@@ -43,6 +45,7 @@ class Replica:
         settings: as a service's; ``host``, ``port`` and ``tunnel`` are Serve's matter.
         load: loads the engine.
         name: of the replica, as Serve has it.
+        one_stops: whether Serve, which must be well, is stopping some replica now; asked in a thread.
 
     Attributes:
         app: the web application.
@@ -51,7 +54,9 @@ class Replica:
         OpenmicError: a setting cannot be used, or the weights cannot be had.
     """
 
-    def __init__(self, settings: Settings, load: Callable[[Settings], Engine], name: str) -> None:
+    def __init__(
+        self, settings: Settings, load: Callable[[Settings], Engine], name: str, one_stops: Callable[[], bool]
+    ) -> None:
         if "wyoming" in settings.dialects.split():
             raise PROBLEMS.error("no_listeners", name="wyoming")
         # A log in the shared folder would have several writers. Ray keeps what a replica says on stderr.
@@ -71,7 +76,9 @@ class Replica:
         self._metrics = state.metrics = ClusterMetrics(
             self._sessions, state.entry, state.connections, name, self._reports
         )
-        self._data_dir, self._ended = settings.data_dir, False
+        self._data_dir, self._one_stops = settings.data_dir, one_stops
+        self._asked_at = math.inf
+        self._leaving = self._ended = False
         self._public_url: str | None = None
         self._loop = asyncio.get_running_loop()
         self._closing = threading.Event()
@@ -92,12 +99,15 @@ class Replica:
             Unwell: a part of it fails.
         """
         problems = [problem for problems in self.app.state.watched for problem in problems()]
+        if self._leaving:
+            problems.append("its sessions have been handed over")
         if problems:
             raise Unwell("; ".join(problems))
 
     def routing_stats(self) -> dict[str, int]:
         """How many sessions it would let in now, and how many connections it has."""
-        return {FREE: self._sessions.free_places, OPEN: len(self.app.state.connections)}
+        self._asked_at = time.monotonic()
+        return {FREE: 0 if self._leaving else self._sessions.free_places, OPEN: len(self.app.state.connections)}
 
     async def close(self) -> None:
         """End all sessions, for at most ``stop_seconds``, and let go of everything."""
@@ -122,6 +132,8 @@ class Replica:
                 self._obey()
             if time.monotonic() >= report_at:
                 report_at = time.monotonic() + REPORT_SECONDS
+                with self._thread.turn("looking whether it must go"):
+                    self._hand_over_if_it_must_go()
                 with self._thread.turn("reporting"):
                     self._report()
 
@@ -132,8 +144,33 @@ class Replica:
             asyncio.run_coroutine_threadsafe(drain(self.app), self._loop).result()
             self._ended = True
 
+    def _hand_over_if_it_must_go(self) -> None:
+        """Hand sessions over once Serve waits for their end, which may be an hour away, if others have places for them.
+
+        Serve tells a replica nothing of that, but asks all others twice a second for their routing stats.
+        """
+        if self._leaving or time.monotonic() - self._asked_at < SILENT_SECONDS or not self._one_stops():
+            return
+        others = sum(report.free for report in self._reports.read() if report.replica != self._name)
+        if others >= len(self.app.state.connections):
+            self._leaving = True
+            log_event(logger, "service_stopping")
+            self._sessions.hand_over()
+
     def _report(self) -> None:
         info, metrics = self._engine.info, self._metrics.own_text().decode()
         device = info.device if info.device == "cpu" else info.device_name
-        pid, host, places = os.getpid(), socket.gethostname(), self._sessions.places
-        self._reports.write(Report(self._name, pid, host, time.time(), info.name, device, places, self._ended, metrics))
+        self._reports.write(
+            Report(
+                replica=self._name,
+                pid=os.getpid(),
+                host=socket.gethostname(),
+                at=time.time(),
+                model=info.name,
+                device=device,
+                places=self._sessions.places,
+                free=0 if self._leaving else self._sessions.free_places,
+                ended=self._ended,
+                metrics=metrics,
+            )
+        )

@@ -32,6 +32,7 @@ class Report:
         at: seconds since 1970.
         model, device: what it transcribes with.
         places: how many sessions it carries at once.
+        free: how many more it would let in.
         ended: whether it was told to end, and has finished all sessions.
         metrics: all it knows, in Prometheus' text format.
     """
@@ -43,6 +44,7 @@ class Report:
     model: str
     device: str
     places: int
+    free: int
     ended: bool
     metrics: str
 
