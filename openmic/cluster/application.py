@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 NAME = "openmic"
 OTHER_REQUESTS = 256  # pages, lists and downloads at once, beside the connections that a replica admits
 DRAIN_SECONDS = 900.0  # how long a replica that must go lets its speakers finish; who is left then resumes elsewhere
+CHECK_SECONDS, CHECK_TIMEOUT_SECONDS = 5.0, 10.0  # a replica that hangs is ended after three checks: 45 s
 
 LoadEngine = Callable[[Settings], Engine]
 
@@ -88,6 +89,8 @@ def application(given: Mapping[str, Any], load: LoadEngine = load_engine, **opti
     chosen = {
         "max_ongoing_requests": settings.max_connections + OTHER_REQUESTS,  # above it a handshake would only wait
         "graceful_shutdown_timeout_s": DRAIN_SECONDS,
+        "health_check_period_s": CHECK_SECONDS,
+        "health_check_timeout_s": CHECK_TIMEOUT_SECONDS,
         "request_router_config": router,
         **options,
     }

@@ -9,21 +9,27 @@ import socket
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 from openmic.cluster.orders import Orders
 from openmic.cluster.problems import PROBLEMS
 from openmic.cluster.reports import Report, Reports
+from openmic.cluster.status import from_report, together
 from openmic.errors import OpenmicError
 from openmic.notebook.card import Card
+from openmic.notebook.dashboard import Dashboard
+from openmic.notebook.status import Moment, Status
 from openmic.progress import ProgressCallback, silent
 from openmic.server.access.token_file import SharedToken, TokenFile
 from openmic.server.access.tokens import AccessToken, Use
 from openmic.server.thread import url_of
 from openmic.service.arguments import check_port, make_settings
 from openmic.service.tokens import NewToken, chosen_token
+from openmic.sessions.archive import Archive
 from openmic.settings import Settings
 from openmic.speech.engine.costs import describe_capacity
 from openmic.speech.types import Engine
@@ -33,6 +39,7 @@ NAME = "openmic"
 OBJECT_STORE_BYTES = 100 * 1024 * 1024  # nothing of ours goes through it
 SPARE_SECONDS = 15.0  # for connections to send their last messages, behind ``stop_seconds``
 POLL_SECONDS = 0.25
+MOMENTS = 300  # that the dashboard's curves go back
 REPORTED_SECONDS = 10.0  # until replicas that are ready have said so in the shared folder
 GOOD_FOR = "The link works while this cluster runs; a new start makes a new token."
 
@@ -66,6 +73,8 @@ class Cluster:
         self._tunnel: ReopeningTunnel | None = None
         self._in_ray = False
         self._began = time.time()
+        self._history = deque[tuple[float, Moment]](maxlen=MOMENTS)
+        self._dashboard = Dashboard(self.status, self.stop, self.delete_recordings)
 
     def start(self, progress: ProgressCallback = silent) -> None:
         """Start Ray and all replicas, and open the tunnel; where only that fails, it is raised and the rest runs.
@@ -126,12 +135,38 @@ class Cluster:
         """All tokens, without their secrets."""
         return tuple(token.access_token() for token in self._tokens.read())
 
+    def status(self) -> Status:
+        """What all replicas do together, for the dashboard."""
+        told = [(report.replica, from_report(report.status)) for report in self.replicas()]
+        now = time.monotonic()
+        status = together(
+            told,
+            state="running" if self._in_ray else "stopped",
+            link=self.link if self._in_ray else "",
+            tunnel=self._tunnel.name if self._tunnel is not None else "",
+            speakers=self._speakers,
+        )
+        self._history += [(now, moment) for moment in status.history]
+        moments = tuple(replace(moment, seconds_ago=now - at) for at, moment in self._history)
+        return replace(status, history=moments)
+
+    def dashboard(self, *, words: bool = False) -> Dashboard:
+        """What all replicas do right now, to display in a notebook; ``words``: with what people say."""
+        self._dashboard.show_words(words)
+        return self._dashboard
+
+    def delete_recordings(self) -> int:
+        """Delete sound and text of all ended sessions, before ``keep_seconds`` is over; returns how many there were."""
+        ended = [one for one in Archive(self.settings.data_dir).entries() if one.standing in ("ended", "failed")]
+        for one in ended:
+            one.delete()
+        return len(ended)
+
     def card(self) -> Card:
         """Link, QR code, and how many can speak on all replicas together."""
         reports, public = self.replicas(), self._tunnel
         models = ", ".join(sorted({report.model for report in reports})) or "?"
         devices = ", ".join(sorted({report.device for report in reports})) or "?"
-        speakers = describe_capacity(sum(report.places for report in reports))
         replicas = f"{len(reports)} replica{'' if len(reports) == 1 else 's'}"
         return Card(
             link=self.link,
@@ -140,7 +175,7 @@ class Cluster:
             good_for=(public.expires if public is not None else None) or GOOD_FOR,
             public_hint="" if public is not None else how_to_get_public_url(),
             tunnel=public.name if public is not None else "",
-            speakers=f"{'up to' if self.settings.max_sessions else 'about'} {speakers}",
+            speakers=self._speakers,
         )
 
     def stop(self) -> None:
@@ -178,6 +213,12 @@ class Cluster:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self.stop()
+
+    @property
+    def _speakers(self) -> str:
+        """How many it carries, in words."""
+        places = describe_capacity(sum(report.places for report in self.replicas()))
+        return f"{'up to' if self.settings.max_sessions else 'about'} {places}"
 
     @property
     def _secret(self) -> str:

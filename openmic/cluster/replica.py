@@ -15,10 +15,12 @@ from openmic.cluster.metrics import ClusterMetrics
 from openmic.cluster.orders import read_orders
 from openmic.cluster.problems import PROBLEMS
 from openmic.cluster.reports import REPORT_SECONDS, Report, Reports
+from openmic.cluster.status import to_report
 from openmic.log import Log, log_event
 from openmic.server.access.token_file import LOOK_SECONDS, TokenFile
 from openmic.server.access.tokens import TokenStore
 from openmic.server.app import create_app, drain
+from openmic.service.status import read_status
 from openmic.service.tokens import chosen_token
 from openmic.sessions.registry import Sessions
 from openmic.settings import Settings
@@ -77,6 +79,7 @@ class Replica:
             self._sessions, state.entry, state.connections, name, self._reports
         )
         self._data_dir, self._one_stops = settings.data_dir, one_stops
+        self._began = time.time()
         self._asked_at = math.inf
         self._leaving = self._ended = False
         self._public_url: str | None = None
@@ -171,6 +174,7 @@ class Replica:
                 places=self._sessions.places,
                 free=0 if self._leaving else self._sessions.free_places,
                 ended=self._ended,
+                status=to_report(read_status("running", "", "", self._began, self._engine, self._sessions, None, None)),
                 metrics=metrics,
             )
         )

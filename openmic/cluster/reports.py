@@ -12,6 +12,7 @@ import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from openmic.ownership import make_private_folder
 
@@ -34,6 +35,7 @@ class Report:
         places: how many sessions it carries at once.
         free: how many more it would let in.
         ended: whether it was told to end, and has finished all sessions.
+        status: what the dashboard shows of it.
         metrics: all it knows, in Prometheus' text format.
     """
 
@@ -46,6 +48,7 @@ class Report:
     places: int
     free: int
     ended: bool
+    status: dict[str, Any]
     metrics: str
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from openmic.client import connect
 from openmic.client.stream import Stream
+from openmic.cluster.status import from_report, together
 from openmic.errors import OpenmicError
 from tests.support.client_audio import PCM, SECOND
 from tests.support.scripted_cluster import PLACES, load_unlike
@@ -156,6 +157,24 @@ def test_a_second_replica_takes_who_comes_while_the_first_is_full(make_cluster: 
                 kinds = [message["type"] async for message in stream]
                 assert kinds[-1] == "done"
                 assert "connection" not in kinds
+
+    asyncio.run(run())
+
+
+def test_the_dashboard_shows_all_of_them(pair: ServedCluster) -> None:
+    async def run() -> None:
+        async with AsyncExitStack() as inside:
+            streams = [await inside.enter_async_context(_stream(pair)) for _ in range(2)]
+            for stream in streams:
+                await stream.send(2 * SECOND)
+
+            def seen() -> set[str]:
+                told = [(report.replica, from_report(report.status)) for report in pair.replicas()]
+                both = together(told, state="running", link="", tunnel="", speakers="")
+                assert both.places == 2 * PLACES
+                return {one.session_id for one in both.sessions if one.state == "receiving" and one.committed_text}
+
+            await asyncio.to_thread(wait_until, lambda: seen() == {stream.session_id for stream in streams})
 
     asyncio.run(run())
 
