@@ -61,7 +61,8 @@ class ServedCluster:
 
         def running() -> int:
             deployment = serve.status().applications[NAME].deployments[NAME]
-            return deployment.replica_states.get(ReplicaState.RUNNING, 0)
+            number: int = deployment.replica_states.get(ReplicaState.RUNNING, 0)
+            return number
 
         wait_until(lambda: (running(), len(self.replicas())) == (replicas, replicas))
 
