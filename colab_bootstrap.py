@@ -22,6 +22,7 @@ if str(ROOT) not in sys.path:  # also where Python was told not to look beside t
 writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # `check` leaves nothing behind
 
 from openmic_setup import browser, check, environment, secret, suite  # noqa: E402
+from openmic_setup.layer import layer  # noqa: E402
 from openmic_setup.pip import install_missing  # noqa: E402
 from openmic_setup.place import device_line, gpus, python_problem, python_warning, runtime  # noqa: E402
 from openmic_setup.problems import SetupError, warning_line  # noqa: E402
@@ -33,7 +34,8 @@ COMMANDS = {
     "demo": "stream a sample recording to a server on this machine and show live text and the final JSON",
     "serve": "run the service until Ctrl-C and show its link",
     "check": "print what is here, what is missing and what can be reached; change nothing",
-    "test": "install what the tests need and run them all (--quick: the quick ones); options go on to pytest",
+    "test": "install what the tests need and run them all (--quick: the quick ones; --cluster: those with Ray, and no "
+    "others); options go on to pytest",
 }
 
 
@@ -110,13 +112,15 @@ def _run(command: str, rest: list[str], arguments: list[str]) -> int:
         environment.enter(arguments)
     tests = [ROOT / "requirements-test.txt"] if command == "test" else []
     install_missing(read_requirements(ROOT / "requirements.txt", *tests))
+    in_cluster = command == "test" and suite.CLUSTER in rest
+    cluster_python = layer("cluster", ROOT / "requirements-cluster.txt") if in_cluster else None
     environment.finish()
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     if command != "test":
         _hand_over(command, rest)
-    if suite.QUICK not in rest:
+    if suite.QUICK not in rest and not in_cluster:
         browser.put_on_path(browser.ensure())
-    return subprocess.run(suite.command(rest), cwd=ROOT).returncode
+    return subprocess.run(suite.command(rest, cluster_python), cwd=ROOT).returncode
 
 
 def _hand_over(command: str, rest: list[str]) -> NoReturn:

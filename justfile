@@ -16,6 +16,10 @@ test *options:
 test-all *options:
     python colab_bootstrap.py test {{ options }}
 
+# The tests with Ray, in an environment of their own, and no others; options go on to pytest.
+test-cluster *options:
+    python colab_bootstrap.py test --cluster {{ options }}
+
 # Measure live text on this machine: latency, flicker, word errors and cost.
 bench *options:
     python -m benchmarks.live {{ options }}

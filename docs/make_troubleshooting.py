@@ -15,6 +15,7 @@ if __name__ == "__main__":  # run as a script, Python looks beside it for module
 
 from openmic.audio.problems import PROBLEMS as AUDIO
 from openmic.client.problems import PROBLEMS as CLIENT
+from openmic.cluster.problems import PROBLEMS as CLUSTER
 from openmic.errors import ProblemTable
 from openmic.notebook.microphone.problems import PROBLEMS as MICROPHONE
 from openmic.server.problems import PROBLEMS as SERVER
@@ -57,6 +58,7 @@ TABLES: tuple[tuple[str, ProblemTable], ...] = (
     ("The notebook's microphone", MICROPHONE),
     ("Audio", AUDIO),
     ("Speech", SPEECH),
+    ("A cluster", CLUSTER),
     ("The client (`openmic stream`, Python)", CLIENT),
 )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 HEADER = "# Written from pyproject.toml by `python -m openmic_setup.requirements_files`: change it there.\n"
@@ -17,6 +18,7 @@ FILES = {
     "requirements.txt": (("project", "dependencies"),),
     "requirements-test.txt": (("dependency-groups", "tests"), ("dependency-groups", "lint")),
     "requirements-benchmarks.txt": (("dependency-groups", "benchmarks"),),
+    "requirements-cluster.txt": (("project.optional-dependencies", "cluster"),),
 }
 
 
@@ -38,6 +40,14 @@ def written(pyproject: str) -> dict[str, str]:
     }
 
 
+def array_of(pyproject: dict[str, Any], table: str, key: str) -> list[Any]:
+    """An array of a table of pyproject.toml, as TOML's reader has it."""
+    for name in table.split("."):
+        pyproject = pyproject[name]
+    values: list[Any] = pyproject[key]
+    return values
+
+
 def _lines(pyproject: str, table: str, key: str) -> list[str]:
     """The lines of an array of requirements: TOML's reader drops comments, so that they are read as text."""
     of_table = re.search(rf"^\[{re.escape(table)}\]$(.*?)(?=^\[|\Z)", pyproject, re.MULTILINE | re.DOTALL)
@@ -49,7 +59,7 @@ def _lines(pyproject: str, table: str, key: str) -> list[str]:
         lines.append(f"{requirement}{gap}{comment}" if requirement else comment)
         if requirement:
             requirements.append(requirement)
-    if requirements != tomllib.loads(pyproject)[table][key]:
+    if requirements != array_of(tomllib.loads(pyproject), table, key):
         raise ValueError(f"[{table}] {key} in pyproject.toml has to be one quoted requirement a line, comma included")
     return lines
 

@@ -31,6 +31,11 @@ settings.load_profile("any machine")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help=f"leave out what is marked {', '.join(marks.NOT_QUICK)}")
+    parser.addoption("--cluster", action="store_true", help="collect tests/cluster, too, which needs Ray")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return True if collection_path == TESTS / "cluster" and not config.getoption("cluster") else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest itself looks at -m

@@ -14,7 +14,7 @@ import pytest
 
 from openmic_setup.place import PYTHONS
 from openmic_setup.requirements import read_requirements, requirement_name
-from openmic_setup.requirements_files import FILES, written
+from openmic_setup.requirements_files import FILES, array_of, written
 from tests.matrix.index import UV, index_settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,7 +75,7 @@ def test_a_wheel_asks_for_what_requirements_txt_names(wheel: zipfile.ZipFile) ->
 def test_requirements_files_are_written_from_pyproject(name: str) -> None:
     text = written(PYPROJECT)[name]
     assert (ROOT / name).read_text(encoding="utf-8") == text, "run: python -m openmic_setup.requirements_files"
-    tables = [PROJECT[table][key] for table, key in FILES[name]]
+    tables = [array_of(PROJECT, table, key) for table, key in FILES[name]]
     assert read_requirements(ROOT / name) == [requirement for table in tables for requirement in table]
 
 

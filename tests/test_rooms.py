@@ -33,7 +33,8 @@ MAY_IMPORT = {
     "client": set[str](),
     "notebook": {"tunnels", "client"},  # the client: a sample is streamed as an external one would
     "service": {"client", "notebook", "server", "sessions", "speech", "tunnels"},
-    "cli": {"client", "service", "sessions"},
+    "cluster": {"notebook", "server", "service", "sessions", "speech", "tunnels"},
+    "cli": {"client", "cluster", "server", "service", "sessions"},
 }
 INSIDE = {
     "speech": {
@@ -115,6 +116,11 @@ def test_only_loading_sees_the_gpu_and_the_weights() -> None:
 @pytest.mark.parametrize("room", sorted(set(MAY_IMPORT) - {"speech"}))
 def test_only_speech_touches_torch(room: str) -> None:
     assert not {name.split(".")[0] for _, name in imports(PACKAGE / room)} & MODEL_LIBRARIES
+
+
+@pytest.mark.parametrize("room", sorted(set(MAY_IMPORT) - {"cluster"}))
+def test_only_the_cluster_imports_ray(room: str) -> None:
+    assert "ray" not in {name.split(".")[0] for _, name in imports(PACKAGE / room)}
 
 
 @pytest.mark.parametrize("room", ["audio", "speech", "sessions", "client"])

@@ -1,4 +1,4 @@
-"""The command line: ``openmic demo | serve | stream | sessions | check``.
+"""The command line: ``openmic demo | serve | cluster | stream | sessions | tokens | check``.
 
 Exit status: 0 done; 1 a fault of the program; 2 something a person can do about, told on stderr (a final that came
 before it is printed all the same); 130 or 143 ended at once by a second Ctrl-C or SIGTERM.
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from openmic import __version__
 from openmic.cli.sessions import add_parser as add_sessions_parser
+from openmic.cli.tokens import add_parser as add_tokens_parser
 from openmic.client import MICROPHONE, Collect, Result, StreamFailed, StreamOptions, iter_stream
 from openmic.client.files import audio_seconds
 from openmic.client.link import link_token
@@ -115,12 +116,20 @@ def _parser() -> argparse.ArgumentParser:
     _service_options(serve, tunnel="auto")
     serve.set_defaults(run=_serve)
 
+    cluster = commands.add_parser(
+        "cluster", help="start several replicas of the service on this machine, with Ray Serve"
+    )
+    cluster.add_argument("--replicas", type=_at_least_one, default=2, metavar="N", help="how many; left out: 2")
+    _service_options(cluster, tunnel="auto")
+    cluster.set_defaults(run=_cluster)
+
     demo = commands.add_parser("demo", help="start a service and stream a recording to it")
     demo.add_argument("--file", type=Path, help="another recording than the project's own")
     _service_options(demo, tunnel="none")
     demo.set_defaults(run=_demo)
 
     add_sessions_parser(commands)
+    add_tokens_parser(commands)
 
     check = commands.add_parser("check", help="say what this machine has and lacks")
     check.set_defaults(run=_check)
@@ -217,6 +226,41 @@ def _serve(arguments: argparse.Namespace) -> int:
         mic.close_tunnel()
         os._exit(interrupted.exit_status)  # not held up by sessions that are still being finished
     return 0
+
+
+def _cluster(arguments: argparse.Namespace) -> int:
+    from openmic.cluster.local import Cluster
+    from openmic.terminal import TerminalProgress
+
+    cluster, progress = Cluster(arguments.replicas, **_settings(arguments)), TerminalProgress()
+    try:
+        with EndSignals() as signals:
+            try:
+                cluster.start(progress)
+            finally:
+                progress.close()
+            shown = ""
+            while not signals.asked.is_set():
+                if cluster.link != shown:  # also where the tunnel broke and came back elsewhere
+                    shown = cluster.link
+                    cluster.card().print(sys.stdout)
+                    print("Ctrl-C finishes running sessions and stops; Ctrl-C again stops at once.", flush=True)
+                time.sleep(0.2)
+            print("Stopping.", flush=True)
+            cluster.stop()
+    except Interrupted as interrupted:
+        cluster.close_tunnel()
+        os._exit(interrupted.exit_status)  # Ray's processes end with this one
+    finally:
+        cluster.stop()
+    return 0
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
 
 
 def _show_card(mic: OpenMic) -> str:

@@ -85,9 +85,9 @@ PROBLEMS = ProblemTable(
             'Ask for one like this: mic.new_token(use="tester", seconds=3600).',
         ),
         "no_such_token": Problem(
-            "There is no such token to revoke.",
-            "It is neither the id nor the text of a token of this service.",
-            "See mic.tokens() for those there are.",
+            "There is no such token.",
+            "It is neither the id nor the text of a token of this service, or was revoked.",
+            "See mic.tokens() for those there are, in a cluster `openmic tokens list`.",
         ),
         "first_message_late": Problem(
             "No first message came.",

@@ -96,8 +96,7 @@ class ServerThread:
     @property
     def url(self) -> str:
         """The address for a browser on this machine."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "") else "[::1]" if self.host == "::" else self.host
-        return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{self.port}"
+        return url_of(self.host, self.port)
 
     @property
     def running(self) -> bool:
@@ -173,6 +172,12 @@ class ServerThread:
             detail = error.strerror or type(error).__name__
             raise PROBLEMS.error("address_unusable", host=self.host, port=self.port, detail=detail) from error
         return listener
+
+
+def url_of(host: str, port: int) -> str:
+    """The address, for a browser on this machine, of a server that listens on ``host``."""
+    host = "127.0.0.1" if host in ("0.0.0.0", "") else "[::1]" if host == "::" else host
+    return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{port}"
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -62,12 +62,22 @@ class ServiceTokens:
         return self.keys.revoke(token if isinstance(token, str) else token.id)
 
     def _make(self, use: Use, seconds: float | None, secret: SecretStr | None) -> tuple[AccessToken, SecretStr]:
-        if secret is not None:
-            chosen = secret.get_secret_value()
-            if len(chosen) < LEAST_TOKEN_LETTERS or not set(chosen) <= TOKEN_LETTERS:
-                detail = f"Tokens of your own have at least {LEAST_TOKEN_LETTERS} letters, digits, - or _"
-                raise PROBLEMS.error("bad_token_request", detail=detail)
-        key, text = self.keys.make(use, seconds, secret.get_secret_value() if secret is not None else None)
+        key, text = self.keys.make(use, seconds, chosen_token(secret))
         hidden = SecretStr(text)
         hide(hidden)  # from the log, should it ever stand in a text of somebody else's
         return key, hidden
+
+
+def chosen_token(secret: SecretStr | None) -> str | None:
+    """The text of a token of the owner's choice; None where there is none.
+
+    Raises:
+        OpenmicError: ``bad_token_request``: it is easily guessed, or no link can carry it.
+    """
+    if secret is None:
+        return None
+    chosen = secret.get_secret_value()
+    if len(chosen) < LEAST_TOKEN_LETTERS or not set(chosen) <= TOKEN_LETTERS:
+        detail = f"Tokens of your own have at least {LEAST_TOKEN_LETTERS} letters, digits, - or _"
+        raise PROBLEMS.error("bad_token_request", detail=detail)
+    return chosen

@@ -46,21 +46,32 @@ def make_room(sessions: Collection[Session], settings: Settings, engine: Engine)
     """
     most = places(settings, engine)
     stats = engine.stats()
-    present = [session for session in sessions if session.state is not State.ENDED]
-    away_since = time.monotonic() - AWAY_SECONDS
-    away = [session for session in present if (session.detached_at or away_since) < away_since]
+    taken, away = _taken(sessions, stats)
     leaving = [session for session in away if session.state is State.FINISHING]
-    taken = len(present) - len(leaving)
     if overloaded(stats):
         raise ServerFull(taken, most, retry_after(sessions, settings, stats))
-    if stats.finals_seconds > MUCH_FINAL_SECONDS:
-        taken = len(present)
     if taken < most:
         return None
     waiting = [session for session in away if session.state is State.RECEIVING]
     if not waiting or len(leaving) >= most:
         raise ServerFull(taken, most, retry_after(sessions, settings, stats))
     return min(waiting, key=lambda session: session.detached_at or 0.0)
+
+
+def free_places(sessions: Collection[Session], settings: Settings, engine: Engine) -> int:
+    """How many more sessions may begin now without that another gives way; 0: none."""
+    stats = engine.stats()
+    return 0 if overloaded(stats) else max(0, places(settings, engine) - _taken(sessions, stats)[0])
+
+
+def _taken(sessions: Collection[Session], stats: EngineStats) -> tuple[int, list[Session]]:
+    """How many places are taken, and the sessions whose client is away."""
+    present = [session for session in sessions if session.state is not State.ENDED]
+    away_since = time.monotonic() - AWAY_SECONDS
+    away = [session for session in present if (session.detached_at or away_since) < away_since]
+    if stats.finals_seconds > MUCH_FINAL_SECONDS:
+        return len(present), away
+    return len(present) - sum(session.state is State.FINISHING for session in away), away
 
 
 def retry_after(sessions: Collection[Session], settings: Settings, stats: EngineStats) -> float:

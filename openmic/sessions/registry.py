@@ -23,7 +23,7 @@ from openmic.audio.decoder import AudioFormat
 from openmic.audio.decoder_processes import DecoderProcesses
 from openmic.errors import OpenmicError
 from openmic.log import log_event
-from openmic.sessions.admission import make_room, places
+from openmic.sessions.admission import free_places, make_room, places
 from openmic.sessions.delivery import DeliveryThread
 from openmic.sessions.events import Reason
 from openmic.sessions.keeper import Keeper
@@ -311,6 +311,11 @@ class Sessions:
     def places(self) -> int:
         """How many sessions may be open at once."""
         return places(self.settings, self.engine)
+
+    @property
+    def free_places(self) -> int:
+        """How many more sessions may begin now."""
+        return free_places(self._all(), self.settings, self.engine)
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -104,6 +104,8 @@ OPTIONAL = {
     "pipecat": "`python -m benchmarks.clients` installs it into an environment of its own",
     "livekit": "the same",
     "aiohttp": "the same",
+    "yaml": "Ray brings it; the tests of the cluster read deploy/ with it",
+    "ray": "the extra `cluster`; `python colab_bootstrap.py test --cluster` installs it into an environment of its own",
     "py_nanotts": "made a recording that is kept",
 }
 OURS = {"openmic", "openmic_setup", "colab_bootstrap", "tests", "benchmarks", "docs"}

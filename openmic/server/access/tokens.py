@@ -88,11 +88,17 @@ class TokenStore:
         deadline = time.monotonic() + seconds if seconds is not None else None
         key = AccessToken(secrets.token_hex(ID_BYTES), use, time.time(), seconds, deadline=deadline)
         with self._lock:
-            if _digest(secret) in self._keys:
+            if digest(secret) in self._keys:
                 raise PROBLEMS.error("bad_token_request", detail="That token is in use already")
-            self._keys[_digest(secret)] = key
+            self._keys[digest(secret)] = key
         log_event(logger, "token_made", token_id=key.id, use=use, seconds=seconds)
         return key, secret
+
+    def take(self, digest_of_secret: bytes, key: AccessToken) -> None:
+        """Let a token open that another process has made; nobody here knows its secret."""
+        with self._lock:
+            self._keys[digest_of_secret] = key
+        log_event(logger, "token_made", token_id=key.id, use=key.use, seconds=key.seconds)
 
     def find(self, shown: str | None) -> AccessToken:
         """The token that is shown, whether its life is over or not.
@@ -102,11 +108,11 @@ class TokenStore:
         """
         if shown is None:
             raise PROBLEMS.error("token_missing")
-        digest = _digest(shown)
+        wanted = digest(shown)
         found: AccessToken | None = None
         with self._lock:
             for known, key in self._keys.items():  # all of them, whichever fits: each takes the same time
-                if hmac.compare_digest(known, digest):
+                if hmac.compare_digest(known, wanted):
                     found = key
         if found is None:
             raise PROBLEMS.error("token_wrong")
@@ -121,8 +127,8 @@ class TokenStore:
             OpenmicError: ``no_such_token``.
         """
         with self._lock:
-            digest = _digest(id_or_token)
-            found = next((known for known, key in self._keys.items() if key.id == id_or_token or known == digest), None)
+            shown = digest(id_or_token)
+            found = next((known for known, key in self._keys.items() if key.id == id_or_token or known == shown), None)
             if found is None:
                 raise PROBLEMS.error("no_such_token")
             key = self._keys[found] = replace(self._keys[found], revoked=True)
@@ -167,5 +173,6 @@ class TokenStore:
             self._watchers.pop(watcher, None)
 
 
-def _digest(secret: str) -> bytes:
+def digest(secret: str) -> bytes:
+    """What is kept of a secret: its SHA-256."""
     return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
