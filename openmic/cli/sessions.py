@@ -193,7 +193,7 @@ def _delete(arguments: argparse.Namespace) -> int:
 
 def _standing(entry: StoredSession) -> str:
     return {
-        "running": "running: a server works on it",
+        "running": f"running: a server works on it ({entry.holder_name or 'its name is not known'})",
         "unfinished": f"unfinished: `openmic sessions finish {entry.short}` or the next server transcribes it",
     }.get(entry.standing, entry.standing)
 

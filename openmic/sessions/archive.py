@@ -66,6 +66,12 @@ class StoredSession:
         return self.id[:SHORT_NAME]
 
     @property
+    def holder_name(self) -> str:
+        """What people call the process that has it, or had it last; "" where that is not known."""
+        newest = newest_lease(self.folder)
+        return self.others.name(newest.holder_id) if newest is not None else ""
+
+    @property
     def damaged(self) -> bool:
         """Whether a part of its journal cannot be read."""
         return self.story is None or self.story.ending is Ending.DAMAGED

@@ -120,7 +120,7 @@ PROBLEMS = ProblemTable(
         ),
         "recording_in_use": Problem(
             "The recording {name} is in use.",
-            "A running server holds its lock and works on it.",
+            "A running server holds its lease and works on it.",
             "Stop the session, or that server, first; `openmic sessions list`, `show` and `export` work all the same.",
         ),
         "nothing_to_finish": Problem(

@@ -127,7 +127,7 @@ def test_all_are_deleted_but_those_in_use(run: Run, names: list[str], folder: Pa
         assert sorted(told.split()) == sorted(["deleted", names[0][:8], "deleted", names[2][:8]])
         assert "is in use" in run("delete", running.id, fails=True)
         assert "is in use" in run("finish", running.id, fails=True)
-        assert run("show", running.id).count("running: a server works on it") == 1
+        assert run("show", running.id).count(f"running: a server works on it ({sessions.holder.name})") == 1
         running.write(TONE)
         assert running.received_bytes == 2 * len(TONE)
 

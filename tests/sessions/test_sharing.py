@@ -17,6 +17,7 @@ from openmic.sessions.ended import EndedSession
 from openmic.sessions.events import Committed, Failed, Finalised, Replaced, SessionEvent
 from openmic.sessions.on_disk import SessionElsewhere
 from openmic.sessions.problems import SessionHeld
+from openmic.sessions.recovery import Recovery
 from openmic.sessions.registry import Sessions
 from openmic.sessions.session import Session
 from openmic.sessions.state import State
@@ -224,3 +225,32 @@ def test_how_far_the_final_pass_is_goes_with_the_session(pair: Pair, monkeypatch
     again.stop()
     assert again.ended.wait(120)
     assert other.streams == []
+
+
+def test_a_crowd_that_comes_at_once_waits_outside_and_holds_nobody_up(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One session is taken up at a time, and whoever waits takes no thread: those have bytes to write."""
+    (first, _), (second, _) = pair
+    crowd = [begun(first, 1)[0] for _ in range(4)]
+    assert first.hand_over() == 0
+    busy, go_on = threading.Event(), threading.Event()
+    fetch = Recovery.fetch
+
+    def slow(self: Recovery, session_id: str, token_hash: str) -> Session | None:
+        busy.set()
+        assert go_on.wait(120)
+        return fetch(self, session_id, token_hash)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recovery, "fetch", slow)
+        worker = threading.Thread(target=second.resume, args=(crowd[0].id, crowd[0].resume_token))
+        worker.start()
+        assert busy.wait(120)
+        for session in crowd[1:]:
+            with pytest.raises(SessionHeld):
+                second.resume(session.id, session.resume_token)
+        go_on.set()
+        worker.join()
+    for session in crowd:
+        assert [commit.text for commit in resumed(second, session).commits()] == [" one"]

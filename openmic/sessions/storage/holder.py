@@ -80,7 +80,7 @@ class Holder:
         self._beats = 0
         self._epoch = 0
         self._good_until = -float("inf")
-        self._held: set[str] = set()
+        self._held: set[str] = set()  # changed without the lock, which is held while the disk is written to
 
     # --- the beat
 
@@ -144,13 +144,11 @@ class Holder:
 
     def note(self, session_id: str, *, held: bool) -> None:
         """Something in this process begins, or has ended, to hold a session."""
-        with self._lock:
-            (self._held.add if held else self._held.discard)(session_id)
+        (self._held.add if held else self._held.discard)(session_id)
 
     def holds(self, session_id: str) -> bool:
         """Whether something in this process holds the session."""
-        with self._lock:
-            return session_id in self._held
+        return session_id in self._held
 
     def wanted(self) -> list[str]:
         """The sessions that others have asked for since the last call."""
