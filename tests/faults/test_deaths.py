@@ -91,7 +91,7 @@ def test_killed_ten_times_while_somebody_speaks(server: KilledServer) -> None:
     dice, data, messages = random.Random(1), tone(11), list[Message]()
 
     async def run() -> None:
-        async with connect(server.link, TOKEN, **PCM) as stream:  # type: ignore[arg-type]
+        async with connect(server.link, TOKEN, reconnect_seconds=PATIENCE_SECONDS, **PCM) as stream:  # type: ignore[arg-type]
             listener = asyncio.create_task(listen(stream, messages))
             starts = range(0, len(data), PIECE)
             deaths = set(dice.sample(starts, 10))
@@ -122,7 +122,7 @@ def test_killed_at_each_commit(server: KilledServer) -> None:
     data, messages = tone(5), list[Message]()
 
     async def run() -> None:
-        async with connect(server.link, TOKEN, **PCM) as stream:  # type: ignore[arg-type]
+        async with connect(server.link, TOKEN, reconnect_seconds=PATIENCE_SECONDS, **PCM) as stream:  # type: ignore[arg-type]
             listener = asyncio.create_task(listen(stream, messages))
             for second in range(5):
                 await stream.send(data[second * 32_000 : (second + 1) * 32_000])
@@ -143,7 +143,7 @@ def test_killed_during_the_final_and_again(server: KilledServer) -> None:
     data, messages = tone(2.5), list[Message]()
 
     async def run() -> None:
-        async with connect(server.link, TOKEN, **PCM) as stream:  # type: ignore[arg-type]
+        async with connect(server.link, TOKEN, reconnect_seconds=PATIENCE_SECONDS, **PCM) as stream:  # type: ignore[arg-type]
             listener = asyncio.create_task(listen(stream, messages))
             await stream.send(data)
             await stream.stop()
@@ -166,7 +166,7 @@ def test_a_full_disk_is_told_and_what_was_acknowledged_is_kept(tmp_path: Path) -
     data, messages = tone(11), list[Message]()
 
     async def run() -> int:
-        async with connect(server.link, TOKEN, **PCM) as stream:  # type: ignore[arg-type]
+        async with connect(server.link, TOKEN, reconnect_seconds=PATIENCE_SECONDS, **PCM) as stream:  # type: ignore[arg-type]
             listener = asyncio.create_task(listen(stream, messages))
             with pytest.raises(OpenmicError, match="disk"):  # noqa: PT012 (whichever of them is told first)
                 for start in range(0, len(data), PIECE):
@@ -203,7 +203,7 @@ def test_words_of_the_real_model_survive_three_deaths(tmp_path: Path, sample_aud
     data = source.read_bytes()
 
     async def run() -> None:
-        async with connect(server.link, TOKEN) as stream:
+        async with connect(server.link, TOKEN, reconnect_seconds=PATIENCE_SECONDS) as stream:
             stream._waits["reconnect_seconds"] = PATIENCE_SECONDS  # a busy machine takes a while to load the weights
             listener = asyncio.create_task(listen(stream, messages))
             third = len(data) // 3
@@ -255,7 +255,7 @@ def test_a_final_of_many_windows_is_taken_up_where_it_was(tmp_path: Path, sample
         return Archive(server.recordings).entries()[0].readable().walked
 
     async def run() -> None:
-        async with connect(server.link, TOKEN) as stream:
+        async with connect(server.link, TOKEN, reconnect_seconds=PATIENCE_SECONDS) as stream:
             stream._waits["reconnect_seconds"] = PATIENCE_SECONDS
             listener = asyncio.create_task(listen(stream, messages))
             await stream.send(source.read_bytes())
