@@ -48,6 +48,7 @@ EVENTS = frozenset(
         "session_deleted",
         "session_taken_up",
         "session_left_alone",
+        "session_not_asked_for",
         "session_fault",
         "tunnel_opened",
         "tunnel_lost",

@@ -24,6 +24,7 @@ import psutil
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
+from openmic.sessions.recovery import session_folders
 from tests.support.scripted_engine import scripted_server
 from tests.support.waiting import wait_until
 
@@ -163,7 +164,7 @@ def test_strangers_that_never_close_take_nothing_from_anybody(poor: Poor) -> Non
         later.send(PIECE)
         later.send('{"type": "stop"}')
         hear(later, "done")
-    wait_until(lambda: not [folder for folder in poor.recordings.iterdir() if folder.name != "log"])
+    wait_until(lambda: not list(session_folders(poor.recordings)))
     wait_until(lambda: poor.health() == "ok")
     assert poor.stderr.stat().st_size < FEW_BYTES
     assert "Too many open files" not in poor.stderr.read_text()
