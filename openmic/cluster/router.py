@@ -23,7 +23,7 @@ from openmic.cluster.replica import FREE, OPEN
 
 STATS_SECONDS = 0.5  # how often Serve asks each replica for its ``record_routing_stats``
 LOST_SECONDS = 5.0  # after which a request that was to go to a replica, and never did, is forgotten
-NEW = {OPEN: 0, FREE: 1000}  # of a replica that has said nothing so far: it has just been made
+UNKNOWN_FREE = 0.5  # of a replica that has just been made: better than one that is full, worse than one that is not
 
 
 @dataclass(slots=True)
@@ -60,9 +60,9 @@ class FreePlacesRouter(FIFOMixin, RequestRouter):
         """It is over."""
         self._sent.pop(internal_request_id, None)
 
-    def _free(self, replica: RunningReplica) -> int:
+    def _free(self, replica: RunningReplica) -> float:
         """Places that are free by what the replica has said, and by what was sent there since."""
-        stats: dict[str, int] = replica.routing_stats or NEW
+        stats: dict[str, int] = replica.routing_stats
         now, sent, latest = time.monotonic(), 0, 0
         for name, request in list(self._sent.items()):
             age = now - request.at
@@ -71,6 +71,8 @@ class FreePlacesRouter(FIFOMixin, RequestRouter):
             elif request.replica == replica.replica_id:
                 sent += 1
                 latest += age < STATS_SECONDS
+        if not stats:
+            return UNKNOWN_FREE / (1 + sent)
         # Where another proxy sends people too, nobody here can tell which of those inside are whose.
         unknown_to_it = sent - stats[OPEN] if sent >= stats[OPEN] else latest
         return stats[FREE] - unknown_to_it

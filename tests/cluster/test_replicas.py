@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -15,26 +14,15 @@ import httpx
 import pytest
 
 from openmic.client import connect
-from openmic.client.stream import Stream
 from openmic.cluster.status import from_report, together
 from openmic.errors import OpenmicError
 from tests.support.client_audio import PCM, SECOND
-from tests.support.scripted_cluster import PLACES, load_unlike
+from tests.support.scripted_cluster import PLACES
 from tests.support.scripted_engine import scripted_server
-from tests.support.serve import ServedCluster
+from tests.support.serve import ServedCluster, becomes, stream_to
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
-
-GROWING = {
-    "min_replicas": 1,
-    "max_replicas": 2,
-    "target_ongoing_requests": PLACES - 1,
-    "upscale_delay_s": 0.5,
-    "downscale_delay_s": 600.0,
-    "metrics_interval_s": 0.5,
-    "look_back_period_s": 1.0,
-}
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +31,6 @@ def pair(serve_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     cluster.deploy(2)
     yield cluster
     cluster.end()
-
-
-def by_replica(cluster: ServedCluster, name: str) -> list[float]:
-    """A metric's values, one for each replica, the lowest first."""
-    text = httpx.get(f"{cluster.url}/metrics", headers=cluster.owner).text
-    return sorted(map(float, re.findall(rf'^{name}\{{replica="\w+"\}} (\S+)$', text, re.MULTILINE)))
-
-
-def becomes(cluster: ServedCluster, name: str, values: list[float]) -> None:
-    """A metric has these values soon: those of the replicas that do not answer are up to a second old."""
-    wait_until(lambda: by_replica(cluster, name) == values, 15)
 
 
 async def speak(link: str, seconds: int) -> dict[str, Any]:
@@ -123,48 +100,10 @@ def test_the_page_and_health_are_whoever_answers(pair: ServedCluster) -> None:
         assert httpx.get(f"{pair.url}/healthz").json()["status"] == "ok"
 
 
-def test_a_full_replica_turns_nobody_away_while_another_has_a_place(make_cluster: Callable[..., ServedCluster]) -> None:
-    cluster = make_cluster(load_unlike)  # one that carries one speaker, one that carries four
-    cluster.deploy(2)
-
-    async def run() -> None:
-        async with AsyncExitStack() as inside:
-            for _ in range(1 + PLACES):
-                await inside.enter_async_context(_stream(cluster))
-            await asyncio.to_thread(becomes, cluster, "openmic_connections", [1, PLACES])
-            with pytest.raises(OpenmicError, match="no room") as refused:
-                await inside.enter_async_context(_stream(cluster))
-            assert refused.value.code == "server_full"
-
-    asyncio.run(run())
-
-
-def test_a_second_replica_takes_who_comes_while_the_first_is_full(make_cluster: Callable[..., ServedCluster]) -> None:
-    cluster = make_cluster()
-    cluster.deploy(1, autoscaling_config=GROWING)
-
-    async def run() -> None:
-        async with AsyncExitStack() as inside:
-            first = [await inside.enter_async_context(_stream(cluster)) for _ in range(PLACES)]
-            with pytest.raises(OpenmicError, match="no room"):
-                await inside.enter_async_context(_stream(cluster))
-            await asyncio.to_thread(cluster.wait_for, 2)
-            more = [await inside.enter_async_context(_stream(cluster)) for _ in range(PLACES)]
-            await asyncio.to_thread(becomes, cluster, "openmic_connections", [PLACES, PLACES])
-            for stream in (*first, *more):  # nobody was cut
-                await stream.send(SECOND)
-                await stream.stop()
-                kinds = [message["type"] async for message in stream]
-                assert kinds[-1] == "done"
-                assert "connection" not in kinds
-
-    asyncio.run(run())
-
-
 def test_the_dashboard_shows_all_of_them(pair: ServedCluster) -> None:
     async def run() -> None:
         async with AsyncExitStack() as inside:
-            streams = [await inside.enter_async_context(_stream(pair)) for _ in range(2)]
+            streams = [await inside.enter_async_context(stream_to(pair)) for _ in range(2)]
             for stream in streams:
                 await stream.send(2 * SECOND)
 
@@ -177,7 +116,3 @@ def test_the_dashboard_shows_all_of_them(pair: ServedCluster) -> None:
             await asyncio.to_thread(wait_until, lambda: seen() == {stream.session_id for stream in streams})
 
     asyncio.run(run())
-
-
-def _stream(cluster: ServedCluster) -> Stream:
-    return connect(cluster.link, **PCM)  # type: ignore[arg-type]

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import ray
 from ray import serve
 from ray.serve.schema import ReplicaState
 
+from openmic.client import connect
+from openmic.client.stream import Stream
 from openmic.cluster.application import application
 from openmic.cluster.reports import Report, Reports
 from openmic.server.access.token_file import TokenFile
 from openmic.settings import Settings
 from openmic.speech.types import Engine
+from tests.support.client_audio import PCM
 from tests.support.killed_server import free_port
 from tests.support.scripted_cluster import load_scripted
 from tests.support.waiting import wait_until
@@ -103,7 +108,11 @@ class ServedCluster:
 @contextmanager
 def running_serve() -> Iterator[int]:
     """Ray and Serve of our own; gives the port of the proxy. Everything ends with it."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.update(
+        RAY_USAGE_STATS_ENABLED="0",
+        RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S="0.5",
+        RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S="0.5",
+    )
     port = free_port()
     ray.init(
         "local",
@@ -120,3 +129,19 @@ def running_serve() -> Iterator[int]:
         serve.shutdown()
     finally:
         ray.shutdown()
+
+
+def by_replica(cluster: ServedCluster, name: str) -> list[float]:
+    """A metric's values, one for each replica, the lowest first."""
+    text = httpx.get(f"{cluster.url}/metrics", headers=cluster.owner).text
+    return sorted(map(float, re.findall(rf'^{name}\{{replica="\w+"\}} (\S+)$', text, re.MULTILINE)))
+
+
+def becomes(cluster: ServedCluster, name: str, values: list[float]) -> None:
+    """A metric has these values soon: those of the replicas that do not answer are up to a second old."""
+    wait_until(lambda: by_replica(cluster, name) == values, 15)
+
+
+def stream_to(cluster: ServedCluster) -> Stream:
+    """A tester's stream of raw samples."""
+    return connect(cluster.link, **PCM)  # type: ignore[arg-type]
