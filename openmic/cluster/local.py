@@ -38,6 +38,7 @@ from openmic.tunnels import ReopeningTunnel, how_to_get_public_url, look_for_aut
 NAME = "openmic"
 OBJECT_STORE_BYTES = 100 * 1024 * 1024  # nothing of ours goes through it
 SPARE_SECONDS = 15.0  # for connections to send their last messages, behind ``stop_seconds``
+START_TRIES = 3
 POLL_SECONDS = 0.25
 MOMENTS = 300  # that the dashboard's curves go back
 REPORTED_SECONDS = 10.0  # until replicas that are ready have said so in the shared folder
@@ -228,23 +229,15 @@ class Cluster:
     def _start_ray(self, port: int, progress: ProgressCallback) -> None:
         progress("Starting Ray", None)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # or Ray would tell its makers of this machine
-        import ray
         from ray import serve
 
         for name in ("ray", "ray.serve"):
             logging.getLogger(name).setLevel(logging.ERROR)
         try:
-            ray.init(
-                "local",  # and not a cluster that happens to run here
-                num_cpus=self._replicas,  # what Ray shares out, a part each; the cores themselves are shared by threads
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
+            start_ray(self._replicas)  # a part for each of what Ray shares out; threads share the cores themselves
             self._in_ray = True
             serve.start(proxy_location="HeadOnly", http_options={"host": self.settings.host, "port": port})
-        except (RuntimeError, OSError, TimeoutError) as error:
+        except Exception as error:  # Ray raises nothing more exact
             raise self._not_started(error) from error
         progress("Starting Ray", 1.0)
 
@@ -296,6 +289,35 @@ class Cluster:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         detail = (lines[-1] if lines else type(error).__name__).rstrip(".")
         return PROBLEMS.error("cluster_not_started", detail=detail, logs=f"{tempfile.gettempdir()}/ray/session_latest")
+
+
+def start_ray(cpus: int, **more: Any) -> None:
+    """Start a Ray of our own on this machine, with ``cpus`` to share out.
+
+    Ray gives its processes 30 s to start, which is too little on a machine that is very busy: then once more.
+
+    Raises:
+        Exception: it does not start.
+    """
+    import ray
+
+    for tries_left in range(START_TRIES - 1, -1, -1):
+        try:
+            ray.init(
+                "local",  # and not a cluster that happens to run here
+                num_cpus=cpus,
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **more,
+            )
+        except Exception as error:
+            ray.shutdown()
+            if not tries_left or "timed out" not in str(error):
+                raise
+        else:
+            return
 
 
 def _free_port(host: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import signal
@@ -19,6 +18,7 @@ from ray.serve.schema import ReplicaState
 from openmic.client import connect
 from openmic.client.stream import Stream
 from openmic.cluster.application import application
+from openmic.cluster.local import start_ray
 from openmic.cluster.reports import Report, Reports
 from openmic.server.access.token_file import TokenFile
 from openmic.settings import Settings
@@ -30,7 +30,6 @@ from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 CPUS = 4  # what Ray shares out; two cores carry it
-OBJECT_STORE_BYTES = 100 * 1024 * 1024
 NAME = "openmic"
 
 
@@ -114,15 +113,7 @@ def running_serve() -> Iterator[int]:
         RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S="0.5",
     )
     port = free_port()
-    ray.init(
-        "local",
-        num_cpus=CPUS,
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},
-    )
+    start_ray(CPUS, runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}})
     try:
         serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
         yield port
