@@ -57,7 +57,7 @@ class SegmentJson(Message):
     avg_logprob: float
     compression_ratio: float
     no_speech_prob: float
-    words: list[WordJson] | None = Field(None, description="only if `start` asked for words")
+    words: list[WordJson] | None = Field(default=None, description="only if `start` asked for words")
 
 
 class RevisionJson(Message):
@@ -70,7 +70,7 @@ class RevisionJson(Message):
     new: str = Field(description="`text[new_start:new_end]`; empty where something was left out")
     new_start: int
     new_end: int
-    start: Seconds | None = Field(None, description="of the span's words, the new ones where it has any")
+    start: Seconds | None = Field(default=None, description="of the span's words, the new ones where it has any")
     end: Seconds | None = None
 
 
@@ -92,7 +92,7 @@ class FinalJson(Message):
     duration: Milli
     segments: list[SegmentJson]
     model: str
-    live_text: str = Field("", description="what all commits together said")
+    live_text: str = Field(default="", description="what all commits together said")
     revised: list[RevisionJson] = Field(default_factory=list, description="what `text` changed of `live_text`")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from pydantic import SecretStr
@@ -42,7 +43,9 @@ def test_ngrok_without_an_authtoken_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("choice", ["auto", "ngrok"])
-def test_an_authtoken_gives_an_ngrok_tunnel_and_progress(tmp_path: Path, choice: str) -> None:
+def test_an_authtoken_gives_an_ngrok_tunnel_and_progress(
+    tmp_path: Path, choice: Literal["ngrok", "cloudflare", "auto"]
+) -> None:
     seen: list[tuple[str, float | None]] = []
     settings = Settings(tunnel=choice, ngrok_authtoken=AUTHTOKEN, cache_dir=tmp_path)
     tunnel = open_tunnel(settings, 9, lambda what, done: seen.append((what, done)))
@@ -55,7 +58,9 @@ def test_an_authtoken_gives_an_ngrok_tunnel_and_progress(tmp_path: Path, choice:
 
 
 @pytest.mark.parametrize("choice", ["ngrok", "cloudflare"])
-def test_a_system_without_tunnels_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: str) -> None:
+def test_a_system_without_tunnels_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: Literal["ngrok", "cloudflare", "auto"]
+) -> None:
     settings = Settings(tunnel=choice, ngrok_authtoken=AUTHTOKEN, cache_dir=tmp_path)
     monkeypatch.setattr(sys, "platform", "win32")
     with pytest.raises(OpenmicError) as caught:

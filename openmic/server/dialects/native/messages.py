@@ -57,29 +57,31 @@ class Start(Message):
     """The first message of a new stream."""
 
     type: Literal["start"] = "start"
-    token: str | None = Field(None, description="the server's token, where no header or subprotocol carries it")
+    token: str | None = Field(default=None, description="the server's token, where no header or subprotocol carries it")
     language: str | None = Field(
-        None, max_length=MOST_NAME_LETTERS, description="ISO 639-1, as `tr`; null: the server's default, else detected"
+        default=None,
+        max_length=MOST_NAME_LETTERS,
+        description="ISO 639-1, as `tr`; null: the server's default, else detected",
     )
-    task: Literal["transcribe", "translate"] = Field("transcribe", description="`translate` gives English text")
+    task: Literal["transcribe", "translate"] = Field(default="transcribe", description="`translate` gives English text")
     prompt: str | None = Field(
-        None,
+        default=None,
         max_length=MOST_PROMPT_LETTERS,
         description="text that every window is taken to follow: names, style; null: the server's",
     )
     vocabulary: VocabularyJson | None = Field(
-        None, description="names and terms that may be said, as texts or `TermJson`; null: the server's default"
+        default=None, description="names and terms that may be said, as texts or `TermJson`; null: the server's default"
     )
     encoding: str = Field(
-        "auto",
+        default="auto",
         max_length=MOST_NAME_LETTERS,
         description="`auto` (a container), or `pcm_s16le`, `pcm_f32le` (raw samples)",
     )
-    sample_rate: int | None = Field(None, description="of raw samples, in Hz; required for them")
-    channels: int | None = Field(None, description="of raw samples, interleaved; null: one")
-    words: bool = Field(False, description="send words with times in `live`, `commit` and `final`")
+    sample_rate: int | None = Field(default=None, description="of raw samples, in Hz; required for them")
+    channels: int | None = Field(default=None, description="of raw samples, interleaved; null: one")
+    words: bool = Field(default=False, description="send words with times in `live`, `commit` and `final`")
     endpoint_silence_seconds: EndpointSilence | None = Field(
-        None, description="silence that ends an utterance; null: the server's default"
+        default=None, description="silence that ends an utterance; null: the server's default"
     )
 
 
@@ -87,10 +89,10 @@ class Resume(Message):
     """The first message after a reconnect, instead of ``start``."""
 
     type: Literal["resume"] = "resume"
-    token: str | None = Field(None, description="the server's token, where no header or subprotocol carries it")
+    token: str | None = Field(default=None, description="the server's token, where no header or subprotocol carries it")
     session_id: str
     resume_token: str
-    after_seq: int = Field(0, ge=0, description="the last `seq` the client has; what follows is sent again")
+    after_seq: int = Field(default=0, ge=0, description="the last `seq` the client has; what follows is sent again")
 
 
 class Flush(Message):
@@ -104,10 +106,12 @@ class Configure(Message):
 
     type: Literal["configure"] = "configure"
     endpoint_silence_seconds: EndpointSilence | None = Field(
-        None, description="silence that ends an utterance from now on"
+        default=None, description="silence that ends an utterance from now on"
     )
-    vocabulary: VocabularyJson | None = Field(None, description="instead of the present one, from the next step on")
-    prompt: str | None = Field(None, max_length=MOST_PROMPT_LETTERS, description="likewise")
+    vocabulary: VocabularyJson | None = Field(
+        default=None, description="instead of the present one, from the next step on"
+    )
+    prompt: str | None = Field(default=None, max_length=MOST_PROMPT_LETTERS, description="likewise")
 
 
 class Stop(Message):
@@ -179,7 +183,7 @@ class LiveMessage(Message):
     audio_seconds: Milli = Field(description="how much audio the server had heard when it worked this out")
     lag: Milli = Field(description="seconds of audio that had arrived since then")
     language: Language = None
-    words: list[WordJson] | None = Field(None, description="only if `start` asked for words")
+    words: list[WordJson] | None = Field(default=None, description="only if `start` asked for words")
 
 
 class Progress(Message):
@@ -200,7 +204,7 @@ class Commit(Message):
     start: Seconds
     end: Seconds
     language: Language = None
-    words: list[WordJson] | None = Field(None, description="only if `start` asked for words")
+    words: list[WordJson] | None = Field(default=None, description="only if `start` asked for words")
 
 
 class Utterance(Message):
@@ -236,10 +240,11 @@ class Notice(Message):
     hint: str = Field(description="what to do")
     fatal: bool = Field(description="whether the connection closes after this message")
     retry_after: float | None = Field(
-        None, description="with `server_full` and `too_many_wrong_tokens`: seconds until another try makes sense"
+        default=None,
+        description="with `server_full` and `too_many_wrong_tokens`: seconds until another try makes sense",
     )
     url: str | None = Field(
-        None, description="with `public_url_changed`: where the service is found now, no token in it"
+        default=None, description="with `public_url_changed`: where the service is found now, no token in it"
     )
 
 
