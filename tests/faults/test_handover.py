@@ -155,7 +155,7 @@ def test_one_that_stood_still_for_longer_than_its_lease_writes_and_tells_nothing
         speaker.speak_to((second + 1) * SECOND)
         stopped.go_on()
         acknowledged, speaker.socket, here = speaker.acknowledged, left, speaker.socket
-        assert speaker.hear_out() == 1012  # to be resumed, without a word of an error
+        assert speaker.hear_out() in (1012, 4404)  # it has moved, or was resumed elsewhere; without a word of an error
         assert speaker.acknowledged == acknowledged
         speaker.socket, holder = here, 1 - holder
         speaker.speak_to((second + 2) * SECOND)

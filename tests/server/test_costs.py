@@ -19,7 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 import openmic.server.dialects.request_body
 import openmic.server.uvicorn_protocols.http
-import openmic.sessions.registry
+import openmic.sessions.keeper
 from openmic.settings import Settings
 from tests.support.scripted_engine import ScriptedServer, scripted_server
 from tests.support.waiting import wait_until
@@ -155,7 +155,7 @@ def test_pings_hold_no_place(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_sound_keeps_a_place_until_the_clock_says_it_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openmic.sessions.registry, "OPEN_FACTOR", 0.2)
+    monkeypatch.setattr(openmic.sessions.keeper, "OPEN_FACTOR", 0.2)
     with (
         scripted_server(tmp_path, idle_seconds=2.0, max_seconds=10.0) as server,
         opened(server, server.token, PCM) as one,
@@ -257,7 +257,7 @@ def test_recordings_take_no_more_than_they_may(tmp_path: Path) -> None:
 
 
 def test_of_what_is_no_sound_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openmic.sessions.registry, "NOTHING_KEPT_SECONDS", 0.0)
+    monkeypatch.setattr(openmic.sessions.keeper, "NOTHING_KEPT_SECONDS", 0.0)
     header = bytes.fromhex(
         "1a45dfa39f4286810142f7810142f2810442f381084282847765626d42878104428581021853806701ffffffffffffff"
     )
