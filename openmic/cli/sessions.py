@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
+
+from openmic.cli.actions import add_actions
 
 if TYPE_CHECKING:  # the command line must start without them
     from openmic.sessions.archive import Archive, StoredSession
@@ -20,15 +22,9 @@ FIRST_WORDS = 48  # characters of a text in the list
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``sessions`` and its own commands."""
-    sessions = commands.add_parser("sessions", help="list, show, export, finish or delete recordings")
-    actions = sessions.add_subparsers(required=True, metavar="ACTION")
-
-    def action(name: str, run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
-        parser = actions.add_parser(name, help=about, description=about)
-        parser.add_argument("--data-dir", type=Path, metavar="FOLDER", help="where recordings are, if not as set")
-        parser.set_defaults(run=run)
-        return parser
-
+    action = add_actions(
+        commands, "sessions", "list, show, export, finish or delete recordings", "where recordings are, if not as set"
+    )
     action("list", _list, "one line for each recording, the oldest first")
     show = action("show", _show, "what is known of one recording, and its text")
     show.add_argument("name", metavar="ID", help="of the recording, or how it begins")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from openmic.cli.actions import add_actions
 
 if TYPE_CHECKING:  # the command line must start without it
     from openmic.server.access.token_file import TokenFile
@@ -14,15 +14,12 @@ if TYPE_CHECKING:  # the command line must start without it
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``tokens`` and its own commands."""
-    tokens = commands.add_parser("tokens", help="list, make or revoke the tokens that the replicas of a cluster share")
-    actions = tokens.add_subparsers(required=True, metavar="ACTION")
-
-    def action(name: str, run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
-        parser = actions.add_parser(name, help=about, description=about)
-        parser.add_argument("--data-dir", type=Path, metavar="FOLDER", help="the replicas' folder, if not as set")
-        parser.set_defaults(run=run)
-        return parser
-
+    action = add_actions(
+        commands,
+        "tokens",
+        "list, make or revoke the tokens that the replicas of a cluster share",
+        "the replicas' folder, if not as set",
+    )
     action("list", _list, "one line for each token, without its secret")
     show = action("show", _show, "print the first token for a use: what the first link carries")
     new = action("new", _new, "make one more token and print it")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -174,17 +176,12 @@ def read_opened_at(path: str | os.PathLike[str]) -> OpenedEntry:
     Raises:
         OpenmicError: ``journal_unreadable``.
     """
-    try:
-        file = os.open(path, os.O_RDONLY)
-    except OSError as error:
-        raise PROBLEMS.error("journal_unreadable", detail=error.strerror or "it cannot be opened") from error
-    try:
-        for record in Scan(file):
-            return _OPENED.validate_python(json.loads(record.payload))
-    except (NotRecords, ValidationError, ValueError) as error:
-        raise PROBLEMS.error("journal_unreadable", detail=type(error).__name__) from error
-    finally:
-        os.close(file)
+    with _journal_at(path) as file:
+        try:
+            for record in Scan(file):
+                return _OPENED.validate_python(json.loads(record.payload))
+        except (NotRecords, ValidationError, ValueError) as error:
+            raise PROBLEMS.error("journal_unreadable", detail=type(error).__name__) from error
     raise PROBLEMS.error("journal_unreadable", detail="it says nothing")
 
 
@@ -194,12 +191,18 @@ def read_story_at(path: str | os.PathLike[str]) -> JournalReplay:
     Raises:
         OpenmicError: ``journal_unreadable``.
     """
+    with _journal_at(path) as file:
+        return read_story(file)
+
+
+@contextlib.contextmanager
+def _journal_at(path: str | os.PathLike[str]) -> Iterator[int]:
     try:
         file = os.open(path, os.O_RDONLY)
     except OSError as error:
         raise PROBLEMS.error("journal_unreadable", detail=error.strerror or "it cannot be opened") from error
     try:
-        return read_story(file)
+        yield file
     finally:
         os.close(file)
 
