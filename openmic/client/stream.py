@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
+from random import Random
 from types import TracebackType
 from typing import Any, Unpack
 
@@ -59,6 +59,7 @@ class Stream:
         self.ready: Message = {}
         self.result: Result | None = None
         self._address = address
+        self._random = Random()  # a caller may have seeded Python's own, and rely on it
         self._waits: Waits = {**DEFAULT_WAITS}
         self._start: dict[str, Any] = {"type": "start"}
         self._find_link = options.get("find_link")
@@ -288,7 +289,7 @@ class Stream:
         loop, seconds = asyncio.get_running_loop(), self._waits["reconnect_seconds"]
         deadline, delay = loop.time() + seconds, FIRST_DELAY_SECONDS
         while (left := deadline - loop.time()) > 0:
-            await asyncio.sleep(min(left, delay * random.uniform(0.5, 1.0)))
+            await asyncio.sleep(min(left, delay * self._random.uniform(0.5, 1.0)))
             delay = min(2 * delay, LAST_DELAY_SECONDS)
             try:
                 await self._look_for_service()

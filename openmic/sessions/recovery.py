@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hmac
 import logging
-import random
 import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 
 from openmic.errors import OpenmicError
 from openmic.log import log_event
@@ -61,6 +61,7 @@ class Recovery:
         self._keep_seconds = keep_seconds
         self._unreadable_seconds = unreadable_seconds
         self._take_up = take_up
+        self._random = Random()  # not Python's own, which a notebook may have seeded, and relies on
         self._left_alone: set[str] = set()
         self._awaited: set[str] = set()  # left alone, too, until their client comes
 
@@ -69,7 +70,7 @@ class Recovery:
         self._tidy()
         found = []
         folders = [*session_folders(self._data_dir)]
-        random.shuffle(folders)  # of several processes that look at once, each gets some
+        self._random.shuffle(folders)  # of several processes that look at once, each gets some
         for folder in folders:
             if known(folder.name) or folder.name in self._awaited:
                 continue

@@ -316,6 +316,17 @@ def test_killed_between_the_final_and_the_end_it_is_not_transcribed_again(tmp_pa
         assert read_story_at(folder / session.id / JOURNAL).compact
 
 
+def test_numbers_that_a_notebook_has_seeded_stay_as_they_are(tmp_path: Path) -> None:
+    with scripted_sessions(tmp_path / "living") as (sessions, _):
+        ids = [sessions.create(PCM, OPTIONS).id for _ in range(3)]
+        folder = dead(tmp_path / "living", tmp_path / "dead")
+    random.seed(7)
+    before = random.getstate()
+    with scripted_sessions(folder, resume_seconds=0.2) as (sessions, _):
+        assert all(sessions.get(session_id).ended.wait(60) for session_id in ids)
+    assert random.getstate() == before
+
+
 def test_damage_in_the_middle_is_told_and_what_came_before_is_kept(unfinished: tuple[Path, str, str]) -> None:
     folder, session_id, token = unfinished
     path = folder / session_id / JOURNAL
