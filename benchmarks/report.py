@@ -26,7 +26,6 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.metrics.report import machine
@@ -40,6 +39,7 @@ MARK = re.compile(
     re.M | re.S,
 )
 COLUMNS = 120  # of a line of the docs, outside tables
+MACHINE_LINE = re.compile(r"(\d{4}-\d{2}-\d{2}) \d{2}:\d{2} UTC, ([^\n;]+)")  # benchmarks.metrics.report.machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +128,13 @@ def results_of(question: str, folder: Path = RESULTS) -> list[Result]:
     return found
 
 
+def measured_on(text: str) -> tuple[str, str]:
+    """The date, and the machine with its load, that a program has printed; today and this machine if it has not."""
+    found = MACHINE_LINE.search(text) or MACHINE_LINE.search(machine())
+    assert found is not None, "a machine's line begins with its date"
+    return found[1], found[2]
+
+
 def tables_in(text: str) -> tuple[Table, ...]:
     """The markdown tables in what a program has printed."""
     tables = []
@@ -197,16 +204,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep.add_argument("--key-columns", type=int, default=1, help="how many first columns tell rows apart")
     given = parser.parse_args(arguments)
     if given.action == "keep":
-        now = datetime.now(UTC)
-        tables = tables_in(given.output.read_text(encoding="utf-8"))
+        printed = given.output.read_text(encoding="utf-8")
+        tables = tables_in(printed)
         if not tables:
             print(f"{given.output} has no table", file=sys.stderr)
             return 2
+        date, on_machine = measured_on(printed)
         result = Result(
             question=given.question,
-            date=f"{now:%Y-%m-%d}",
+            date=date,
             command=given.command,
-            machine=machine().partition(" UTC, ")[2],
+            machine=on_machine,
             tables=tuple(Table(table.columns, table.rows, given.key_columns) for table in tables),
             python=platform.python_version(),
             commit=_commit(),

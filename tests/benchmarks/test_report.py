@@ -84,6 +84,15 @@ def test_what_a_benchmark_printed_is_kept_and_shown(tmp_path: Path) -> None:
     assert written(page, tmp_path) == page
 
 
+def test_date_and_load_are_those_of_the_measurement(tmp_path: Path) -> None:
+    printed = tmp_path / "printed.txt"
+    told = "reading, 60 s; 2026-01-31 23:58 UTC, a processor, 2 cores, 24 GiB, Linux, load 0.3 before"
+    printed.write_text(f"{told}\n\n| name | seconds |\n| --- | --- |\n| a nap | 1.50 |\n", encoding="utf-8")
+    assert report.main(["keep", "sleep", str(printed), "--command", "sleep", "--folder", str(tmp_path)]) == 0
+    (kept,) = report.results_of("sleep", tmp_path)
+    assert (kept.date, kept.machine) == ("2026-01-31", "a processor, 2 cores, 24 GiB, Linux, load 0.3 before")
+
+
 def test_output_without_a_table_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "printed.txt").write_text("nothing", encoding="utf-8")
     assert report.main(["keep", "sleep", str(tmp_path / "printed.txt"), "--command", "sleep"]) == 2
