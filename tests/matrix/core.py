@@ -11,11 +11,12 @@ import time
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from tests.matrix.environments import Environment
 
 ROOT = Path(__file__).resolve().parents[2]
-PART_SECONDS = 420.0  # the longest that a part may take; on two cores each takes less than two minutes
+PART_SECONDS = 1200.0  # the longest that a part may take; on two idle cores each takes less than four minutes
 IMPORTS = Path(__file__).resolve().parent / "imports"
 
 # By name: arguments for pytest.
@@ -119,22 +120,25 @@ def run(name: str, environment: Environment, logs: Path) -> Part:
             "OPENMIC_MATRIX_IMPORTS": str(logs / "imports.txt"),
             "OPENMIC_DATA_DIR": recordings,
         }
-        status = _wait(subprocess.Popen(
+        process = subprocess.Popen(
             command, cwd=ROOT, env=os.environ | variables, stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.STDOUT, start_new_session=True,
-        ))  # fmt: skip
+        )  # fmt: skip
+        status = _wait(process, output)
     count, skipped = _counted(report) if name in TESTS and report.exists() else (0, 0)
     passed = status == 0 and skipped == 0 and (name in PROGRAMS or count > 0)
     return Part(name, passed, count, round(time.monotonic() - began, 1), log)
 
 
-def _wait(process: subprocess.Popen[bytes]) -> int:
-    """The exit status; whoever takes too long is ended with all its children."""
+def _wait(process: subprocess.Popen[bytes], log: TextIO) -> int:
+    """The exit status; whoever takes too long is ended with all its children, and the log says so."""
     try:
         return process.wait(PART_SECONDS)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
-        return process.wait()
+        status = process.wait()
+        log.write(f"\nended after {PART_SECONDS:.0f} s, which is the longest that a part may take\n")
+        return status
 
 
 def _counted(report: Path) -> tuple[int, int]:

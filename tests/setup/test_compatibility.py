@@ -134,7 +134,9 @@ def test_a_part_that_hangs_is_ended_with_its_children(
     )
     monkeypatch.setitem(core.TESTS, "hangs", (f"{tmp_path}/test_hangs.py",))
     monkeypatch.setattr(core, "PART_SECONDS", 15.0)
-    assert not core.run("hangs", here, tmp_path).passed
+    hung = core.run("hangs", here, tmp_path)
+    assert not hung.passed
+    assert "ended after 15 s" in hung.log.read_text()
     pid, deadline = int(note.read_text()), time.monotonic() + 60
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:  # it was killed just now
         assert time.monotonic() < deadline
