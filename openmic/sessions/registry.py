@@ -431,8 +431,8 @@ class Sessions:
                 self._gone_bytes += before.received_bytes
                 self._gone_seconds += before.recording.seconds
 
-    def _take_up(self, folder: Path, files: SessionFiles, story: JournalReplay) -> Session:
-        opened = story.opened
+    def _take_up(self, folder: Path, files: SessionFiles, replay: JournalReplay) -> Session:
+        opened = replay.opened
         return RunningSession(
             Identity(opened.id, "", folder),
             Limits.of(self.settings, opened.endpoint_silence_seconds),
@@ -442,7 +442,7 @@ class Sessions:
             words=opened.words,
             decode=self._decoders.decode,
             holder=self.holder,
-            recovered=(files, story),
+            recovered=(files, replay),
             on_record=self._syncer.soon,
             deliver=self._delivery.submit,
         )

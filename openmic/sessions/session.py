@@ -24,7 +24,7 @@ class Session(ABC):
     It is a ``RunningSession`` or, once another server has ended it, an ``EndedSession``.
 
     Args:
-        story: what was told so far.
+        replay: what its journal holds.
         recording: what was heard.
 
     Attributes:
@@ -39,8 +39,8 @@ class Session(ABC):
         ended_at, detached_at: since when it has, and since when nobody is attached; monotonic seconds, None: not so.
     """
 
-    def __init__(self, story: JournalReplay, recording: DiskRecording) -> None:
-        opened = story.opened
+    def __init__(self, replay: JournalReplay, recording: DiskRecording) -> None:
+        opened = replay.opened
         self.id = opened.id
         self.resume_token = ""
         self.token_id = ""
@@ -60,7 +60,7 @@ class Session(ABC):
         self._reason: Reason | None = None
         self._error: OpenmicError | None = None
         self._transcript = Transcript()
-        self._transcript.remember(story.counted)
+        self._transcript.remember(replay.counted)
         self._subscriber: Subscriber | None = None
         self._unused = ""  # of the prompt and the vocabulary
 

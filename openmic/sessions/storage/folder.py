@@ -31,7 +31,7 @@ from openmic.sessions.storage.names import (
 from openmic.sessions.storage.other_holders import Life, OtherHolders
 from openmic.sessions.storage.record_file import Ending, Kind
 from openmic.sessions.storage.recording import DiskRecording
-from openmic.sessions.storage.replay import JournalReplay, OpenedEntry, read_story, to_payload
+from openmic.sessions.storage.replay import JournalReplay, OpenedEntry, read_replay, to_payload
 
 COPY_BYTES = 1_048_576
 
@@ -145,21 +145,21 @@ class SessionFiles:
                     left_for_good = False
                 if not _stands_at(file, path):
                     raise InUse  # it was made compact at this moment
-            story = read_story(file)
-            if story.is_over and not finished_too:
+            replay = read_replay(file)
+            if replay.is_over and not finished_too:
                 raise AlreadyOver
-            if story.ending is Ending.DAMAGED:
+            if replay.ending is Ending.DAMAGED:
                 shutil.copyfile(path, folder / DAMAGED)
                 os.chmod(folder / DAMAGED, 0o600)
             if not left_for_good:
                 number = lease.fence
                 path = numbered(folder, JOURNAL, number)
-                left, file = file, _copy(file, story.good_bytes, path)
+                left, file = file, _copy(file, replay.good_bytes, path)
                 os.close(left)
-            journal = Journal.reopen(path, file, story.good_bytes, lease.confirm)
+            journal = Journal.reopen(path, file, replay.good_bytes, lease.confirm)
             recording = DiskRecording(numbered(folder, RECORDING, lease.fence))
             sweep(folder, number, lease.fence)
-            return cls(folder, lease, journal, recording, story.good_bytes), story
+            return cls(folder, lease, journal, recording, replay.good_bytes), replay
         except BaseException as error:
             if file >= 0:
                 os.close(file)
