@@ -169,7 +169,7 @@ def test_a_links_own_token_is_shown_and_no_other_servers(link: str, sample_audio
         (("stream", "{url}", "{file}", "--token", "wrong"), "token"),
         (("stream", "{url}", "{file}"), "No token was given"),
         (("stream", "{link}", "nowhere.wav"), "nowhere.wav cannot be read"),
-        (("stream", "{link}", "{text}"), "cannot be told"),
+        (("stream", "{link}", "{text}"), "is unknown"),
         (("stream", "{link}", "{file}", "--fast", "--language", "xx"), "'xx'"),
         (("serve", "--port", "70000"), "The setting port cannot be used"),
         (("demo", "--file", "nowhere.wav"), "nowhere.wav cannot be read"),
