@@ -84,7 +84,7 @@ async def _send_all(stream: Stream, pieces: AsyncIterator[bytes]) -> None:
         async for piece in pieces:
             await stream.send(piece)
         await stream.stop()
-    except Exception as error:  # whoever iterates over the stream gets it
+    except Exception as error:  # it is raised where the stream is iterated over
         stream.fail(error)
 
 

@@ -41,7 +41,7 @@ def finish(entry: StoredSession, engine: Engine, settings: Settings, show: Calla
         OpenmicError: ``recording_in_use``, ``disk_full``, or what the session ended with instead of a final.
     """
     holder = Holder(entry.folder.parent, settings.lease_seconds, settings.replica)
-    leases = LeaseThread(Household(holder, entry.others), lambda session_id: None)  # whoever asks waits for the final
+    leases = LeaseThread(Household(holder, entry.others), lambda session_id: None)  # one that asks waits for the final
     try:
         with DecoderProcesses() as decoders:
             return _finish(entry, engine, settings, show, decoders, holder)

@@ -16,7 +16,7 @@ from openmic.speech.types import Term
 
 
 class SessionOnDisk(Session):
-    """No thread, no stream of the engine; whoever makes one says where the session stands.
+    """No thread, no stream of the engine; its maker says which state the session is in.
 
     Args:
         folder: of the session.

@@ -112,7 +112,7 @@ class Recovery:
         return session
 
     def show(self, session_id: str, token_hash: str | None = None) -> Session | None:
-        """A session as its folder has it, whoever holds it; None: there is none such.
+        """A session as its folder has it, whichever process holds it; None: there is none such.
 
         Args:
             session_id: its name.

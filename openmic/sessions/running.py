@@ -1,4 +1,4 @@
-"""A session that runs: bytes into the journal, samples into the recording, words out to whoever is attached.
+"""A session that runs: bytes into the journal, samples into the recording, words out to the attached client.
 
     RECEIVING --stop, a limit, an audio error--> FINISHING --the final text--> ENDED
 
@@ -152,7 +152,7 @@ class RunningSession(Session):
             return len(self._journal)
 
     def flush(self) -> None:
-        """Note in the journal where to flush, for whoever takes the session up."""
+        """Note in the journal where to flush, for a server that takes the session up."""
         with self._lock:
             self._expect_receiving()
             received_bytes = len(self._journal)

@@ -28,7 +28,7 @@ class Session(ABC):
         recording: what was heard.
 
     Attributes:
-        resume_token: for whoever comes back; "" where only its hash is known.
+        resume_token: for a client that comes back; "" where only its hash is known.
         token_id: of the token that it was begun with; "" where nobody knows any more.
         activity: whether anything comes in.
         words: whether its client asked for word times.
@@ -141,7 +141,7 @@ class Session(ABC):
         """Leave an unfinished session to another process; on its return, all is on the disk, and nothing works on it.
 
         Args:
-            resumed_elsewhere: its client is there already, so whoever is attached here is told ``Replaced``, and
+            resumed_elsewhere: its client is there already, so the client that is attached here gets ``Replaced``, and
                 otherwise ``Failed`` with ``session_moved``.
 
         Returns:

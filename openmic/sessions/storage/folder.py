@@ -47,7 +47,7 @@ def disk_full(error: OSError) -> OpenmicError:
 
 @dataclass(frozen=True, slots=True)
 class Household:
-    """Who shares a folder of sessions: this process, and all others."""
+    """The processes that share a folder of sessions: this one, and all others."""
 
     holder: Holder
     others: OtherHolders
@@ -93,7 +93,7 @@ class SessionFiles:
             lease = Lease.first(making, holder, folder.name)
             journal = Journal.create(making / JOURNAL, lease.confirm)
             journal.record(Kind.OPENED, to_payload(opened))
-            making.rename(folder)  # whoever looks at the folder's name finds a journal that has begun, and is leased
+            making.rename(folder)  # a reader of the folder's name finds a journal that has begun, and is leased
             journal.path = folder / JOURNAL
             lease.move_to(folder)
             return cls(folder, lease, journal, DiskRecording(folder / RECORDING))
@@ -218,13 +218,13 @@ class SessionFiles:
 
 
 def writers_have_gone(folder: Path, journal: int, fence: int, others: OtherHolders) -> bool:
-    """Whether all who may ever have written to a journal have let go of it, or are known to be dead.
+    """Whether all processes that may have written to a journal have let go of it, or are known to be dead.
 
     Args:
         folder: of the session.
-        journal: its number: whoever had a lease of a lower one writes elsewhere.
+        journal: its number: a process with a lease of a lower one writes elsewhere.
         fence: of the lease that is being made.
-        others: knows who has gone.
+        others: knows which processes have ended.
     """
     last = {lease.holder_id: lease for lease in read_leases(folder) if journal <= lease.fence < fence}
     return all(life_of(folder, lease, others) is Life.GONE for lease in last.values())
