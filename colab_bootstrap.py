@@ -93,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
     except SetupError as problem:
         print("\n" + "\n".join(problem.parts), file=sys.stderr)
         return 2
-    except BrokenPipeError:  # whoever read our output has gone
+    except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:

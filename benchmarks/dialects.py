@@ -78,7 +78,7 @@ async def segments(model: str, most: int) -> None:
     name, clips = available_clips()
     spoken = utterances([*clips, *sample_clips()] if shared_folder() else clips, most)
     wires = [make(ENDPOINT_SECONDS) for make in (native, deepgram, assemblyai)]
-    owner = secrets.token_urlsafe(24)  # whoever asks what the server works on
+    owner = secrets.token_urlsafe(24)  # for asking what the server works on
     with service(model, owner_token=owner) as running:
         results, finals = await measure(replace(running, token=owner), wires, spoken, WAYS)
     seconds = [utterance.end_seconds for utterance in spoken]

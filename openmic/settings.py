@@ -112,8 +112,8 @@ class Settings(BaseSettings):
     )
     wyoming_host: str = Field(
         default="127.0.0.1",
-        description="Address on which Wyoming is spoken, where `dialects` has it. The protocol has no token: whoever "
-        "reaches the port may have speech transcribed.",
+        description="Address on which Wyoming is spoken, where `dialects` has it. The protocol has no token: any "
+        "client that reaches the port may have speech transcribed.",
     )
     wyoming_port: int = Field(
         default=10300, ge=0, le=65535, description="Port on which Wyoming is spoken; 0: any free one."

@@ -73,7 +73,7 @@ def kept_warning(requirement: str, version: str) -> str:
     advice = "start the notebook from an environment of its own (python3 -m venv)"
     if runtime() == "colab":
         which = "the latest" if older else "an earlier one"
-        advice = f"begin anew with {which} of Runtime > Change runtime type > Runtime version"
+        advice = f"begin again with {which} of Runtime > Change runtime type > Runtime version"
     name = requirement_name(requirement)
     code = "package_older" if older else "package_newer"
     return warning_line(code, name=name, version=version, requirement=requirement, advice=advice)

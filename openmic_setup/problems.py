@@ -45,9 +45,9 @@ PROBLEMS = {
         "Free some space or make the project's folder writable, and run this again.",
     ),
     "setup_busy": (
-        "Another set-up in this folder does not come to its end.",
+        "Another set-up in this folder has not finished.",
         "It has been running for more than {minutes:.0f} minutes.",
-        "End it, then run this again.",
+        "End that set-up, then run this again.",
     ),
     "packages_too_large": (
         "The packages do not fit on this disk.",
@@ -60,14 +60,14 @@ PROBLEMS = {
         "Check the connection (or pip's proxy and index settings: pip config list) and run this again.",
     ),
     "python_managed": (
-        "Nothing may be installed into this Python.",
+        "pip may not install anything into this Python.",
         "The operating system manages it and refuses pip.",
         "Start the notebook from a virtual environment (python3 -m venv) and run this again.",
     ),
     "packages_conflict": (
-        "The packages do not go together with what this runtime has.",
-        "Something installed here is held at a version that one of them refuses; pip's lines above name it.",
-        "In Colab choose Runtime > Disconnect and delete runtime and start anew; elsewhere use a fresh environment.",
+        "The packages conflict with others that this runtime has.",
+        "One of them refuses the version of a package that is installed here; pip's lines above name it.",
+        "In Colab choose Runtime > Disconnect and delete runtime and start again; elsewhere use a fresh environment.",
     ),
     "build_failed": (
         "A package could not be built.",
@@ -117,7 +117,7 @@ PROBLEMS = {
 WARNINGS = {
     "python_untried": (
         "This Python is {version}.",
-        "openmic has been run on Python 3.11, 3.12 and 3.13, on no later one yet; it is tried.",
+        "openmic was tested on Python 3.11, 3.12 and 3.13, and not yet on a later one; the set-up goes on.",
         "If something fails, {advice}.",
     ),
     "no_gpu_colab": (
@@ -127,12 +127,12 @@ WARNINGS = {
     ),
     "package_newer": (
         "{name} {version} is newer than openmic asks for ({requirement}).",
-        "Nothing that a notebook's runtime has is moved, so it stays.",
+        "The set-up changes no package that a notebook's runtime has.",
         "If something fails, {advice}.",
     ),
     "package_older": (
         "{name} {version} is older than openmic needs ({requirement}).",
-        "Nothing that a notebook's runtime has is moved, so it stays; parts of openmic may not work, or not safely.",
+        "The set-up changes no package that a notebook's runtime has; parts of openmic may not work, or not safely.",
         "If something fails, {advice}.",
     ),
 }

@@ -1,4 +1,4 @@
-"""The Colab secret that a public link needs, asked for while whoever pressed the button is still looking.
+"""The Colab secret that a public link needs, asked for while the person who pressed the button still watches.
 
 Colab shows a dialog at a notebook's first question and waits ten seconds for the answer. What it gives is kept in this
 process, for `openmic.launch`, which looks here before it asks; it never goes into the environment, which programs

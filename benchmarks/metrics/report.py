@@ -98,7 +98,7 @@ class Row:
     """One contender's figures; None: it has no such figure.
 
     Attributes:
-        name: who, and with how many sessions.
+        name: of the server, and its number of sessions.
         first_seen, stable: delays over all words of all sessions.
         missing: share of the words that the last displays do not have, a fraction.
         flicker, live_wer, final_wer: fractions, the mean of all sessions.

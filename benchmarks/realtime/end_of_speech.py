@@ -49,7 +49,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Way:
-    """Who says that an utterance is over: the client, so long after the end of speech; None: silence does."""
+    """The client ends an utterance so long after the end of speech; None: silence does."""
 
     name: str
     flush_after_seconds: float | None = None

@@ -55,7 +55,7 @@ Warn = Callable[[OpenmicError], None]
 
 
 def ignore_warning(warning: OpenmicError) -> None:
-    """For whoever has nobody to tell."""
+    """A sink that ignores everything."""
 
 
 def decode(source: ByteSource, audio_format: AudioFormat, warn: Warn = ignore_warning) -> Iterator[Samples]:

@@ -26,12 +26,10 @@ from openmic.cli.tokens import add_parser as add_tokens_parser
 from openmic.client import MICROPHONE, Collect, Result, StreamFailed, StreamOptions, iter_stream
 from openmic.client.files import audio_seconds
 from openmic.client.link import link_token
-from openmic.client.live_lines import LiveLines
 from openmic.client.result import Message
 from openmic.client.sample import recorder_slices, sample_path
 from openmic.client.transcribe import Source
 from openmic.errors import OpenmicError
-from openmic.terminal import complain
 
 if TYPE_CHECKING:
     from openmic.service.service import OpenMic
@@ -77,13 +75,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         run: Callable[[argparse.Namespace], int] = arguments.run
         return run(arguments)
     except OpenmicError as error:
+        from openmic.terminal import complain
+
         complain(error)
         return 2
     except Interrupted as interrupted:
         return interrupted.exit_status
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # whoever read our output has gone
+    except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
@@ -149,6 +149,8 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _stream(arguments: argparse.Namespace) -> int:
+    from openmic.client.live_lines import LiveLines
+
     lines = LiveLines(sys.stderr)
     show = _print_message if arguments.json else lines
     options = StreamOptions(language=arguments.language)
@@ -166,12 +168,16 @@ def _stream(arguments: argparse.Namespace) -> int:
     token = arguments.token or link_token(link) or os.environ.get(TOKEN_VARIABLE)
 
     def give(result: Result) -> None:
+        lines.close()
         if arguments.output is not None:
             arguments.output.write_text(result.json() + "\n", encoding="utf-8")
         elif not arguments.json:
             print(result.json(), flush=True)
 
-    _follow(link, arguments.source, show, give, not arguments.fast, token, options)
+    try:
+        _follow(link, arguments.source, show, give, not arguments.fast, token, options)
+    finally:
+        lines.close()
     return 0
 
 
@@ -281,9 +287,19 @@ def _demo(arguments: argparse.Namespace) -> int:
     with launch(**_settings(arguments)) as mic:
         called = f"{source.name} (as a browser records it)" if as_a_browser else source.name
         print(f"{mic!r}; streaming {called} to it at the speed of speech.", flush=True)
+        from openmic.client.live_lines import LiveLines
+
         lines = LiveLines(sys.stdout)
         sound = recorder_slices(source) if as_a_browser else source
-        _follow(mic.local_url, sound, lines, lambda result: print(result.json(), flush=True), True, mic.token)
+
+        def give(result: Result) -> None:
+            lines.close()
+            print(result.json(), flush=True)
+
+        try:
+            _follow(mic.local_url, sound, lines, give, True, mic.token)
+        finally:
+            lines.close()
     return 0
 
 

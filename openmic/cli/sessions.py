@@ -76,7 +76,7 @@ def _list(arguments: argparse.Namespace) -> int:
         return 0
     print(f"{'id':8}  {'began':16}  {'length':>8}  {'on disk':>8}  {'state':10}  text")
     for entry in entries:
-        if entry.story is None:
+        if entry.replay is None:
             print(f"{entry.short}  {'?':16}  {'?':>8}  {_size(entry.disk_bytes):>8}  {entry.standing:10}")
             continue
         snapshot = entry.snapshot()

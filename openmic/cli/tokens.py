@@ -1,4 +1,4 @@
-"""``openmic tokens``: who may use a cluster, made and taken back while it runs, from any machine with its folder."""
+"""``openmic tokens``: a cluster's tokens, made and revoked while it runs, from any machine with its folder."""
 
 from __future__ import annotations
 

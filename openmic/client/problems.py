@@ -9,24 +9,24 @@ from openmic.errors import OpenmicError, Problem, ProblemTable
 PROBLEMS = ProblemTable(
     {
         "bad_url": Problem(
-            "{url!r} is not an address of a service.",
+            "{url!r} is not the address of a service.",
             "An address looks like https://name.ngrok-free.app or http://127.0.0.1:8000.",
             "Copy the whole link from the card, including what follows the #.",
         ),
         "no_token": Problem(
             "No token was given for {host}.",
-            "The service answers only to clients that show its token.",
+            "The service answers only clients that send its token.",
             "Copy the whole link from the card (it ends in #token=...), or give the token by itself.",
         ),
         "bad_token": Problem(
             "{host} refused the token.",
-            "It belongs to another run of the service, or was not copied whole.",
+            "It belongs to another run of the service, or was not copied completely.",
             "Copy the link from the card again: every start of the service makes a new token.",
         ),
         "unreachable": Problem(
             "{host} cannot be reached ({detail}).",
             "The service has ended, its public link has run out, or this machine is offline.",
-            "Look whether the notebook still runs and shows this link, then connect again.",
+            "Check that the notebook still runs and shows this link, then connect again.",
         ),
         "proxy_unusable": Problem(
             "The proxy of {variable} cannot be used ({detail}).",
@@ -35,7 +35,7 @@ PROBLEMS = ProblemTable(
         ),
         "not_a_service": Problem(
             "{host} answered, but not as an openmic service ({detail}).",
-            "Another program listens there, or the address has a path too many.",
+            "Another program listens there, or the address has an extra path.",
             "Copy the link from the card again.",
         ),
         "link_down": Problem(
@@ -44,28 +44,29 @@ PROBLEMS = ProblemTable(
             "Start the service again and use the link of its new card.",
         ),
         "no_ready": Problem(
-            "{host} took the connection, but did not get ready within {seconds:g} s.",
+            "{host} accepted the connection, but was not ready within {seconds:g} s.",
             "It is overloaded, or something between here and there holds messages back.",
             "Wait a moment and connect again.",
         ),
         "not_acknowledged": Problem(
             "{host} has not confirmed any audio for {seconds:g} s.",
-            "It is overloaded, or its disk is full; the unconfirmed audio here has reached its bound.",
+            "It is overloaded, or its disk is full; this client keeps no more unconfirmed audio.",
             "Send more slowly, or connect again later.",
         ),
         "no_final": Problem(
-            "The final transcript of {host} did not come.",
-            "The service fell silent for {seconds:g} s after the end of the audio, or ended early.",
-            "What was committed until then is complete; ask for GET /v1/sessions/{session_id}.json later.",
+            "{host} did not send the final transcript.",
+            "The service sent nothing for {seconds:g} s after the end of the audio, or ended early.",
+            "Ask for GET /v1/sessions/{session_id}.json later; the text that was committed until then is complete.",
         ),
         "connection_lost": Problem(
             "The connection to {host} broke, and could not be resumed within {seconds:g} s.",
             "The last attempt said: {detail}",
-            "Look whether the service still runs; the audio it had confirmed is kept there and gets its final.",
+            "Check that the service still runs; it keeps the audio that it had confirmed, and writes the final text "
+            "of it.",
         ),
         "session_lost": Problem(
-            "{host} no longer has what it had confirmed of this session.",
-            "It was started anew, or gave the session up while the connection was gone.",
+            "{host} no longer has the audio of this session that it had confirmed.",
+            "It was restarted, or gave the session up while the connection was gone.",
             "Begin again with a new stream.",
         ),
         "ended": Problem(
@@ -80,17 +81,17 @@ PROBLEMS = ProblemTable(
         ),
         "already_stopped": Problem(
             "The stream takes no more audio.",
-            "stop() was called, or the service has ended the stream.",
+            "The program called stop(), or the service has ended the stream.",
             "Open a new stream for more audio.",
         ),
         "no_file": Problem(
             "{path} cannot be read ({detail}).",
-            "The name is wrong, or it is not yours to read.",
-            "Check the path.",
+            "The name is wrong, or you may not read the file.",
+            "Check the path and who may read it.",
         ),
         "no_duration": Problem(
-            "How long {path} lasts cannot be told ({detail}).",
-            "It is not audio, is cut off, or is raw PCM whose sample rate was not given.",
+            "The length of {path} is unknown ({detail}).",
+            "It is not audio, is cut off, or is raw PCM without a sample rate.",
             "Check that it plays; name the encoding and rate of raw PCM; or send it unpaced (realtime=False, --fast).",
         ),
         "no_microphone_library": Problem(
@@ -100,7 +101,7 @@ PROBLEMS = ProblemTable(
         ),
         "no_microphone": Problem(
             "The microphone gives no sound ({detail}).",
-            "None is connected, another program holds it, or this program may not use it.",
+            "No microphone is connected, another program uses it, or this program may not use it.",
             "Check the system's sound settings, or open the link in a browser.",
         ),
         "no_sample": Problem(

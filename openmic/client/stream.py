@@ -134,7 +134,7 @@ class Stream:
         self._to_write.set()
 
     def fail(self, error: BaseException) -> None:
-        """End the stream from this side, so that whoever iterates over it gets ``error``."""
+        """End the stream from this side; iterating over it raises ``error``."""
         self._inbox.close(error)
         self._cancel()
 
@@ -191,7 +191,7 @@ class Stream:
         except asyncio.CancelledError:
             self._inbox.close()
             raise
-        except Exception as error:  # whoever iterates gets it
+        except Exception as error:  # it is raised where the stream is iterated over
             self._inbox.close(error)
         finally:
             self._confirmed.set()
@@ -308,7 +308,7 @@ class Stream:
         raise PROBLEMS.error("connection_lost", host=self._address.host, seconds=seconds, detail=last.message) from last
 
     async def _look_for_service(self) -> None:
-        """Before another try: where is it now? By whoever was named to tell, else by turns here and where it moved."""
+        """Before another try: the address by the caller's lookup, or the old one and the new one in turn."""
         link = await asyncio.to_thread(self._find_link) if self._find_link is not None else None
         if link is not None:
             self._address = parse_link(link, None if "#token=" in link else self._address.token)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Unpack
 
+from anyio.from_thread import start_blocking_portal
+
 from openmic.client.files import file_pieces
-from openmic.client.loop import LoopThread
 from openmic.client.microphone import MICROPHONE_OPTIONS, microphone_pieces
 from openmic.client.options import StreamOptions
 from openmic.client.problems import PROBLEMS
@@ -33,7 +36,7 @@ async def iter_stream_async(
     realtime: bool = True,
     finish: threading.Event | None = None,
     **options: Unpack[StreamOptions],
-) -> AsyncIterator[Message]:
+) -> AsyncGenerator[Message, None]:
     """Stream ``source`` and give the service's messages as they come, the last one ``done``.
 
     Args:
@@ -81,7 +84,7 @@ async def _send_all(stream: Stream, pieces: AsyncIterator[bytes]) -> None:
         async for piece in pieces:
             await stream.send(piece)
         await stream.stop()
-    except Exception as error:  # whoever iterates over the stream gets it
+    except Exception as error:  # it is raised where the stream is iterated over
         stream.fail(error)
 
 
@@ -96,23 +99,51 @@ def iter_stream(
 ) -> Iterator[Message]:
     """``iter_stream_async`` without ``async``: the network runs in a thread of its own, messages come to the caller's.
 
-    Works in a notebook's cell, where a loop runs already.
+    Works in a notebook's cell, where a loop runs already. Where the caller is interrupted, the stream is cancelled and
+    has ended before this ends; one that is left open ends with the program.
     """
-    with LoopThread() as loop:
+    messages = _in_a_thread(link, source, token, realtime, finish, options)
+    _open.add(messages)
+    return messages
+
+
+def _in_a_thread(
+    link: str,
+    source: Source,
+    token: str | None,
+    realtime: bool,
+    finish: threading.Event | None,
+    options: StreamOptions,
+) -> Generator[Message, None, None]:
+    with start_blocking_portal(name="openmic-client") as portal:
         messages = iter_stream_async(link, source, token=token, realtime=realtime, finish=finish, **options)
         try:
-            while (message := loop.run(_next(messages))) is not None:
+            while (message := portal.call(_next, messages)) is not None:
                 yield message
-        finally:
-            loop.run(_close(messages))
+        except GeneratorExit:  # the caller wants no more: it stands between two messages, so none is being waited for
+            portal.call(messages.aclose)
+            raise
+
+
+_open = weakref.WeakSet[Generator[Message, None, None]]()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Later, when Python clears its modules, threads no longer run, and closing a stream would wait for ever."""
+    for messages in list(_open):
+        messages.close()
 
 
 async def _next(messages: AsyncIterator[Message]) -> Message | None:
-    return await anext(messages, None)
+    """The next message; None: that was all.
 
-
-async def _close(messages: AsyncIterator[Message]) -> None:
-    await messages.aclose()  # type: ignore[attr-defined]
+    It is waited for in a task of asyncio's own. The portal's cancellation is repeated at each `await` until a task has
+    ended, so that a socket could not be closed in order; asyncio's, when the loop ends, comes once.
+    """
+    step = asyncio.ensure_future(anext(messages, None))
+    await asyncio.wait([step])
+    return step.result()
 
 
 async def stream_file_async(

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 NAME = "openmic"
 OTHER_REQUESTS = 256  # pages, lists and downloads at once, beside the connections that a replica admits
-DRAIN_SECONDS = 900.0  # how long a replica that must go lets its speakers finish; who is left then resumes elsewhere
+DRAIN_SECONDS = 900.0  # how long a replica that must go lets its speakers finish; any left then resume elsewhere
 CHECK_SECONDS, CHECK_TIMEOUT_SECONDS = 5.0, 10.0  # a replica that hangs is ended after three checks: 45 s
 
 LoadEngine = Callable[[Settings], Engine]

@@ -8,17 +8,17 @@ PROBLEMS = ProblemTable(
     {
         "ray_missing": Problem(
             "A cluster needs Ray, which is not installed.",
-            "The service itself runs without it, so that it is an extra.",
+            "The service itself runs without Ray, so Ray is an extra.",
             "Run `pip install 'openmic[cluster]'`, in a checkout `pip install -r requirements-cluster.txt`.",
         ),
         "cluster_not_started": Problem(
             "The cluster did not start.",
             "{detail}.",
-            "Ray's logs in {logs} say more; `openmic serve` starts the service without Ray.",
+            "Read Ray's logs in {logs}, or start the service without Ray: `openmic serve`.",
         ),
         "no_listeners": Problem(
-            "The dialect {name} cannot be spoken in a cluster.",
-            "It listens on a port of its own, and Serve leads nobody there.",
+            "The dialect {name} does not work in a cluster.",
+            "It listens on a port of its own, to which Ray Serve leads no connections.",
             "Leave it out of the setting dialects, or run a service beside the cluster for it: `openmic serve`.",
         ),
     }

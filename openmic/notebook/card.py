@@ -44,7 +44,7 @@ class Card:
         model, device: what answers there.
         good_for: how long the link works, as a sentence.
         public_hint: how to get a public link, where this one is local; else "".
-        tunnel: who carries it ("ngrok"); "" for none.
+        tunnel: its provider ("ngrok"); "" for none.
         colab: whether this is a Colab runtime: its terms are said then, and a local link is of no use to a person.
         speakers: how many it carries ("about 4 speakers at once"); "" where that is not known.
         ended: whether the service has ended; then nothing else is shown.
@@ -87,10 +87,10 @@ class Card:
     @property
     def _invitation(self) -> str:
         if self.public_hint:
-            return "Open the link on this machine, press the button, speak. Whoever has the link can use the service."
+            return "Open the link on this machine, press the button, speak. Anyone with the link can use the service."
         first = f" {NGROK_WARNING_PAGE}" if self.tunnel == "ngrok" else ""
         return (
-            f"Open the link or scan the code, press the button, speak.{first} Whoever has the link can use the service."
+            f"Open the link or scan the code, press the button, speak.{first} Anyone with the link can use the service."
         )
 
     @property

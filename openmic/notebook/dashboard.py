@@ -1,7 +1,7 @@
 """The dashboard: what the service does right now, as a picture that moves, with buttons beneath it.
 
 The picture is a display of the notebook, so that it stays in the saved file and in what nbconvert makes of it; only the
-buttons are widgets. Who draws it, and when:
+buttons are widgets. It is drawn by:
 
 - a cell that stays (``mic.serve()``), everywhere;
 - a thread, where the front end draws what threads send: everywhere but in Colab;

@@ -159,7 +159,7 @@ def _notes(status: Status, words: bool) -> list[str]:
         notes.append("What people say is not shown: outputs are saved with the notebook.")
     if status.earlier:
         kept = "1 recording is" if status.earlier == 1 else f"{status.earlier} recordings are"
-        notes.append(f"{kept} still kept from an earlier start, for whoever spoke.")
+        notes.append(f"{kept} still kept from an earlier start.")
     return notes
 
 

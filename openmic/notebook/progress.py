@@ -1,4 +1,8 @@
-"""Work in progress, as one line with a bar that moves."""
+"""Work in progress, as one line with a bar that moves.
+
+Not by rich, as in a terminal: in a notebook its bar is an ipywidgets Output, of which a saved notebook, and one that
+papermill ran, keeps the words "Output()" and an empty line. This display keeps what was done.
+"""
 
 from __future__ import annotations
 

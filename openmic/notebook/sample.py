@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from html import escape
 from pathlib import Path
@@ -67,6 +68,9 @@ def stream_sample(link: str, path: str | Path | None = None, **options: Any) -> 
         OpenmicError: any of the client's problems, or the service's.
     """
     recording = sample_path() if path is None else Path(path)
-    on_message = LiveView(recording.name) if in_notebook() else LiveLines(sys.stdout)
     source = recorder_slices(recording, realtime=options.get("realtime", True)) if path is None else recording
-    return stream_file(getattr(link, "link", link), source, on_message=on_message, **options)
+    link = getattr(link, "link", link)
+    if in_notebook():
+        return stream_file(link, source, on_message=LiveView(recording.name), **options)
+    with contextlib.closing(LiveLines(sys.stdout)) as lines:
+        return stream_file(link, source, on_message=lines, **options)

@@ -1,4 +1,4 @@
-"""How a service does at one moment, for whoever shows it."""
+"""The state of a service at one moment, to be displayed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Moment:
 
     Attributes:
         seconds_ago: how long ago.
-        speakers: who spoke, of so many ``places``.
+        speakers: how many spoke, of so many ``places``.
         busy: part of the time in which the device worked, 0..1.
         memory_bytes: the device's memory in use; None where it cannot be told.
         delay_p50_seconds, delay_p90_seconds: what live text was behind, the middle and the ninth of
@@ -49,7 +49,7 @@ class Status:
     Attributes:
         state: ``running``, ``stopping`` or ``stopped``.
         link: with the token; "" once stopped.
-        tunnel: who carries the public link, and whether it still does; "" for none.
+        tunnel: the provider of the public link, and whether it is up; "" for none.
         busy: fraction of the last seconds in which the engine worked, 0..1.
         memory_bytes: the device's memory in use; None where it cannot be told.
         sessions: those of this service that are open or kept, the newest first.

@@ -12,35 +12,35 @@ from openmic.sessions.problems import ServerFull, SessionHeld
 PROBLEMS = ProblemTable(
     {
         "token_missing": Problem(
-            "This server wants a token and got none.",
-            "It is open to those who were given its link; the token is the part behind #token= in it.",
+            "This server needs a token, and the client sent none.",
+            "The server is open to people who have its link; the token is the part of the link behind #token=.",
             "Send it as `Authorization: Bearer TOKEN`, as the subprotocol token.TOKEN, or in the first message.",
         ),
         "token_wrong": Problem(
-            "The token is not the one of this server.",
-            "It was mistyped, or the server was started anew and has a new token.",
-            "Ask the owner of the server for the present link.",
+            "This token is not valid on this server.",
+            "It was mistyped, or the server was restarted and has a new token.",
+            "Ask the owner of the server for the current link.",
         ),
         "token_expired": Problem(
             "The token has expired.",
-            "It was made for {seconds:g} seconds, and they are over. Streams that had begun may go on.",
+            "It was valid for {seconds:g} seconds, and they are over. Streams that had begun may go on.",
             "Ask the owner of the server for a new link.",
         ),
         "token_revoked": Problem(
-            "The token was taken back.",
-            "The owner of the server revoked it; what was said until then is transcribed and stays with the owner.",
+            "The token was revoked.",
+            "The owner of the server revoked it; speech up to that moment is transcribed and stays with the owner.",
             "Ask the owner of the server for a new link.",
         ),
         "owner_only": Problem(
-            "This is for the owner of the server.",
-            "The token is a tester's; it opens no sessions but those that are read with their own resume token, and "
-            "neither the list of sessions nor the metrics.",
-            "Show the owner's token (`mic.owner_token`, or the setting owner_token), or the session's resume token.",
+            "Only the owner of the server may do this.",
+            "The token is a tester's: it opens neither the list of sessions nor the metrics, and a session only "
+            "together with its own resume token.",
+            "Send the owner's token (`mic.owner_token`, or the setting owner_token), or the session's resume token.",
         ),
         "too_many_wrong_tokens": Problem(
             "Too many wrong tokens came from this address.",
-            "An address that shows one wrong token after the other is not looked at for a while.",
-            "Try again in {retry_after:.0f} seconds, with the present link of the server.",
+            "The server ignores an address for a while after several wrong tokens.",
+            "Try again in {retry_after:.0f} seconds, with the current link of the server.",
         ),
         "origin_not_allowed": Problem(
             "Pages of {origin} may not use this server.",
@@ -49,8 +49,8 @@ PROBLEMS = ProblemTable(
         ),
         "host_not_allowed": Problem(
             "The server is not known by the name {host}.",
-            "It answers to addresses, to names of its own network, to its tunnel's name and to the allowed ones: any "
-            "other could be a stranger's page that has its name lead here.",
+            "It answers to IP addresses, to names of its own network, to its tunnel's name and to the allowed ones. "
+            "Any other name could belong to a page that wants to reach this machine through a browser.",
             "Open the server's own link, or ask its owner to add https:// and that name to the setting "
             "allowed_origins.",
         ),
@@ -60,53 +60,53 @@ PROBLEMS = ProblemTable(
             "Try again; if it repeats, tell the owner of the server, whose log has more.",
         ),
         "too_many_starts": Problem(
-            "Too many sessions were begun here in a short time.",
-            "A tester's token begins at most {most} a minute from one address.",
+            "Too many sessions were started here in a short time.",
+            "A tester's token starts at most {most} sessions a minute from one address.",
             "Try again in {retry_after:.0f} seconds.",
         ),
         "too_many_downloads": Problem(
-            "This session is being downloaded too often at once.",
+            "This session has too many downloads at once.",
             "At most {most} downloads of one session run at the same time.",
             "Wait until one of them has ended, then try again.",
         ),
         "too_many_connections": Problem(
             "The server has too many open connections.",
             "It takes at most {most} at once.",
-            "Close those that are not needed, and try again a little later.",
+            "Close connections that you do not need, and try again later.",
         ),
         "public_url_changed": Problem(
             "The public link of this service has changed.",
             "Its tunnel broke and came back at another address: {url}.",
-            "Go on here as long as this connection holds; ask the owner for the new link for the next time.",
+            "Go on here as long as this connection holds; ask the owner for the new link before the next one.",
         ),
         "bad_token_request": Problem(
-            "That token cannot be made.",
+            "This token cannot be made.",
             "{detail}.",
             'Ask for one like this: mic.new_token(use="tester", seconds=3600).',
         ),
         "no_such_token": Problem(
             "There is no such token.",
-            "It is neither the id nor the text of a token of this service, or was revoked.",
-            "See mic.tokens() for those there are, in a cluster `openmic tokens list`.",
+            "It is neither the id nor the text of a token of this service, or it was revoked.",
+            "See mic.tokens() for all tokens, or in a cluster `openmic tokens list`.",
         ),
         "first_message_late": Problem(
-            "No first message came.",
+            "The first message did not arrive in time.",
             "A connection has {seconds:g} seconds to send start or resume.",
             "Connect again and send start at once.",
         ),
         "too_many_unauthenticated": Problem(
-            "Too many connections have not shown their token yet.",
-            "At most {most} may wait here at once with a token that is to come in the first message.",
+            "Too many connections have not sent their token yet.",
+            "At most {most} connections may wait at once for a token in their first message.",
             "Send the token with the handshake (`Authorization: Bearer TOKEN`, or the subprotocol token.TOKEN), or try "
             "again in {seconds:g} seconds.",
         ),
         "not_started": Problem(
             "The first message was not start or resume.",
-            "The server got {got} before it knew what to do with it.",
+            "The server received {got}, and takes nothing else before one of these two.",
             'Send {{"type": "start"}} as text first, wait for ready, then send audio as binary messages.',
         ),
         "already_started": Problem(
-            "This stream has already begun.",
+            "This stream has already started.",
             "A connection carries one stream: one start or one resume, as its first message.",
             "Open another connection for another stream.",
         ),
@@ -136,10 +136,10 @@ PROBLEMS = ProblemTable(
         "replaced": Problem(
             "This session was resumed on another connection.",
             "A session talks to one connection, the newest.",
-            "Go on there; close this one.",
+            "Go on there, and close this one.",
         ),
         "unknown_dialect": Problem(
-            "The setting dialects names {name!r}, which is none.",
+            "The setting dialects names {name!r}, which is not a dialect.",
             "This server speaks {known}.",
             "Correct the setting `dialects`: names separated by spaces.",
         ),
@@ -161,12 +161,12 @@ PROBLEMS = ProblemTable(
         ),
         "not_found": Problem(
             "There is nothing at this address.",
-            "The path is not one this server knows.",
-            "See docs/protocol.md for the paths there are.",
+            "The server does not know the path.",
+            "See docs/protocol.md for all paths.",
         ),
         "wrong_method": Problem(
-            "This address does not take that kind of request.",
-            "It is there for another method, GET or POST.",
+            "This address does not accept this HTTP method.",
+            "It accepts another one, such as GET or POST.",
             "See docs/protocol.md for the method of each path.",
         ),
         "bad_request": Problem(
@@ -175,8 +175,8 @@ PROBLEMS = ProblemTable(
             "Correct it and send it again; docs/protocol.md has an example.",
         ),
         "upload_too_slow": Problem(
-            "The file comes too slowly.",
-            "An upload brings at least {rate} bytes a second, and all of them within {max_seconds:g} seconds.",
+            "The file arrives too slowly.",
+            "An upload must bring at least {rate} bytes a second, and end within {max_seconds:g} seconds.",
             "Send a compressed file (MP3, Opus, FLAC) over a faster connection, or stream it over the WebSocket.",
         ),
         "unknown_model": Problem(
@@ -187,11 +187,11 @@ PROBLEMS = ProblemTable(
         "unsupported_in_transcription": Problem(
             "This server transcribes and does not converse.",
             "It was asked for {what}, which belongs to the Realtime API's conversations.",
-            "Use a transcription session; docs/clients.md says what is understood.",
+            "Use a transcription session; docs/clients.md lists what this server understands.",
         ),
         "input_audio_buffer_commit_empty": Problem(
             "There is nothing to commit.",
-            "No audio has come since the last commit.",
+            "No audio has arrived since the last commit.",
             "Append audio first, or leave the commit out.",
         ),
         "not_offered": Problem(

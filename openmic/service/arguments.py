@@ -40,7 +40,7 @@ def make_settings(**given: Any) -> Settings:
 
 
 def _language(name: str, model: str) -> str | None:
-    """The code of the language of all who name none, before the first of them speaks."""
+    """The code of the default language, checked before anybody speaks."""
     code = language_code(name)
     if code not in (None, "en") and model.endswith((".en", ".en.pt")):
         raise PROBLEMS.error("english_model", language=name, model=model)

@@ -9,17 +9,17 @@ PROBLEMS = ProblemTable(
         "bad_setting": Problem(
             "The setting {name} cannot be used.",
             "{detail}.",
-            "See docs/settings.md for what it takes; it comes from the argument {name} or the variable {variable}.",
+            "Correct the argument {name} or the variable {variable}; docs/settings.md says which values it takes.",
         ),
         "unknown_setting": Problem(
             "There is no setting {name}.",
             "The name is misspelt, or belongs to another version.",
-            "These exist: {known}.",
+            "Use one of these: {known}.",
         ),
         "english_model": Problem(
             "The model {model} cannot transcribe {language}.",
-            "Models whose name ends in .en know English alone.",
-            "Take the model without .en, or leave the language empty.",
+            "Models whose name ends in .en know only English.",
+            "Choose the model without .en, or leave the language empty.",
         ),
         "no_bootstrap": Problem(
             "The check needs colab_bootstrap.py, which is not here.",

@@ -323,7 +323,7 @@ class OpenMic:
         return self._sessions.delete_ended() if self._sessions is not None else 0
 
     def status(self) -> Status:
-        """A snapshot for whoever shows it; from any thread."""
+        """A snapshot to be displayed; from any thread."""
         state = "running" if self.running else "stopping" if self._stop_begun and not self._stopped else "stopped"
         parts = (self._engine, self._sessions, self._server, self._tunnel)
         return read_status(state, self.link, self.speakers, self._started_at, *parts)

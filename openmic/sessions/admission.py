@@ -1,6 +1,6 @@
-"""Who may begin: as many speakers as the device was measured to carry, and none while it cannot carry those inside.
+"""Admission: as many speakers as the device was measured to carry, and none while it cannot carry those inside.
 
-Better one who is told to come back than all who wait. A session takes a place until its final has come. One whose
+Refusing one speaker is better than delaying all. A session takes a place until its final has come. One whose
 client has gone and that only waits for its final takes none, unless much of that work is left.
 """
 

@@ -26,7 +26,7 @@ from openmic.sessions.storage.names import RECORDING, journal_path, recording_pa
 from openmic.sessions.storage.other_holders import OtherHolders
 from openmic.sessions.storage.record_file import Ending
 from openmic.sessions.storage.recording import DiskRecording
-from openmic.sessions.storage.replay import JournalReplay, read_story_at, to_error
+from openmic.sessions.storage.replay import JournalReplay, read_replay_at, to_error
 from openmic.sessions.transcript import Transcript
 from openmic.speech.types import CommittedText
 
@@ -44,14 +44,14 @@ class StoredSession:
         folder: where it lies.
         standing: ``running``: a server works on it; ``unfinished``: its server died; ``ended``: it has its final text;
             ``failed``: it ended with an error; ``unreadable``: nobody knows.
-        story: what its journal tells; None where it is unreadable.
+        replay: what its journal holds; None where it is unreadable.
         disk_bytes: what it takes on the disk.
         others: the processes that may work on it.
     """
 
     folder: Path
     standing: Status
-    story: JournalReplay | None
+    replay: JournalReplay | None
     disk_bytes: int
     others: OtherHolders
 
@@ -74,15 +74,15 @@ class StoredSession:
     @property
     def damaged(self) -> bool:
         """Whether a part of its journal cannot be read."""
-        return self.story is None or self.story.ending is Ending.DAMAGED
+        return self.replay is None or self.replay.ending is Ending.DAMAGED
 
     def readable(self) -> JournalReplay:
-        """Its story.
+        """What its journal holds.
 
         Raises:
             OpenmicError: ``journal_unreadable``.
         """
-        return self.story if self.story is not None else read_story_at(journal_path(self.folder))
+        return self.replay if self.replay is not None else read_replay_at(journal_path(self.folder))
 
     def snapshot(self) -> SessionSnapshot:
         """The session as its journal has it; its length is that of what was decoded so far.
@@ -90,24 +90,24 @@ class StoredSession:
         Raises:
             OpenmicError: ``journal_unreadable``.
         """
-        story = self.readable()
-        if story.is_over:
-            return EndedSession(self.folder, story).snapshot()
+        replay = self.readable()
+        if replay.is_over:
+            return EndedSession(self.folder, replay).snapshot()
         transcript = Transcript()
-        transcript.remember(story.counted)
+        transcript.remember(replay.counted)
         return SessionSnapshot(
             id=self.id,
-            state=State.RECEIVING if story.stopped is None else State.FINISHING,
+            state=State.RECEIVING if replay.stopped is None else State.FINISHING,
             attached=False,
-            created=story.opened.created,
-            received_bytes=story.received_bytes,
+            created=replay.opened.created,
+            received_bytes=replay.received_bytes,
             audio_seconds=DiskRecording.stored(recording_path(self.folder)).seconds,
             lag=0.0,
             committed_text=transcript.committed_text,
             live_text="",
             final=transcript.final,
             revised=transcript.revised,
-            reason=story.stopped.reason if story.stopped is not None else None,
+            reason=replay.stopped.reason if replay.stopped is not None else None,
             error=None,
         )
 
@@ -128,16 +128,16 @@ class StoredSession:
         Raises:
             OpenmicError: ``journal_unreadable``, or what the decoder says of bytes that are no sound.
         """
-        story = self.readable()
+        replay = self.readable()
         journal: Journal | None = None
-        if not story.compact:
+        if not replay.compact:
             journal = Journal.look_into(journal_path(self.folder))
-            story = read_story_at(journal_path(self.folder))  # its server may just have made it compact
-        if story.compact or journal is None:
+            replay = read_replay_at(journal_path(self.folder))  # its server may just have made it compact
+        if replay.compact or journal is None:
             if journal is not None:
                 journal.close()
             recording = DiskRecording.stored(recording_path(self.folder))
-            error = to_error(story.over.error) if story.over is not None else None
+            error = to_error(replay.over.error) if replay.over is not None else None
             if len(recording) == 0 and error is not None:
                 raise error
             yield recording
@@ -146,7 +146,7 @@ class StoredSession:
             recording = DiskRecording(Path(folder) / RECORDING)
             decoders = DecoderProcesses()
             try:
-                for samples in decoders.decode(journal.reader(), story.opened.audio_format):
+                for samples in decoders.decode(journal.reader(), replay.opened.audio_format):
                     recording.append(samples)
             except OpenmicError:
                 if len(recording) == 0:
@@ -201,7 +201,7 @@ class Archive:
         folders = [*session_folders(self.data_dir)]
         self._wait_to_know(folders)
         entries = [_entry(folder, self._others) for folder in folders]
-        return sorted(entries, key=lambda one: (one.story is None, one.story.opened.created if one.story else 0.0))
+        return sorted(entries, key=lambda one: (one.replay is None, one.replay.opened.created if one.replay else 0.0))
 
     def find(self, name: str) -> StoredSession:
         """The one whose name begins with ``name``.
@@ -228,15 +228,15 @@ class Archive:
 def _entry(folder: Path, others: OtherHolders) -> StoredSession:
     in_use = is_held(folder, others)
     try:
-        story = read_story_at(journal_path(folder))
+        replay = read_replay_at(journal_path(folder))
     except OpenmicError:
         return StoredSession(folder, "unreadable", None, _disk_bytes(folder), others)
     standing: Status
-    if story.is_over:
-        standing = "ended" if story.over is not None and story.over.error is None else "failed"
+    if replay.is_over:
+        standing = "ended" if replay.over is not None and replay.over.error is None else "failed"
     else:
         standing = "running" if in_use else "unfinished"
-    return StoredSession(folder, standing, story, _disk_bytes(folder), others)
+    return StoredSession(folder, standing, replay, _disk_bytes(folder), others)
 
 
 def _disk_bytes(folder: Path) -> int:

@@ -26,7 +26,7 @@ Decode = Callable[[ByteSource, AudioFormat, Warn], Iterator[Samples]]
 
 
 class DecodeSink(Protocol):
-    """Who is told, from the decode thread (``on_flush_reached`` also from that of ``flush_at``): the session."""
+    """The session; called in the decode thread (``on_flush_reached`` also in that of ``flush_at``)."""
 
     id: str
 

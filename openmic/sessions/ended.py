@@ -17,9 +17,9 @@ from openmic.sessions.storage.replay import JournalReplay, to_error
 class EndedSession(SessionOnDisk):
     """It is kept for as long as its owner has set, from its end."""
 
-    def __init__(self, folder: Path, story: JournalReplay) -> None:
-        super().__init__(folder, story)
-        over = story.over
+    def __init__(self, folder: Path, replay: JournalReplay) -> None:
+        super().__init__(folder, replay)
+        over = replay.over
         age = age_seconds(journal_path(folder), folder=folder.parent)
         if over is not None:  # by whichever clock it is younger: they may be apart, and nothing is deleted early
             age = min(age, time.time() - over.at)

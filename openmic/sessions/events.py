@@ -1,4 +1,4 @@
-"""What a session tells whoever is attached to it, in order.
+"""The events of a session, in the order in which its client gets them.
 
 Commits, the final and the end are counted (``seq``) and can be told again; the others are told once.
 """

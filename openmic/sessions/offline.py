@@ -23,7 +23,7 @@ JOIN_SECONDS = 2.0  # how long the thread that keeps the lease may take to end
 
 def needs_finishing(entry: StoredSession) -> bool:
     """Whether nobody works on it, its client's bytes are there, and its final text is not."""
-    if entry.story is None or entry.story.compact or entry.standing not in ("unfinished", "failed"):
+    if entry.replay is None or entry.replay.compact or entry.standing not in ("unfinished", "failed"):
         return False
     return entry.standing == "unfinished" or entry.snapshot().final is None
 
@@ -41,7 +41,7 @@ def finish(entry: StoredSession, engine: Engine, settings: Settings, show: Calla
         OpenmicError: ``recording_in_use``, ``disk_full``, or what the session ended with instead of a final.
     """
     holder = Holder(entry.folder.parent, settings.lease_seconds, settings.replica)
-    leases = LeaseThread(Household(holder, entry.others), lambda session_id: None)  # whoever asks waits for the final
+    leases = LeaseThread(Household(holder, entry.others), lambda session_id: None)  # one that asks waits for the final
     try:
         with DecoderProcesses() as decoders:
             return _finish(entry, engine, settings, show, decoders, holder)
@@ -57,8 +57,8 @@ def _finish(
     decoders: DecoderProcesses,
     holder: Holder,
 ) -> FinalText:
-    files, story = entry.take(holder)
-    opened = story.opened
+    files, replay = entry.take(holder)
+    opened = replay.opened
     session = RunningSession(
         Identity(entry.id, "", entry.folder),
         Limits.of(settings),
@@ -68,10 +68,10 @@ def _finish(
         words=opened.words,
         decode=decoders.decode,
         holder=holder,
-        recovered=(files, story),
+        recovered=(files, replay),
     )
     try:
-        session.attach(show, story.seq)
+        session.attach(show, replay.seq)
         with contextlib.suppress(OpenmicError):  # its client had stopped it
             session.stop("timeout")
         session.ended.wait()

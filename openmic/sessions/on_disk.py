@@ -16,18 +16,18 @@ from openmic.speech.types import Term
 
 
 class SessionOnDisk(Session):
-    """No thread, no stream of the engine; whoever makes one says where the session stands.
+    """No thread, no stream of the engine; its maker says which state the session is in.
 
     Args:
         folder: of the session.
-        story: what its journal tells.
+        replay: what its journal holds.
     """
 
-    def __init__(self, folder: Path, story: JournalReplay) -> None:
-        super().__init__(story, DiskRecording.stored(recording_path(folder)))
+    def __init__(self, folder: Path, replay: JournalReplay) -> None:
+        super().__init__(replay, DiskRecording.stored(recording_path(folder)))
         self._folder = folder
-        self._received_bytes = story.received_bytes
-        self._reason = story.stopped.reason if story.stopped is not None else None
+        self._received_bytes = replay.received_bytes
+        self._reason = replay.stopped.reason if replay.stopped is not None else None
 
     @property
     def received_bytes(self) -> int:
@@ -95,6 +95,6 @@ class SessionElsewhere(SessionOnDisk):
     There is no live text: journals hold what was said for good.
     """
 
-    def __init__(self, folder: Path, story: JournalReplay) -> None:
-        super().__init__(folder, story)
-        self._state = State.RECEIVING if story.stopped is None else State.FINISHING
+    def __init__(self, folder: Path, replay: JournalReplay) -> None:
+        super().__init__(folder, replay)
+        self._state = State.RECEIVING if replay.stopped is None else State.FINISHING

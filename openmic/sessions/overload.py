@@ -15,12 +15,12 @@ logger = logging.getLogger(__name__)
 
 
 def overloaded(stats: EngineStats) -> bool:
-    """Whether the engine cannot carry those who are there: nobody more should be let in."""
+    """Whether the engine cannot carry its present streams: no more should be admitted."""
     return stats.late or stats.finals_held
 
 
 class OverloadWarnings:
-    """Who was told what. Speakers hear of late live text, those who wait for their final of a late one."""
+    """Warnings sent so far: of late live text to speakers, of late finals to clients that wait for one."""
 
     def __init__(self) -> None:
         self._late: set[str] = set()
@@ -28,7 +28,7 @@ class OverloadWarnings:
         self._overloaded = False
 
     def tell(self, sessions: Sequence[Session], stats: EngineStats) -> None:
-        """Tell who does not know yet; call it often."""
+        """Warn sessions that have not been warned yet; call it often."""
         if overloaded(stats) != self._overloaded:
             self._overloaded = not self._overloaded
             late, held, slowness = stats.late, stats.finals_held, round(stats.slowness, 2)
@@ -50,7 +50,7 @@ class OverloadWarnings:
 
 
 def _tell(sessions: Iterable[Session], code: str, told: Iterable[str] = ()) -> set[str]:
-    """Warn those who were not told; their names."""
+    """Warn the sessions that have not been warned; returns their ids."""
     news = [session for session in sessions if session.id not in told]
     for session in news:
         session.warn(PROBLEMS.error(code))

@@ -8,89 +8,93 @@ PROBLEMS = ProblemTable(
     {
         "server_full": Problem(
             "This server has no room for another speaker.",
-            "It serves {open_sessions} of about {max_sessions} at once; one more would make all of them wait.",
-            "Try again in {retry_after:.0f} seconds; its owner makes more room with a GPU or a smaller model.",
+            "It serves {open_sessions} speakers and can serve about {max_sessions}; one more would delay all of them.",
+            "Try again in {retry_after:.0f} seconds. The owner of the server can make room with a GPU or a smaller "
+            "model.",
         ),
         "live_text_late": Problem(
-            "Live text comes late for the moment.",
-            "The server has less time for it than it measured: other programs use its machine, or too many speak.",
-            "Go on: nothing is lost, and it catches up by itself; the final text may come later, too.",
+            "Live text is late at the moment.",
+            "The server needs more time for it than it measured: other programs use its machine, or too many people "
+            "speak.",
+            "Go on speaking: nothing is lost, and the server catches up by itself. The final text may be late, too.",
         ),
         "live_text_on_time": Problem(
-            "Live text comes in time again.",
+            "Live text is on time again.",
             "The server has caught up.",
-            "Go on.",
+            "Go on speaking.",
         ),
         "vocabulary_too_long": Problem(
-            "Not all of the prompt and the vocabulary is used.",
+            "A part of the prompt and the vocabulary is not used.",
             "Whisper's prompt has no room for {unused}.",
-            "Shorten it, and put what matters most last; the stream goes on.",
+            "Shorten them, and put the most important terms last; the stream goes on.",
         ),
         "final_text_late": Problem(
-            "The final text comes later than usual.",
-            "The server is overloaded, and the live text of those who still speak goes first.",
-            "Wait for it, or fetch it later over HTTP with the session's name; nothing is lost.",
+            "The final text is later than usual.",
+            "The server is overloaded and serves the live text of running streams first.",
+            "Wait for it, or fetch it later over HTTP with the session's id; nothing is lost.",
         ),
         "server_stopping": Problem(
             "The server is stopping.",
-            "Its owner stopped it, or the notebook it runs in has ended.",
+            "Its owner stopped it, or the notebook that runs it has ended.",
             "Ask its owner for a new link and begin again.",
             ends="server",
         ),
         "session_moved": Problem(
-            "This session goes on in another process.",
-            "The one that answered until now is going, or stood still for so long that another took the session over.",
-            "Connect again and resume it; nothing that was acknowledged is lost.",
+            "Another process of the server has taken this session over.",
+            "The process that answered until now is shutting down, or it did not respond for too long.",
+            "Connect again and resume the session; nothing that was acknowledged is lost.",
             ends="server",
         ),
         "session_held": Problem(
             "Another process{name} still holds this session.",
-            "It has been asked to let go; or it died a moment ago, and its lease has not run out.",
+            "It has been asked to release the session; or it has just died, and its lease has not run out.",
             "Resume the session again in a moment; nothing that was acknowledged is lost.",
         ),
         "unknown_session": Problem(
-            "There is no such session here.",
-            "It never was, it was deleted some time after its end, or the resume token is not its own.",
+            "There is no such session on this server.",
+            "It never existed, it was deleted some time after its end, or the resume token is another session's.",
             "Begin a new session with a start message.",
         ),
         "session_not_over": Problem(
             "This session has not ended.",
-            "A server still works on it, or its recording has not been transcribed yet.",
-            "Stop it first, or wait until its final text is there.",
+            "A server is still working on it, or its recording has not been transcribed yet.",
+            "Stop the session first, or wait for its final text.",
         ),
         "session_deleted": Problem(
             "This session has been deleted.",
-            "Its sound and text were kept after its end for as long as the server's owner has set.",
+            "The server keeps a session's audio and text after its end for as long as its owner has set; that time "
+            "is over.",
             "Download sooner next time, or ask the owner for a longer time (keep_seconds).",
         ),
         "already_stopped": Problem(
             "This session has already been stopped.",
-            "A stop was accepted before, so no more audio is taken.",
+            "The server accepted a stop before, so it takes no more audio.",
             "Wait for the final message, or begin a new session for more audio.",
         ),
         "session_too_long": Problem(
             "This session has reached its longest duration.",
-            "One session takes at most {max_seconds:g} seconds of audio here.",
-            "Begin a new session for the rest; this one is transcribed to that point.",
+            "This server takes at most {max_seconds:g} seconds of audio in one session.",
+            "Begin a new session for the rest; this one is transcribed up to that point.",
         ),
         "too_many_bytes": Problem(
             "This session has sent more bytes than its audio can need.",
-            "At most {max_bytes} bytes are kept for one session of {max_seconds:g} seconds.",
-            "Send compressed audio or begin a new session; this one is transcribed to that point.",
+            "The server keeps at most {max_bytes} bytes of one session of {max_seconds:g} seconds.",
+            "Send compressed audio or begin a new session; this one is transcribed up to that point.",
         ),
         "idle_too_long": Problem(
             "No audio arrived on this connection for {idle_seconds:g} seconds.",
-            "A session without audio is finished then, so that others find room; pings do not keep it open.",
-            "Begin a new session when there is something to say; silence that is sent is audio, too.",
+            "The server ends a session without audio, to make room for others; pings do not keep it open.",
+            "Begin a new session when there is something to say; silence counts as audio if it is sent.",
         ),
         "open_too_long": Problem(
             "This session has been open for {seconds:.0f} seconds.",
-            "One session takes at most {max_seconds:g} seconds of audio here, and twice that time to bring it.",
-            "Begin a new session for the rest; this one is transcribed to that point.",
+            "This server takes at most {max_seconds:g} seconds of audio in one session, and waits for it twice as "
+            "long.",
+            "Begin a new session for the rest; this one is transcribed up to that point.",
         ),
         "client_gone": Problem(
-            "The client went away before its answer was ready.",
-            "Its connection was closed.",
+            "The client left before its answer was ready.",
+            "It closed its connection.",
             "Send the request again and keep the connection open.",
         ),
         "disk_full": Problem(
@@ -100,8 +104,8 @@ PROBLEMS = ProblemTable(
         ),
         "journal_damaged": Problem(
             "Part of this session was lost on the server's disk.",
-            "Its journal is damaged: what came after the damage cannot be read.",
-            "Take what was saved, and begin a new session for the rest; the owner should check the disk.",
+            "Its journal is damaged: the audio after the damage cannot be read.",
+            "Save the text that there is, and begin a new session for the rest; the owner should check the disk.",
         ),
         "journal_unreadable": Problem(
             "The journal of this session cannot be read.",
@@ -110,23 +114,23 @@ PROBLEMS = ProblemTable(
         ),
         "no_such_recording": Problem(
             "There is no recording {name} in {data_dir}.",
-            "It was deleted, its time was over, or it lies in another folder.",
-            "`openmic sessions list` shows what is there; `--data-dir` names another folder.",
+            "It was deleted, its time was over, or it is in another folder.",
+            "Run `openmic sessions list` to see all recordings; `--data-dir` names another folder.",
         ),
         "recording_not_clear": Problem(
             "More than one recording begins with {name}.",
-            "{count} of them do.",
-            "Give more of its name.",
+            "{count} recordings have such an id.",
+            "Give more characters of the id.",
         ),
         "recording_in_use": Problem(
             "The recording {name} is in use.",
             "A running server holds its lease and works on it.",
-            "Stop the session, or that server, first; `openmic sessions list`, `show` and `export` work all the same.",
+            "Stop the session or that server first; `openmic sessions list`, `show` and `export` work meanwhile.",
         ),
         "nothing_to_finish": Problem(
             "The recording {name} needs no finishing.",
             "It has its final text, or nothing is left to transcribe.",
-            "`openmic sessions show {name}` tells what is there.",
+            "Run `openmic sessions show {name}` to see its text.",
         ),
         "export_failed": Problem(
             "The export could not be written.",

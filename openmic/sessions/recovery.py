@@ -23,7 +23,7 @@ from openmic.sessions.storage.folder_clock import age_seconds
 from openmic.sessions.storage.journal import InUse
 from openmic.sessions.storage.lease import HeldElsewhere
 from openmic.sessions.storage.names import GOING, MAKING, journal_path, remove_folder
-from openmic.sessions.storage.replay import JournalReplay, read_opened_at, read_story_at
+from openmic.sessions.storage.replay import JournalReplay, read_opened_at, read_replay_at
 
 logger = logging.getLogger(__name__)
 
@@ -100,9 +100,9 @@ class Recovery:
             return None
         try:
             check_free(folder, self._household.others)
-            story = read_story_at(journal_path(folder))
-            if story.is_over:
-                return EndedSession(folder, story)
+            replay = read_replay_at(journal_path(folder))
+            if replay.is_over:
+                return EndedSession(folder, replay)
             session = self._take_up(folder, *SessionFiles.take_over(folder, self._household))
         except HeldElsewhere as held:
             raise self._held(session_id, held.holder_id) from held
@@ -112,7 +112,7 @@ class Recovery:
         return session
 
     def show(self, session_id: str, token_hash: str | None = None) -> Session | None:
-        """A session as its folder has it, whoever holds it; None: there is none such.
+        """A session as its folder has it, whichever process holds it; None: there is none such.
 
         Args:
             session_id: its name.
@@ -124,8 +124,8 @@ class Recovery:
         folder = self._folder(session_id, token_hash)
         if folder is None:
             return None
-        story = read_story_at(journal_path(folder))
-        return EndedSession(folder, story) if story.is_over else SessionElsewhere(folder, story)
+        replay = read_replay_at(journal_path(folder))
+        return EndedSession(folder, replay) if replay.is_over else SessionElsewhere(folder, replay)
 
     def _folder(self, session_id: str, token_hash: str | None) -> Path | None:
         folder = self._data_dir / session_id
@@ -153,21 +153,21 @@ class Recovery:
     def _find(self, folder: Path) -> Session | None:
         check_free(folder, self._household.others)
         try:
-            story = read_story_at(journal_path(folder))
+            replay = read_replay_at(journal_path(folder))
         except OpenmicError:
             if _age(folder) >= self._unreadable_seconds:
                 remove_folder(folder)
                 return None
             raise
-        if story.is_over:
-            session = EndedSession(folder, story)
+        if replay.is_over:
+            session = EndedSession(folder, replay)
             if session.ended_at is not None and time.monotonic() - session.ended_at >= self._keep_seconds:
                 session.delete()
                 log_event(logger, "session_deleted", session=session.id)
                 return None
             return session
-        if story.recovered >= MOST_RECOVERIES:
-            times = story.recovered
+        if replay.recovered >= MOST_RECOVERIES:
+            times = replay.recovered
             log_event(
                 logger, "session_left_alone", logging.WARNING, session=folder.name, code="taken_up_often", times=times
             )

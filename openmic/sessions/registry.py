@@ -1,4 +1,4 @@
-"""All sessions of one server: who may begin, who may come back, and when files go.
+"""All sessions of one server: which may begin, which may be resumed, and when files go.
 
 One keeper thread finishes sessions whose client stayed away, deletes those that were kept long enough, and takes up
 those that servers which have gone left unfinished; another thread forces journals to the disk. Several servers may
@@ -161,7 +161,7 @@ class Sessions:
     def wait_for(self, session_id: str) -> None:
         """What the client of a session says is on its way: its silence up to now does not count as idle.
 
-        For whoever stands between a client and the server in the server's own process. Does nothing where there is no
+        For code between a client and the server in the server's own process. Does nothing where there is no
         such session; one that is open for too long ends all the same.
         """
         session = self._here(session_id)
@@ -173,7 +173,7 @@ class Sessions:
         return session_id in self._deleted
 
     def resume(self, session_id: str, resume_token: str) -> Session:
-        """The session of that name, for whoever knows its resume token; from now on this process works on it.
+        """The session of that id, for a client with its resume token; from now on this process works on it.
 
         Raises:
             OpenmicError: ``unknown_session``: no such session, or a wrong token; ``session_held`` (``SessionHeld``):
@@ -196,7 +196,7 @@ class Sessions:
         return session
 
     def look_up(self, session_id: str, resume_token: str) -> Session:
-        """The session of that name, to be read by whoever knows its resume token, whichever process holds it.
+        """The session of that id, to be read with its resume token, whichever process holds it.
 
         Raises:
             OpenmicError: ``unknown_session``: no such session, or a wrong token; ``journal_unreadable``.
@@ -431,8 +431,8 @@ class Sessions:
                 self._gone_bytes += before.received_bytes
                 self._gone_seconds += before.recording.seconds
 
-    def _take_up(self, folder: Path, files: SessionFiles, story: JournalReplay) -> Session:
-        opened = story.opened
+    def _take_up(self, folder: Path, files: SessionFiles, replay: JournalReplay) -> Session:
+        opened = replay.opened
         return RunningSession(
             Identity(opened.id, "", folder),
             Limits.of(self.settings, opened.endpoint_silence_seconds),
@@ -442,7 +442,7 @@ class Sessions:
             words=opened.words,
             decode=self._decoders.decode,
             holder=self.holder,
-            recovered=(files, story),
+            recovered=(files, replay),
             on_record=self._syncer.soon,
             deliver=self._delivery.submit,
         )

@@ -1,4 +1,4 @@
-"""A session that runs: bytes into the journal, samples into the recording, words out to whoever is attached.
+"""A session that runs: bytes into the journal, samples into the recording, words out to the attached client.
 
     RECEIVING --stop, a limit, an audio error--> FINISHING --the final text--> ENDED
 
@@ -86,13 +86,13 @@ class RunningSession(Session):
         deliver: Deliver = at_once,
     ) -> None:
         if recovered is not None:
-            self._files, story = recovered
+            self._files, replay = recovered
         else:
             token_hash = hash_token(identity.resume_token)
             silence = limits.endpoint_silence_seconds
             opened = OpenedEntry(identity.id, token_hash, time.time(), words, options, audio_format, silence)
-            self._files, story = SessionFiles.create(identity.folder, opened, holder), JournalReplay(opened)
-        super().__init__(story, self._files.recording)
+            self._files, replay = SessionFiles.create(identity.folder, opened, holder), JournalReplay(opened)
+        super().__init__(replay, self._files.recording)
         self.resume_token = identity.resume_token
         self._limits = limits
         self._engine = engine
@@ -101,20 +101,22 @@ class RunningSession(Session):
         self._journal = self._files.journal
         self._writer = JournalWriter(self._files, on_record)
         try:
-            self._stream = engine.open(self.recording, options, self._on_speech, self._transcript.commits, story.walked)
+            self._stream = engine.open(
+                self.recording, options, self._on_speech, self._transcript.commits, replay.walked
+            )
         except BaseException:
             self._files.release() if recovered is not None else self._files.delete()
             raise
         self._unused = engine.unused(options)
         if recovered is not None:
-            self._go_on(story)
+            self._go_on(replay)
         self._decode_thread = DecodeThread(
-            self, self._journal, self.recording, audio_format, limits, decode, story.received_bytes
+            self, self._journal, self.recording, audio_format, limits, decode, replay.received_bytes
         )
-        if story.flush_at is not None:
-            self._decode_thread.flush_at(story.flush_at)
+        if replay.flush_at is not None:
+            self._decode_thread.flush_at(replay.flush_at)
         if recovered is not None:
-            log_event(logger, "session_taken_up", session=self.id, received_bytes=story.received_bytes)
+            log_event(logger, "session_taken_up", session=self.id, received_bytes=replay.received_bytes)
         else:
             log_event(logger, "session_opened", session=self.id, encoding=audio_format.encoding)
 
@@ -150,7 +152,7 @@ class RunningSession(Session):
             return len(self._journal)
 
     def flush(self) -> None:
-        """Note in the journal where to flush, for whoever takes the session up."""
+        """Note in the journal where to flush, for a server that takes the session up."""
         with self._lock:
             self._expect_receiving()
             received_bytes = len(self._journal)
@@ -427,14 +429,14 @@ class RunningSession(Session):
             self._error = self._error or disk_full(error)
         return True
 
-    def _go_on(self, story: JournalReplay) -> None:
+    def _go_on(self, replay: JournalReplay) -> None:
         """Stand where the session stood when its server died."""
         self.resume_token = ""  # until its client shows it: a journal has no secrets
         if not self._try_to_write(self._writer.recovered):
             return
-        if story.stopped is not None:
-            self._state, self._reason = State.FINISHING, story.stopped.reason
-            self._error = to_error(story.stopped.error)
+        if replay.stopped is not None:
+            self._state, self._reason = State.FINISHING, replay.stopped.reason
+            self._error = to_error(replay.stopped.error)
             self._journal.end()
-        elif story.ending is Ending.DAMAGED:
+        elif replay.ending is Ending.DAMAGED:
             self._finish("timeout", PROBLEMS.error("journal_damaged"))

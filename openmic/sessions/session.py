@@ -24,11 +24,11 @@ class Session(ABC):
     It is a ``RunningSession`` or, once another server has ended it, an ``EndedSession``.
 
     Args:
-        story: what was told so far.
+        replay: what its journal holds.
         recording: what was heard.
 
     Attributes:
-        resume_token: for whoever comes back; "" where only its hash is known.
+        resume_token: for a client that comes back; "" where only its hash is known.
         token_id: of the token that it was begun with; "" where nobody knows any more.
         activity: whether anything comes in.
         words: whether its client asked for word times.
@@ -39,8 +39,8 @@ class Session(ABC):
         ended_at, detached_at: since when it has, and since when nobody is attached; monotonic seconds, None: not so.
     """
 
-    def __init__(self, story: JournalReplay, recording: DiskRecording) -> None:
-        opened = story.opened
+    def __init__(self, replay: JournalReplay, recording: DiskRecording) -> None:
+        opened = replay.opened
         self.id = opened.id
         self.resume_token = ""
         self.token_id = ""
@@ -60,7 +60,7 @@ class Session(ABC):
         self._reason: Reason | None = None
         self._error: OpenmicError | None = None
         self._transcript = Transcript()
-        self._transcript.remember(story.counted)
+        self._transcript.remember(replay.counted)
         self._subscriber: Subscriber | None = None
         self._unused = ""  # of the prompt and the vocabulary
 
@@ -141,7 +141,7 @@ class Session(ABC):
         """Leave an unfinished session to another process; on its return, all is on the disk, and nothing works on it.
 
         Args:
-            resumed_elsewhere: its client is there already, so whoever is attached here is told ``Replaced``, and
+            resumed_elsewhere: its client is there already, so the client that is attached here gets ``Replaced``, and
                 otherwise ``Failed`` with ``session_moved``.
 
         Returns:

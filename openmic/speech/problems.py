@@ -13,8 +13,9 @@ PROBLEMS = ProblemTable(
         ),
         "cannot_translate": Problem(
             "The model {model} cannot translate.",
-            "English-only models and turbo were not taught to: they would write what is said in its own language.",
-            "Ask for `transcribe`, or have the service started with another model, such as small, medium or large.",
+            "English-only models and turbo were not trained to translate: they would write the speech in its own "
+            "language.",
+            "Ask for `transcribe`, or start the service with another model, such as small, medium or large.",
         ),
         "engine_closed": Problem(
             "The speech engine has stopped.",

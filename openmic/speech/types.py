@@ -39,7 +39,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A name or a term as it is to be written, and how it may sound, each as one would spell that who never saw it."""
+    """A name or a term as it is to be written, and how it may sound, each spelt as it is spoken."""
 
     text: str
     sounds_like: tuple[str, ...] = ()

@@ -30,7 +30,7 @@ _UNFINISHED_SECONDS = 3600.0  # a folder without a record is being made, unless 
 
 @dataclass(frozen=True, slots=True)
 class AgentRecord:
-    """Who runs behind a tunnel, and who started it; times are seconds since 1970."""
+    """The program behind a tunnel, and the process that started it; times are seconds since 1970."""
 
     program: str
     pid: int | None

@@ -38,9 +38,9 @@ PROBLEMS = ProblemTable(
             "environment variable NGROK_AUTHTOKEN, or give openmic.launch ngrok_authtoken.",
         ),
         "authtoken_malformed": Problem(
-            "ngrok says that the authtoken is not an authtoken.",
-            "Something else was pasted, perhaps an API key, or only a part of it (ERR_NGROK_105).",
-            "Copy the authtoken whole from dashboard.ngrok.com/get-started/your-authtoken and launch again.",
+            "ngrok says that this is not an authtoken.",
+            "Something else was pasted, perhaps an API key, or only a part of the authtoken (ERR_NGROK_105).",
+            "Copy the whole authtoken from dashboard.ngrok.com/get-started/your-authtoken and launch again.",
         ),
         "authtoken_revoked": Problem(
             "ngrok no longer accepts this authtoken.",
@@ -61,12 +61,12 @@ PROBLEMS = ProblemTable(
         ),
         "agent_too_old": Problem(
             "The ngrok agent at {program} is too old.",
-            "ngrok, or the way it is driven from here, asks for a newer agent (ERR_NGROK_120, ERR_NGROK_121).",
+            "ngrok, or openmic, needs a newer agent (ERR_NGROK_120, ERR_NGROK_121).",
             "Run `ngrok update`, or remove that program (and PYNGROK_NGROK_PATH, if it is set) to have a new one "
             "downloaded; then launch again.",
         ),
         "email_not_verified": Problem(
-            "ngrok wants your e-mail address verified first.",
+            "ngrok asks you to verify your e-mail address first.",
             "The account is new, and the link in ngrok's e-mail was not followed yet (ERR_NGROK_123).",
             "Verify it at dashboard.ngrok.com/user/settings and launch again.",
         ),
@@ -95,7 +95,7 @@ PROBLEMS = ProblemTable(
         ),
         # --- what visitors meet
         "agent_offline": Problem(
-            "Visitors of the public URL are told that it is offline.",
+            "Visitors of the public URL see that it is offline.",
             "The ngrok agent behind it has stopped, or the link is an old one (ERR_NGROK_3200).",
             "Launch again and share the new link.",
         ),
@@ -122,7 +122,7 @@ PROBLEMS = ProblemTable(
         ),
         "agent_not_found": Problem(
             "There is no ngrok agent at {program}.",
-            "PYNGROK_NGROK_PATH says it would be there.",
+            "PYNGROK_NGROK_PATH names this path.",
             "Correct PYNGROK_NGROK_PATH, or unset it to have the agent downloaded; then launch again.",
         ),
         "agent_not_executable": Problem(
@@ -143,7 +143,7 @@ PROBLEMS = ProblemTable(
         ),
         "agent_start_timeout": Problem(
             "The ngrok agent was not ready after {seconds} seconds.",
-            "The network is slow, or something between here and ngrok swallows the connection.",
+            "The network is slow, or something between here and ngrok blocks the connection.",
             'Launch again; if it repeats, run `ngrok diagnose` on this machine, or launch with tunnel="none".',
         ),
         "ngrok_unreachable": Problem(
@@ -165,8 +165,8 @@ PROBLEMS = ProblemTable(
             "Make it executable (chmod +x), or install the one for this machine, and launch again.",
         ),
         "cloudflare_busy": Problem(
-            "Cloudflare gives no quick tunnel right now.",
-            "Too many were asked for from this address in a short time (HTTP 429).",
+            "Cloudflare offers no quick tunnel at the moment.",
+            "Too many were requested from this address in a short time (HTTP 429).",
             "Wait some minutes and launch again, or use ngrok.",
         ),
         "cloudflare_unreachable": Problem(
@@ -181,7 +181,7 @@ PROBLEMS = ProblemTable(
         ),
         "cloudflare_timeout": Problem(
             "Cloudflare's quick tunnel was not open after {seconds} seconds.",
-            "The network is slow, or a firewall swallows the connection (port 7844).",
+            "The network is slow, or a firewall blocks the connection (port 7844).",
             "Launch again, or use ngrok.",
         ),
         # --- here
@@ -192,7 +192,7 @@ PROBLEMS = ProblemTable(
         ),
         "unsupported_system": Problem(
             "Tunnels cannot be opened on this system.",
-            "The programs behind them are driven in a way that needs Linux or macOS.",
+            "The programs behind them can be controlled on Linux and macOS only.",
             "Run the service there (Colab, WSL), or start a tunnel yourself and point it at the local port.",
         ),
     }

@@ -41,7 +41,7 @@ class ReopeningTunnel:
 
     @property
     def name(self) -> str:
-        """Who carries the traffic."""
+        """The provider of the tunnel."""
         return self._tunnel.name
 
     @property

@@ -10,7 +10,7 @@ class Tunnel(Protocol):
 
     @property
     def name(self) -> str:
-        """Who carries the traffic, as a person calls it ("ngrok")."""
+        """The provider of the tunnel, as a person calls it ("ngrok")."""
 
     @property
     def public_url(self) -> str:

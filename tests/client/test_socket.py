@@ -6,21 +6,23 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
 import websockets
+from anyio.from_thread import start_blocking_portal
 
-from openmic.client import connect, stream_file, stream_file_async
-from openmic.client.loop import LoopThread
+from openmic.client import connect, iter_stream, stream_file, stream_file_async
 from openmic.client.problems import Refused
 from openmic.errors import OpenmicError
 from tests.support.client_audio import PCM, SECOND
 from tests.support.scripted_engine import ScriptedServer, scripted_server
+from tests.support.waiting import wait_until
 
 TOKEN = "a-token-for-tests"
 
@@ -137,26 +139,17 @@ def test_other_servers_are_told_from_ours(answer: bytes, code: str) -> None:
     assert b"secret" not in seen[0].partition(b"\r\n")[0]
 
 
-def server_that(talk: object) -> tuple[str, LoopThread, object]:
-    """A WebSocket server with its own behaviour; gives its link, its loop and the server."""
-    loop = LoopThread()
-    loop.__enter__()
+@contextmanager
+def server_that(talk: Callable[[websockets.ServerConnection], Awaitable[None]]) -> Iterator[str]:
+    """A WebSocket server with its own behaviour; gives its link."""
 
-    async def start() -> object:
-        return await websockets.serve(talk, "127.0.0.1", 0)  # type: ignore[arg-type]
+    @asynccontextmanager
+    async def serving() -> AsyncIterator[str]:
+        async with websockets.serve(talk, "127.0.0.1", 0) as server:
+            yield f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/#token=x"
 
-    server = loop.run(start())
-    port = server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
-    return f"http://127.0.0.1:{port}/#token=x", loop, server
-
-
-def end(loop: LoopThread, server: object) -> None:
-    async def stop() -> None:
-        server.close()  # type: ignore[attr-defined]
-        await server.wait_closed()  # type: ignore[attr-defined]
-
-    loop.run(stop())
-    loop.__exit__(None, None, None)
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(serving()) as link:
+        yield link
 
 
 READY = {"type": "ready", "session_id": "s", "resume_token": "r", "received_bytes": 0, "model": "m", "device": "d"}
@@ -192,10 +185,30 @@ def test_every_wait_has_an_end(
 
     path = tmp_path / "bytes"
     path.write_bytes(SECOND)
-    link, loop, server = server_that(talk)
-    try:
-        with pytest.raises(OpenmicError) as caught:
-            stream_file(link, path, realtime=False, **waits)  # type: ignore[arg-type]
-    finally:
-        end(loop, server)
+    with server_that(talk) as link, pytest.raises(OpenmicError) as caught:
+        stream_file(link, path, realtime=False, **waits)  # type: ignore[arg-type]
     assert caught.value.code == code
+
+
+def test_ctrl_c_while_it_waits_closes_the_connection_in_order(tmp_path: Path) -> None:
+    closes: list[int | None] = []
+
+    async def talk(connection: websockets.ServerConnection) -> None:
+        await connection.recv()
+        await connection.send(json.dumps(READY))
+        with contextlib.suppress(websockets.ConnectionClosed):
+            async for _ in connection:
+                pass
+        closes.append(connection.close_code)
+
+    path = tmp_path / "bytes"
+    path.write_bytes(SECOND)
+    with server_that(talk) as link:
+        messages = iter_stream(link, path, realtime=False)
+        assert next(messages)["type"] == "ready"
+        threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT]).start()
+        with pytest.raises(KeyboardInterrupt):
+            next(messages)  # nothing else comes
+        assert not [thread.name for thread in threading.enumerate() if thread.name == "openmic-client"]
+        wait_until(lambda: closes)
+    assert closes == [1000]

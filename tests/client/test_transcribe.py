@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +22,7 @@ from openmic.sessions.storage.recording import DiskRecording
 from tests.support.client_audio import PCM, SECOND
 from tests.support.scripted_engine import ScriptedEngine, ScriptedServer, scripted_server
 
+ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "a-token-for-tests"
 
 
@@ -170,3 +174,51 @@ def test_a_missing_file_is_told_before_anything_is_sent(service: ScriptedServer,
         stream_file(service.link, tmp_path / "none.wav")
     assert caught.value.code == "no_file"
     assert service.sessions.opened_total == 0
+
+
+def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+IN_A_NOTEBOOK = """
+import asyncio, sys
+import nest_asyncio
+nest_asyncio.apply()
+from openmic.client import stream_file, stream_file_async
+async def cell():
+    plain = stream_file(sys.argv[1], sys.argv[2], realtime=False, encoding="pcm_s16le", sample_rate=16000)
+    inner = asyncio.run(
+        stream_file_async(sys.argv[1], sys.argv[2], realtime=False, encoding="pcm_s16le", sample_rate=16000)
+    )
+    print(plain.text == inner.text, plain.text)
+asyncio.run(cell())
+"""
+
+
+def test_both_forms_work_where_nest_asyncio_has_changed_asyncio(service: ScriptedServer, tmp_path: Path) -> None:
+    raw = tmp_path / "raw.pcm"
+    raw.write_bytes(SECOND * 2)
+    done = run_python(IN_A_NOTEBOOK, service.link, str(raw))
+    assert done.stdout == "True  heard 2.0 seconds\n", done.stderr
+
+
+LEFT_OPEN = """
+import sys
+from openmic.client import iter_stream
+messages = iter_stream(sys.argv[1], sys.argv[2], encoding="pcm_s16le", sample_rate=16000)
+print(next(messages)["type"])
+"""
+
+
+def test_a_stream_that_is_left_open_ends_with_the_program(service: ScriptedServer, tmp_path: Path) -> None:
+    raw = tmp_path / "raw.pcm"
+    raw.write_bytes(SECOND * 20)
+    done = run_python(LEFT_OPEN, service.link, str(raw))
+    assert (done.stdout, done.stderr, done.returncode) == ("ready\n", "", 0)

@@ -13,6 +13,12 @@ ROOT = Path(__file__).resolve().parents[2]
 GLOSSARY = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("## Glossary")[1]
 # Words of a language that only this project would speak; the glossary's or the field's stand in their place.
 PRIVATE = {"heard", "told", "said", "apart", "kept", "diary", "hearing"}
+# Metaphors: they are not used for locals either, nor in any sentence of the code and its documentation.
+METAPHORS = {"story", "stories"}
+# A clause in the place of a subject ("Who is refused is told"): name the client, the process or the speaker instead.
+CLAUSES = re.compile(r"(?i:\bwhoever\b)|(?:^|[.;:] )Who (?!.*\?)")
+SOURCES = [path for folder in ("openmic", "openmic_setup", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "decisions").glob("*.md")]
 UNITS = re.compile(r"(seconds|seconds_ago|bytes|decibels|rate|fraction|_hz|_at|_per_\w+|_since)$")
 # Numbers without a unit in their names.
 WHISPERS = {
@@ -62,6 +68,21 @@ def words(name: str) -> set[str]:
 
 def test_no_public_name_speaks_a_private_language() -> None:
     assert [f"{where}: {name}" for where, name, _ in NAMES if words(name) & PRIVATE] == []
+
+
+def lines() -> Iterator[tuple[str, str]]:
+    """Every line of the code and its documentation, without what marks it as a sentence, and where it stands."""
+    for path in (*SOURCES, *PAGES):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            yield f"{path.relative_to(ROOT)}:{number}", line.strip().lstrip('#"-*| ')
+
+
+def test_no_metaphor_stands_for_a_term_of_the_glossary() -> None:
+    assert [f"{where}: {line}" for where, line in lines() if METAPHORS & words(line)] == []
+
+
+def test_no_clause_stands_in_the_place_of_a_subject() -> None:
+    assert [f"{where}: {line}" for where, line in lines() if CLAUSES.search(line)] == []
 
 
 def test_what_is_measured_says_in_which_unit() -> None:

@@ -21,7 +21,7 @@ import pytest
 from openmic.sessions.archive import Archive
 from openmic.sessions.storage.names import journal_path
 from openmic.sessions.storage.record_file import Kind, Scan
-from openmic.sessions.storage.replay import read_story_at
+from openmic.sessions.storage.replay import read_replay_at
 from tests.support.killed_server import KilledServer
 from tests.support.speaker import Closed, Speaker
 from tests.support.waiting import wait_until
@@ -72,7 +72,7 @@ NUMBERS = " one two three four five six seven eight nine one-zero one-one one-tw
 
 
 def is_over(folder: Path) -> bool:
-    return read_story_at(journal_path(folder)).is_over
+    return read_replay_at(journal_path(folder)).is_over
 
 
 def as_if_nothing_had_happened(speaker: Speaker, folder: Path) -> None:
@@ -222,14 +222,14 @@ def test_clients_that_stay_away_have_their_finals_made_by_one_of_the_others(flee
         speaker.speak_to(len(speaker.data))
         speaker.stop()
     wait_until(
-        lambda: all(read_story_at(journal_path(folder / one.session_id)).stopped is not None for one in speakers)
+        lambda: all(read_replay_at(journal_path(folder / one.session_id)).stopped is not None for one in speakers)
     )
     holder.kill()
     for speaker in speakers:
         path = folder / speaker.session_id
         wait_until(partial(is_over, path))
-        story = read_story_at(journal_path(path))
-        assert [type(event).__name__ for event in story.counted] == ["Committed", "Committed", "Finalised"]
+        replay = read_replay_at(journal_path(path))
+        assert [type(event).__name__ for event in replay.counted] == ["Committed", "Committed", "Finalised"]
         speaker.insist(others[0])
         assert speaker.hear_out() == 1000
         as_if_nothing_had_happened(speaker, folder)

@@ -135,8 +135,8 @@ def test_an_unfinished_one_is_transcribed_and_kept_like_any_other(folder: Path) 
     again = archive.find(unfinished.id)
     assert (again.standing, again.snapshot().final) == ("ended", final)
     assert again.snapshot().committed_text == "one two three"
-    assert again.story is not None
-    assert again.story.compact
+    assert again.replay is not None
+    assert again.replay.compact
     engine.close()
 
 

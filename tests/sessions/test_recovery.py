@@ -31,7 +31,7 @@ from openmic.sessions.storage.holder import HOLDERS, Holder
 from openmic.sessions.storage.names import DAMAGED, JOURNAL
 from openmic.sessions.storage.other_holders import OtherHolders
 from openmic.sessions.storage.record_file import Kind, Scan
-from openmic.sessions.storage.replay import read_story_at
+from openmic.sessions.storage.replay import read_replay_at
 from openmic.speech.types import SpeechOptions, Term
 from tests.support import media
 from tests.support.scripted_sessions import scripted_sessions
@@ -127,7 +127,7 @@ def test_killed_at_random_moments_a_session_ends_as_if_nothing_had_happened(
                 heard += counted(session, len(heard))
                 folder = dead(folder, tmp_path / f"{life}-{death + 1}")
             assert read_back(folder / name[0]) == data[:end]  # all that was acknowledged
-            assert read_story_at(folder / name[0] / JOURNAL).seq >= len(heard)  # all that was told
+            assert read_replay_at(folder / name[0] / JOURNAL).seq >= len(heard)  # all that was told
         with scripted_sessions(folder) as (sessions, _):
             session = sessions.resume(*name)
             sent(session, data[session.received_bytes :])
@@ -295,7 +295,7 @@ def test_killed_between_the_final_and_the_end_it_is_not_transcribed_again(tmp_pa
         session.stop()
         assert session.ended.wait(120)
         session.join(120)
-    compact = read_story_at(tmp_path / "living" / session.id / JOURNAL)
+    compact = read_replay_at(tmp_path / "living" / session.id / JOURNAL)
     assert compact.compact
     holder = Holder(folder, lease_seconds=300.0)
     household = Household(holder, OtherHolders(folder, lease_seconds=300.0))
@@ -313,7 +313,7 @@ def test_killed_between_the_final_and_the_end_it_is_not_transcribed_again(tmp_pa
         assert counted(again) == counted(session)
         assert len(again.recording) == 24_000
         again.join(120)
-        assert read_story_at(folder / session.id / JOURNAL).compact
+        assert read_replay_at(folder / session.id / JOURNAL).compact
 
 
 def test_numbers_that_a_notebook_has_seeded_stay_as_they_are(tmp_path: Path) -> None:

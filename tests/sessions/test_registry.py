@@ -18,7 +18,7 @@ from openmic.sessions.recovery import Recovery
 from openmic.sessions.session import Session
 from openmic.sessions.state import State
 from openmic.sessions.storage.holder import HOLDERS
-from openmic.sessions.storage.replay import read_story_at
+from openmic.sessions.storage.replay import read_replay_at
 from openmic.speech.types import SpeechOptions, Term
 from tests.support.scripted_sessions import scripted_sessions
 from tests.support.waiting import wait_until
@@ -221,8 +221,8 @@ def test_closing_does_not_wait_longer_than_it_may_and_keeps_what_is_unfinished(t
         sessions.close()
         assert isinstance(events[-1], Failed)
         assert events[-1].error.code == "server_stopping"
-        story = read_story_at(tmp_path / session.id / "journal")
-        assert (story.received_bytes, story.over) == (32_000, None)
+        replay = read_replay_at(tmp_path / session.id / "journal")
+        assert (replay.received_bytes, replay.over) == (32_000, None)
     with scripted_sessions(tmp_path) as (sessions, _):
         again = sessions.resume(session.id, session.resume_token)
         assert again.ended.wait(120)

@@ -116,7 +116,7 @@ def test_a_package_that_does_not_go_with_what_colab_has_is_told_not_forced(proje
         timeout=250,
     )
     assert "Warning: packaging 20.9 is older than openmic needs (packaging>=22)." in done.stdout
-    assert done.stderr.strip().startswith("The packages do not go together with what this runtime has.")
+    assert done.stderr.strip().startswith("The packages conflict with others that this runtime has.")
     listed = subprocess.run([python, "-m", "pip", "freeze"], capture_output=True, text=True).stdout
     assert "packaging==20.9" in listed
     assert "black" not in listed

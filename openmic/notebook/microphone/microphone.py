@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from anyio.from_thread import start_blocking_portal
+
 from openmic.client.link import parse_link
-from openmic.client.loop import LoopThread
 from openmic.client.result import Message, Result
 from openmic.errors import OpenmicError
 from openmic.notebook.microphone.display import TEXT, comm_html, make_widget
@@ -73,7 +74,7 @@ class Microphone:
         self._direct: dict[str, Recording] = {}  # by page: sessions whose frames do not come through here
         self._recordings: deque[Recording] = deque(maxlen=KEPT_RECORDINGS)
         self._ended = contextlib.ExitStack()
-        self._loop = self._ended.enter_context(LoopThread())
+        self._portal = self._ended.enter_context(start_blocking_portal(name="openmic-client"))
         self.recordings = 0
         self._widget: Any = None
         self._closed = self._played = False
@@ -165,7 +166,7 @@ class Microphone:
         with self._lock:
             if n == 1 and not self._closed:
                 quiet_seconds = min(QUIET_SECONDS, self._place.idle_seconds / 3)
-                self._relays[key] = Relay(self._loop, self._address, self._begin, self._place.wait_for, quiet_seconds)
+                self._relays[key] = Relay(self._portal, self._address, self._begin, self._place.wait_for, quiet_seconds)
                 self._next[key] = 1
             relay = self._relays.get(key)
             in_order = self._next.get(key) == n

@@ -18,8 +18,8 @@ PROBLEMS = ProblemTable(
         ),
         "no_final_text": Problem(
             "The recording ended without a final text.",
-            "The service was stopped, or the connection to it was away for too long.",
-            "Look whether the service still runs (mic.running), then speak again.",
+            "The service was stopped, or the connection to it was lost for too long.",
+            "Check that the service still runs (mic.running), then speak again.",
         ),
         "listen_elsewhere": Problem(
             "listen() cannot reach a microphone from here.",
@@ -27,7 +27,7 @@ PROBLEMS = ProblemTable(
             "Show the microphone with mic.microphone(), speak, then read its .result in a later cell.",
         ),
         "microphone_refused": Problem(
-            "The browser gave no microphone.",
+            "The browser did not open a microphone.",
             "{detail}",
             "Allow the microphone beside the page's address, then run this cell again.",
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 import time
 from collections import deque
@@ -11,14 +12,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import websockets
+from anyio.from_thread import BlockingPortal
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import WebSocketException
 
 from openmic.client.link import Address
-from openmic.client.loop import LoopThread
 from openmic.client.result import Message
 from openmic.client.socket import MAX_FINAL_BYTES
 from openmic.notebook.microphone.recording import Recording
+
+logger = logging.getLogger(__name__)
 
 SUBPROTOCOL = "openmic.v1"
 QUIET_SECONDS = 10.0
@@ -47,11 +50,11 @@ class Taken:
 class Relay:
     """One connection of a page to the service on this machine.
 
-    It reads and writes in the thread of ``loop``, and has the service keep the session while the kernel runs a cell and
-    answers nobody.
+    It reads and writes in the thread of ``portal``, and has the service keep the session while the kernel runs a cell
+    and answers nobody.
 
     Args:
-        loop: running; the connection ends with it.
+        portal: running; the connection ends with it.
         address: of the service.
         begin: finds the recording for the page's first message.
         wait_for: has the service wait for a session; gets its name.
@@ -60,13 +63,12 @@ class Relay:
 
     def __init__(
         self,
-        loop: LoopThread,
+        portal: BlockingPortal,
         address: Address,
         begin: Callable[[Message], Recording],
         wait_for: Callable[[str], None],
         quiet_seconds: float = QUIET_SECONDS,
     ) -> None:
-        self._loop = loop
         self._address = address
         self._begin = begin
         self._wait_for = wait_for
@@ -80,7 +82,7 @@ class Relay:
         self._recording: Recording | None = None
         self._left = False  # nobody takes what the service says
         self.taken_at = time.monotonic()
-        loop.begin(self._run())
+        self._loop, self._task = portal.call(self._start)
 
     def take(self, frames: Sequence[Frame]) -> Taken:
         """Pass ``frames`` on; gives what the service has said meanwhile. Waits for nothing."""
@@ -93,13 +95,13 @@ class Relay:
             closed, first = self._closed, self._taken
             said = [self._to_page.popleft() for _ in range(len(self._to_page))]
             self._taken += len(said)
-        self._loop.call(self._room.set)
+        self._loop.call_soon_threadsafe(self._room.set)
         return Taken(first, said, closed)
 
     def leave(self) -> None:
         """The page is gone: what it sent is all; the service writes the final text."""
         self._left = True
-        self._loop.call(self._room.set)
+        self._loop.call_soon_threadsafe(self._room.set)
         if self._recording is not None and not self._recording.stopped:
             self._recording.stopped = True
             self._send(json.dumps({"type": "stop"}))
@@ -107,18 +109,25 @@ class Relay:
     def close(self) -> None:
         """End the connection; the session may be resumed by another."""
         self._left = True
-        self._loop.call(self._room.set)
+        self._loop.call_soon_threadsafe(self._room.set)
         self._recording = None
         self._send(None)
 
     def _send(self, frame: Frame | None) -> None:
-        self._loop.call(lambda: self._to_service.put_nowait(frame))
+        self._loop.call_soon_threadsafe(self._to_service.put_nowait, frame)
 
     def _note(self, message: Message) -> None:
         if message["type"] in ("start", "resume"):
             self._recording = self._begin(message)
         if self._recording is not None:
             self._recording.sent(message)
+
+    async def _start(self) -> tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]:
+        """The loop, whose `call_soon_threadsafe` waits for nothing; and a task that is cancelled when the loop ends.
+
+        A task of the portal would be cancelled at each `await`, so that it could not close its socket.
+        """
+        return asyncio.get_running_loop(), asyncio.create_task(self._run())
 
     async def _run(self) -> None:
         closed = (BROKEN, "")
@@ -138,6 +147,8 @@ class Relay:
             closed = (socket.close_code or BROKEN, socket.close_reason or "")
         except (OSError, WebSocketException) as failure:
             closed = (BROKEN, str(failure))
+        except Exception:  # nobody asks for the task's result
+            logger.exception("the connection of the notebook's microphone to the service failed")
         finally:
             with self._lock:
                 self._closed = closed

@@ -1,1 +1,1 @@
-"""Who may come in: origins, addresses, tokens, and how many at once."""
+"""Access checks: origins, addresses, tokens, and the number of connections."""

@@ -16,13 +16,13 @@ from collections.abc import Callable
 from starlette.requests import HTTPConnection
 
 FORWARDED = "x-forwarded-for"
-UNKNOWN = "unknown"  # whoever a tunnel has no address for: all of them share one budget
+UNKNOWN = "unknown"  # a tunnel gave no address: all such clients share one budget
 IPV6_PREFIX = 64  # one household or phone has that many addresses to choose from
 MOST_ADDRESSES = 10_000  # remembered; the one longest quiet is forgotten for another
 
 
 def client_address(connection: HTTPConnection, *, behind_tunnel: bool) -> str:
-    """The address of whoever opened the connection; an IPv6 one stands for its /64 network.
+    """The address that opened the connection; an IPv6 one stands for its /64 network.
 
     Args:
         connection: a request or a WebSocket.

@@ -1,4 +1,4 @@
-"""The WebSocket connections of one server: how many there may be, and who is to be told something."""
+"""The WebSocket connections of one server: how many there may be, and which must be notified."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Connections:
         return sum(connection.waiting_messages() for connection in list(self._tasks))
 
     async def ended(self, seconds: float, error: OpenmicError) -> None:
-        """Wait up to ``seconds`` until those that are open now have ended; who has no session ends with ``error``."""
+        """Wait up to ``seconds`` until the open connections have ended; those without a session end with ``error``."""
         for connection in list(self._tasks):
             connection.end_idle(error)
         tasks = [task for task in self._tasks.values() if task is not None]

@@ -42,7 +42,7 @@ def require_owner(request: Request) -> None:
 
 
 def require_reader(request: Request, name: str) -> None:
-    """Let pass the owner, and whoever shows the resume token of the session ``name`` in place of a server's token.
+    """Admit the owner, and a client that shows the session's own resume token in place of a server's token.
 
     Raises:
         OpenmicError: ``session_deleted``, ``token_revoked``: the one that began the session; or as ``require_owner``.

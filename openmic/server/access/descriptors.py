@@ -1,6 +1,6 @@
 """File descriptors: as many as the system allows, and a part of them never for connections.
 
-A connection costs one descriptor, and so does each file that a session's sound and words go into. Whoever opens
+A connection costs one descriptor, and so does each file that a session's sound and words go into. A client that opens
 connections fast enough would otherwise take the last one, and then nothing could be saved, deleted or let in any more.
 """
 
@@ -51,7 +51,7 @@ class Listener(socket.socket):
     """A listening socket that takes no connection beyond its share of the descriptors, and bears that there are none.
 
     The system gives the lowest number that is free: the number of a new connection's descriptor says how many are in
-    use. One beyond the share is closed at once; whoever is there already notices nothing.
+    use. One beyond the share is closed at once; established connections notice nothing.
 
     Args:
         family: ``socket.AF_INET`` or ``socket.AF_INET6``.

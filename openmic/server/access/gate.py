@@ -54,7 +54,7 @@ class Gate:
         self._names = {settings.host.lower(), *(urlsplit(origin).hostname for origin in self._allowed)}
 
     def address(self, connection: HTTPConnection) -> str:
-        """The address of whoever opened the connection."""
+        """The address that opened the connection."""
         return client_address(connection, behind_tunnel=self.public_url is not None)
 
     def check_host(self, connection: HTTPConnection) -> None:
@@ -109,7 +109,7 @@ class Gate:
         """The token that is shown, also one whose life is over; a wrong one is counted against the address.
 
         A right token passes wherever it comes from: many people may share an address with one who shows wrong ones.
-        Who shows too many is told nothing more about them for a while.
+        An address that shows too many gets no answer about them for a while.
 
         Args:
             shown: the token.

@@ -1,7 +1,7 @@
 """Tokens that several processes share: one file that only its owner can read, looked at by each of them.
 
-Whoever makes or revokes a token writes the file; the others follow within ``LOOK_SECONDS``. Like the store in memory
-the file has the digests of secrets alone, but for those that stand in a link that must be shown again.
+The process that makes or revokes a token writes the file; the others follow within ``LOOK_SECONDS``. Like the store in
+memory the file has the digests of secrets alone, but for those that stand in a link that must be shown again.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class TokenFile:
         return _parse(self._bytes())
 
     def ensure(self, use: Use, seconds: float | None, secret: str | None) -> SharedToken:
-        """The first token for this use, made where there is none; whoever comes first makes it for all.
+        """The first token for this use, made where there is none: by the first process, for all.
 
         Args:
             use: ``tester`` or ``owner``.

@@ -1,4 +1,4 @@
-"""Who may use this server, for what, and how long: its tokens, made and revoked while it runs.
+"""The tokens of this server: their uses and lifetimes, made and revoked while it runs.
 
 Only a token's SHA-256 is kept, so that neither a dump nor a ``repr`` of this room shows one. What is shown is compared
 with all of them in the same time, whichever fits.
@@ -121,7 +121,7 @@ class TokenStore:
         return found
 
     def revoke(self, id_or_token: str) -> AccessToken:
-        """Take a token back: it opens nothing any more, and whoever watches it is told.
+        """Revoke a token: it opens nothing any more, and its watchers are notified.
 
         Raises:
             OpenmicError: ``no_such_token``.

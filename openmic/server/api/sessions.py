@@ -1,6 +1,6 @@
 """Sessions over plain HTTP: health, metrics, lists, transcripts and downloads.
 
-The list and the metrics are the owner's; a session is the owner's and that of whoever knows its resume token.
+The list and the metrics are the owner's; a session is open to the owner and to a client that has its resume token.
 """
 
 from __future__ import annotations

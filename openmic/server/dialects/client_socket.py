@@ -1,4 +1,4 @@
-"""A client's WebSocket with an end to every wait: what is too large is refused, and who reads nothing has gone."""
+"""A client's WebSocket whose waits all end: too large messages are refused, a client that reads nothing has left."""
 
 from __future__ import annotations
 

@@ -260,7 +260,7 @@ class StreamConnection:
         await self._socket.accept()
         self._gate.unauthenticated.leave(self)
         self._outbox.put(Reply(tuple(hello)))
-        self._has_begun = True  # whoever has read the hello is told warnings
+        self._has_begun = True  # a client that has read the hello gets warnings
         self._session_over.clear()
         await asyncio.to_thread(session.attach, self._hear, after_seq)
         self._session, self._let_in, self._unattached = session, True, None
@@ -296,7 +296,7 @@ class StreamConnection:
     # --- both directions
 
     def _enter(self) -> None:
-        """Let the client in, as far as its handshake says who it is."""
+        """Admit the client, as far as its handshake identifies it."""
         try:
             self._gate.check_origin(self.websocket)
             self._connections.enter(self)

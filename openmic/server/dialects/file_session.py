@@ -27,7 +27,7 @@ VANISHED_SECONDS = 1.0  # how often a waiting request looks whether its client i
 WARNING_HEADER = "openmic-warning"
 
 FileEvent = Progressed | Warned | Finalised | Ended | Failed
-"""What whoever uploads a file wants to know."""
+"""The events that an upload waits for."""
 
 
 class FileSession:

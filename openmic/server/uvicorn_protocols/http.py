@@ -1,8 +1,8 @@
 """uvicorn's HTTP protocol, with a deadline for the head of a request, and one for a client that does not read.
 
 uvicorn waits for ever for a request line and headers that come byte by byte or not at all; each such connection costs
-a file descriptor, and whoever opens enough of them ("slow headers") keeps everybody else out. So does whoever asks for
-a download and then reads nothing of it.
+a file descriptor, and a client that opens enough of them ("slow headers") keeps everybody else out. So does one that
+asks for a download and then reads nothing of it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TIMEOUT = (
 class HttpProtocol(H11Protocol):
     """Closes where a request's head is not there ``head_seconds`` after the connection was opened.
 
-    Who has sent a part of it is answered 408 first. Who has sent nothing is told nothing: browsers open connections for
+    A client that sent a part of it gets 408 first. One that sent nothing gets no answer: browsers open connections for
     requests that they may have later, and could take an answer to none of them for the answer to the next. A later
     request on the same connection has as long from its first byte; before that uvicorn's keep-alive counts.
     """

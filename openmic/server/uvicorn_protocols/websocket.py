@@ -1,4 +1,4 @@
-"""uvicorn's WebSocket protocol, with an end for those who do not take theirs, and a limit for what is no message.
+"""uvicorn's WebSocket protocol, with a deadline for peers that do not close, and a limit for data outside messages.
 
 Two ways of ending need more than uvicorn has. A peer that reads nothing never lets a close frame through, and asyncio
 then keeps the connection until its buffer is empty: for ever. And a peer in the middle of a message that is far too

@@ -31,7 +31,7 @@ from openmic.sessions.storage.names import (
 from openmic.sessions.storage.other_holders import Life, OtherHolders
 from openmic.sessions.storage.record_file import Ending, Kind
 from openmic.sessions.storage.recording import DiskRecording
-from openmic.sessions.storage.replay import JournalReplay, OpenedEntry, read_story, to_payload
+from openmic.sessions.storage.replay import JournalReplay, OpenedEntry, read_replay, to_payload
 
 COPY_BYTES = 1_048_576
 
@@ -47,7 +47,7 @@ def disk_full(error: OSError) -> OpenmicError:
 
 @dataclass(frozen=True, slots=True)
 class Household:
-    """Who shares a folder of sessions: this process, and all others."""
+    """The processes that share a folder of sessions: this one, and all others."""
 
     holder: Holder
     others: OtherHolders
@@ -93,7 +93,7 @@ class SessionFiles:
             lease = Lease.first(making, holder, folder.name)
             journal = Journal.create(making / JOURNAL, lease.confirm)
             journal.record(Kind.OPENED, to_payload(opened))
-            making.rename(folder)  # whoever looks at the folder's name finds a journal that has begun, and is leased
+            making.rename(folder)  # a reader of the folder's name finds a journal that has begun, and is leased
             journal.path = folder / JOURNAL
             lease.move_to(folder)
             return cls(folder, lease, journal, DiskRecording(folder / RECORDING))
@@ -145,21 +145,21 @@ class SessionFiles:
                     left_for_good = False
                 if not _stands_at(file, path):
                     raise InUse  # it was made compact at this moment
-            story = read_story(file)
-            if story.is_over and not finished_too:
+            replay = read_replay(file)
+            if replay.is_over and not finished_too:
                 raise AlreadyOver
-            if story.ending is Ending.DAMAGED:
+            if replay.ending is Ending.DAMAGED:
                 shutil.copyfile(path, folder / DAMAGED)
                 os.chmod(folder / DAMAGED, 0o600)
             if not left_for_good:
                 number = lease.fence
                 path = numbered(folder, JOURNAL, number)
-                left, file = file, _copy(file, story.good_bytes, path)
+                left, file = file, _copy(file, replay.good_bytes, path)
                 os.close(left)
-            journal = Journal.reopen(path, file, story.good_bytes, lease.confirm)
+            journal = Journal.reopen(path, file, replay.good_bytes, lease.confirm)
             recording = DiskRecording(numbered(folder, RECORDING, lease.fence))
             sweep(folder, number, lease.fence)
-            return cls(folder, lease, journal, recording, story.good_bytes), story
+            return cls(folder, lease, journal, recording, replay.good_bytes), replay
         except BaseException as error:
             if file >= 0:
                 os.close(file)
@@ -218,13 +218,13 @@ class SessionFiles:
 
 
 def writers_have_gone(folder: Path, journal: int, fence: int, others: OtherHolders) -> bool:
-    """Whether all who may ever have written to a journal have let go of it, or are known to be dead.
+    """Whether all processes that may have written to a journal have let go of it, or are known to be dead.
 
     Args:
         folder: of the session.
-        journal: its number: whoever had a lease of a lower one writes elsewhere.
+        journal: its number: a process with a lease of a lower one writes elsewhere.
         fence: of the lease that is being made.
-        others: knows who has gone.
+        others: knows which processes have ended.
     """
     last = {lease.holder_id: lease for lease in read_leases(folder) if journal <= lease.fence < fence}
     return all(life_of(folder, lease, others) is Life.GONE for lease in last.values())

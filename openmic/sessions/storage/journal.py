@@ -3,7 +3,8 @@
 One file of checked records (``records``), append-only. A record is written before anybody is told of it, so whatever
 ends this process, the next one finds it; ``sync`` forces it to the disk, against a loss of power. One writer appends;
 any number of readers follow the audio bytes. A reader waits where the journal still grows, and sees its end once
-``end`` was called; ``abort`` makes every reader end where it stands. Who has the journal open to write holds its lock.
+``end`` was called; ``abort`` makes every reader end where it stands. The process that has the journal open to write
+holds its lock.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Who may write to a session: the process that made its newest lease, for as long as that process beats.
+"""The right to write to a session: that of the process that made its newest lease, for as long as it beats.
 
 A session's folder holds one small file for each lease, ``lease.1``, ``lease.2`` and so on: the *fencing number*. It is
-created only where it is not there yet, so of all who want a session's next lease exactly one gets it. Lease files stay
-for as long as the folder: a process that wakes up after a long pause finds its successor's, and knows that it has lost.
+created only where it is not there yet, so of all processes that want a session's next lease exactly one gets it. Lease
+files stay for as long as the folder: a process that wakes up after a long pause finds its successor's, and knows that
+it has lost.
 
 A file says in one line which process made it, and whether that has let go.
 """
@@ -150,10 +151,10 @@ class Lease:
     def confirm(self) -> None:
         """Make sure, behind something that was written, that nobody else had the session while it was.
 
-        Whoever takes a session over makes the next lease first, and reads the journal then. So one look for that, too,
-        says whether what was just written was in time, whatever the clocks of a paused machine say; and the clock says
-        it where a network file system remembers for a while what was not there. After a pause in which this process
-        may have been found silent, the lease is made anew.
+        A process that takes a session over makes the next lease first, and reads the journal then. So one look for
+        that, too, says whether what was just written was in time, whatever the clocks of a paused machine say; and the
+        clock says it where a network file system remembers for a while what was not there. After a pause in which this
+        process may have been found silent, the lease is made anew.
 
         Raises:
             LeaseLost: somebody has, or may have it; the lease is good for nothing any more.

@@ -54,7 +54,7 @@ def sweep(folder: Path, journal: int, recording: int) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Delete a session's folder: at one moment for all who look for it, and then what is in it. Safe to call again."""
+    """Delete a session's folder: for all readers at the same moment, and then its content. Safe to call again."""
     going = folder.with_name(GOING + folder.name)
     with contextlib.suppress(OSError):  # somebody else was quicker, or died over it
         folder.rename(going)

@@ -1,4 +1,4 @@
-"""What a journal tells: how a session began, what its client sent and was told, and whether it is over."""
+"""Reads a journal: how a session began, what its client sent and received, and whether it has ended."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ _WALKED = TypeAdapter(FinalWindow)
 
 @dataclass(slots=True)
 class JournalReplay:
-    """A session as its journal has it.
+    """A session as its journal records it.
 
     Attributes:
         opened: how it began.
         received_bytes: audio bytes of its client, in the journal or (once ended) before it was made compact.
-        counted: what its client was told, in order; without the end.
+        counted: the numbered events that its client was sent, in order, without the end.
         walked: what the final pass has done, in order.
         flush_at: a wish to flush after so many bytes, if nothing was committed since.
         stopped: why it takes no more audio; None while it does.
@@ -144,7 +144,7 @@ def to_error(fields: dict[str, str] | None) -> OpenmicError | None:
     return OpenmicError(fields["code"], fields["what"], fields["why"], fields["hint"])
 
 
-def read_story(file: int) -> JournalReplay:
+def read_replay(file: int) -> JournalReplay:
     """Read an open journal, as far as it is good.
 
     Raises:
@@ -152,22 +152,22 @@ def read_story(file: int) -> JournalReplay:
     """
     try:
         scan = Scan(file)
-        story: JournalReplay | None = None
+        replay: JournalReplay | None = None
         for record in scan:
-            if story is None:
+            if replay is None:
                 if record.kind != Kind.OPENED:
                     break
-                story = JournalReplay(_OPENED.validate_python(json.loads(record.payload)))
+                replay = JournalReplay(_OPENED.validate_python(json.loads(record.payload)))
             else:
-                _take(story, record.kind, record.payload)
+                _take(replay, record.kind, record.payload)
     except EarlierVersion as error:
         raise PROBLEMS.error("journal_unreadable", detail="an earlier version of openmic wrote it") from error
     except (NotRecords, ValidationError, ValueError) as error:
         raise PROBLEMS.error("journal_unreadable", detail=type(error).__name__) from error
-    if story is None:
+    if replay is None:
         raise PROBLEMS.error("journal_unreadable", detail="it says nothing")
-    story.good_bytes, story.ending = scan.good_bytes, scan.ending
-    return story
+    replay.good_bytes, replay.ending = scan.good_bytes, scan.ending
+    return replay
 
 
 def read_opened_at(path: str | os.PathLike[str]) -> OpenedEntry:
@@ -185,14 +185,14 @@ def read_opened_at(path: str | os.PathLike[str]) -> OpenedEntry:
     raise PROBLEMS.error("journal_unreadable", detail="it says nothing")
 
 
-def read_story_at(path: str | os.PathLike[str]) -> JournalReplay:
-    """Read the journal at ``path``, as ``read_story`` does; it may be in use.
+def read_replay_at(path: str | os.PathLike[str]) -> JournalReplay:
+    """Read the journal at ``path``, as ``read_replay`` does; it may be in use.
 
     Raises:
         OpenmicError: ``journal_unreadable``.
     """
     with _journal_at(path) as file:
-        return read_story(file)
+        return read_replay(file)
 
 
 @contextlib.contextmanager
@@ -211,30 +211,30 @@ class EarlierVersion(Exception):
     """The journal holds audio in a form that is not read any more."""
 
 
-def _take(story: JournalReplay, kind: int, payload: bytes) -> None:
+def _take(replay: JournalReplay, kind: int, payload: bytes) -> None:
     match kind:
         case Kind.PACKED:
             raise EarlierVersion
         case Kind.AUDIO:
-            story.received_bytes += len(payload)
-            story.recovered = 0
+            replay.received_bytes += len(payload)
+            replay.recovered = 0
         case Kind.FLUSHED:
-            story.flush_at = story.received_bytes
+            replay.flush_at = replay.received_bytes
         case Kind.STOPPED:
-            story.stopped = _STOPPED.validate_python(json.loads(payload))
+            replay.stopped = _STOPPED.validate_python(json.loads(payload))
         case Kind.COMMITTED | Kind.FINALISED:
             event = COUNTED[Kind(kind)].validate_python(json.loads(payload))
-            if event.seq == story.seq + 1:
-                story.counted.append(event)
-            story.flush_at = None
-            story.recovered = 0
+            if event.seq == replay.seq + 1:
+                replay.counted.append(event)
+            replay.flush_at = None
+            replay.recovered = 0
         case Kind.WALKED:
-            story.walked.append(_WALKED.validate_python(json.loads(payload)))
-            story.recovered = 0
+            replay.walked.append(_WALKED.validate_python(json.loads(payload)))
+            replay.recovered = 0
         case Kind.ENDED | Kind.FAILED:
-            story.over = _OVER.validate_python(json.loads(payload))
-            story.received_bytes = story.over.received_bytes
+            replay.over = _OVER.validate_python(json.loads(payload))
+            replay.received_bytes = replay.over.received_bytes
         case Kind.RECOVERED:
-            story.recovered += 1
+            replay.recovered += 1
         case Kind.COMPACTED:
-            story.compact = True
+            replay.compact = True

@@ -2,7 +2,7 @@
 
 **Live first.** Of the streams that want a step, those whose oldest unheard audio has waited longest are stepped
 together, as many as ``Costs.batch`` says; then one looks again. So an idle device steps often, a busy one finds more
-new audio when it comes round, and no stream is passed over: who waits moves to the front.
+new audio when it comes round, and no stream is passed over: one that waits moves to the front.
 
 **Final passes** fill the time between, ``SLICE_SECONDS`` at a time, and are owed a part of it while live steps are
 always due: as much as they need for every window to be done before the stream's next one is due, between
@@ -12,10 +12,10 @@ due longest.
 
 **Live text is the last thing to suffer.** While anybody's speech has been waiting for its live step longer than
 ``GIVE_WAY_SECONDS``, final passes are owed nothing and get nothing; with steps that have become dearer, all streams are
-stepped less often, in turn. Only who has been waiting for a final longer than ``LONGEST_WAIT_SECONDS`` is owed
+stepped less often, in turn. Only a stream that has waited for a final longer than ``LONGEST_WAIT_SECONDS`` is owed
 ``LEAST_SHARE`` even then: every wait has an end.
 
-**Time that nobody wants** goes to who is silent for a moment and may have finished (``final/speculation.py``).
+**Time that nobody wants** goes to streams that have fallen silent and may be finished (``final/speculation.py``).
 
 **Catching up.** A stream with more unheard audio than a window holds because it was sent faster than it was spoken (a
 file) steps alone, in the same time as final passes. One that fell behind as it was spoken is late, and goes first.
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 SLICE_SECONDS = 0.05  # how long final passes work before live steps are looked at again
 FINAL_SHARE = 0.25  # of the time, the least that final passes get while live steps are always due
 MOST_FINAL_SHARE = 0.5  # and the most, unless live steps need less than the rest at their slowest cadence
-PATIENCE_WINDOWS = 3.0  # one who waits for a final is owed a window's work in so many times its own duration
+PATIENCE_WINDOWS = 3.0  # a stream that waits for a final is owed a window's work in so many times its own duration
 GIVE_WAY_SECONDS = 1.0  # speech that has waited longer than this for its live step goes before all final passes
 LONGEST_WAIT_SECONDS = 60.0  # for a final that gives way to live text; after that it is owed
 LEAST_SHARE = 0.1  # of the time, all the same

@@ -44,7 +44,7 @@ CLOSE_SECONDS = 30.0  # how long close() waits for a step in progress
 
 @dataclass(frozen=True, slots=True)
 class EngineParts:
-    """What an engine works with; without one, as in the benchmarks, whoever has loaded them may.
+    """What an engine works with; without one, as in the benchmarks, the program that has loaded them may.
 
     Attributes:
         info: the model's name, device and dtype.

@@ -1,8 +1,8 @@
 """The final text before anybody asks for it: in a pause, as if the speaker stopped there.
 
-Who has finished falls silent first and reaches for the button then. A device that has nothing else to do goes on with
-the final pass in such a pause, on a copy of it. If the speaker does stop there, the text is ready at once; if not, the
-copy is thrown away. Either way the result is the one of a pass that waits.
+A speaker who has finished falls silent first and reaches for the button then. A device that has nothing else to do goes
+on with the final pass in such a pause, on a copy of it. If the speaker does stop there, the text is ready at once; if
+not, the copy is thrown away. Either way the result is the one of a pass that waits.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def cuda_capture(device: torch.device) -> Capture:
     ``torch.cuda.graph`` is not used: after a recording that fails, it leaves the thread on its own stream and the
     process's random numbers unusable, and each time it waits for the whole device and empties torch's cache. Here the
     stream is left whatever happens, and the recording registers with a generator of its own: a step draws nothing, and
-    whoever draws meanwhile or afterwards is not touched.
+    other code that draws meanwhile or afterwards is not touched.
     """
     memory = torch.cuda.graph_pool_handle()
     stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

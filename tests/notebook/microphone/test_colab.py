@@ -106,7 +106,7 @@ def test_a_cell_that_listens_and_is_refused(colab: Callable[..., ColabPage]) -> 
     page = colab(microphone=False)
     listens = page.kernel.send("listen(voice)")
     page.until(lambda: listens.ended_at, listens)
-    assert listens.text.startswith("The browser gave no microphone.\nWhy: Tarayıcı mikrofona izin vermedi.")
+    assert listens.text.startswith("The browser did not open a microphone.\nWhy: Tarayıcı mikrofona izin vermedi.")
 
 
 def test_outside_colab_it_says_where_to_speak(tmp_path: Path) -> None:

@@ -161,7 +161,9 @@ def test_a_kernel_that_runs_a_cell_keeps_the_words_waiting(opened: Callable[...,
 def test_a_refused_microphone_says_what_to_do(opened: Callable[..., Page]) -> None:
     page = opened("voice", microphone=False)
     button(page).click()
-    expect(line(page)).to_contain_text("The browser refused the microphone. Press the icon beside the page's address")
+    expect(line(page)).to_contain_text(
+        "The browser refused the microphone. This page may not use it. Press the icon beside the page's address"
+    )
     expect(card(page)).to_have_attribute("data-state", "idle")
 
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 from websockets.asyncio.server import ServerConnection, serve
 
 from openmic.client.link import Address
-from openmic.client.loop import LoopThread
 from openmic.client.result import Message
 from openmic.notebook.microphone import relay as relays
 from openmic.notebook.microphone.recording import Recording
@@ -30,6 +30,7 @@ class Echo:
         self.got: list[Frame] = []
         self.shown: list[str | None] = []
         self.port = 0
+        self.over = asyncio.Event()
 
     async def __call__(self, socket: ServerConnection) -> None:
         assert socket.request is not None
@@ -46,16 +47,17 @@ class Echo:
     async def run(self) -> None:
         async with serve(self, "127.0.0.1", 0, subprotocols=["openmic.v1"]) as server:  # type: ignore[list-item]
             self.port = next(iter(server.sockets)).getsockname()[1]
-            await asyncio.get_running_loop().create_future()
+            await self.over.wait()
 
 
 @pytest.fixture
 def echo() -> Iterator[Echo]:
-    with LoopThread() as loop:
+    with start_blocking_portal() as portal:
         server = Echo()
-        loop.begin(server.run())
+        portal.start_task_soon(server.run)
         wait_until(lambda: server.port)
         yield server
+        portal.call(server.over.set)
 
 
 @contextmanager
@@ -67,9 +69,9 @@ def relayed(
     def begin(_: Message) -> Recording:
         return recording
 
-    with LoopThread() as loop:
+    with start_blocking_portal() as portal:
         address = Address(f"ws://127.0.0.1:{port}/v1/stream", f"127.0.0.1:{port}", True, "opens")
-        yield Relay(loop, address, begin, kept.append, quiet_seconds)
+        yield Relay(portal, address, begin, kept.append, quiet_seconds)
 
 
 def test_frames_pass_unchanged_and_in_order(echo: Echo) -> None:

@@ -135,7 +135,7 @@ def test_late_live_text_is_told_until_it_is_in_time_again(
     page.goto(link(service))
     speak(page)
     service.engine.late = True
-    expect(page.locator("#notice")).to_contain_text("Live text comes late")
+    expect(page.locator("#notice")).to_contain_text("Live text is late")
     service.engine.late = False
     expect(page.locator("#notice")).to_be_hidden()
     finish(page)

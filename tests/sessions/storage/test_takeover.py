@@ -26,7 +26,7 @@ from openmic.sessions.storage.lease import HeldElsewhere, Lease, LeaseLost
 from openmic.sessions.storage.names import journal_path, recording_path
 from openmic.sessions.storage.other_holders import OtherHolders
 from openmic.sessions.storage.record_file import Kind, Scan
-from openmic.sessions.storage.replay import OpenedEntry, read_story_at, to_payload
+from openmic.sessions.storage.replay import OpenedEntry, read_replay_at, to_payload
 from openmic.speech.types import CommittedText, SpeechOptions
 from tests.support.killed_server import ROOT
 
@@ -59,8 +59,8 @@ class Process:
 
     def take_over(self) -> tuple[SessionFiles, bytes]:
         """Take the session over; gives the audio that is in its journal, too."""
-        files, story = SessionFiles.take_over(self.folder, self.household)
-        assert story.counted == [COMMITTED]
+        files, replay = SessionFiles.take_over(self.folder, self.household)
+        assert replay.counted == [COMMITTED]
         files.journal.record(Kind.RECOVERED, files.takeover)
         return files, audio(self.folder)
 
@@ -240,8 +240,8 @@ def test_killed_at_every_step_of_a_takeover_it_leaves_all_to_the_next(tmp_path: 
             with pytest.raises(LeaseLost):
                 stopped.journal.append(b"late" * 800)
         assert audio(third.folder) == known + PIECES[11]
-        story = read_story_at(journal_path(third.folder))
-        assert (story.counted, story.received_bytes) == ([COMMITTED], len(known) + 3200)
+        replay = read_replay_at(journal_path(third.folder))
+        assert (replay.counted, replay.received_bytes) == ([COMMITTED], len(known) + 3200)
         first.household.holder.close()
         third.household.holder.close()
         shutil.rmtree(data_dir)

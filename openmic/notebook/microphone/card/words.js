@@ -24,11 +24,11 @@ const ENGLISH = {
   problem_insecure_title: "The microphone needs a secure address",
   problem_insecure_body: "Browsers hand it out only on https, and on http://localhost. Open this notebook by such an address.",
   problem_denied_title: "The browser refused the microphone",
-  problem_denied_body: "Press the icon beside the page's address, allow the microphone, then press Speak again.",
-  problem_no_microphone_body: "Plug one in or switch it on, then press Speak again.",
+  problem_denied_body: "This page may not use it. Press the icon beside the page's address, allow the microphone, then press Speak again.",
+  problem_no_microphone_body: "This device has none, or it is switched off. Plug one in or switch it on, then press Speak again.",
   problem_unreachable_body: "It was stopped, or the kernel was restarted. Start it again, then show a new microphone.",
   problem_token_title: "The service does not know this microphone",
-  problem_token_body: "It was started anew. Show a new microphone: run its cell again.",
+  problem_token_body: "It was restarted. Show a new microphone: run its cell again.",
 };
 
 const TURKISH = {
@@ -52,8 +52,8 @@ const TURKISH = {
   problem_insecure_title: "Mikrofon güvenli bir adres ister",
   problem_insecure_body: "Tarayıcılar onu yalnızca https ve http://localhost adreslerinde verir. Bu not defterini böyle bir adresle açın.",
   problem_denied_title: "Tarayıcı mikrofona izin vermedi",
-  problem_denied_body: "Adresin yanındaki simgeye basın, mikrofona izin verin, sonra yeniden Konuş'a basın.",
-  problem_no_microphone_body: "Bir mikrofon takın ya da açın, sonra yeniden Konuş'a basın.",
+  problem_denied_body: "Bu sayfanın mikrofonu kullanma izni yok. Adresin yanındaki simgeye basın, mikrofona izin verin, sonra yeniden Konuş'a basın.",
+  problem_no_microphone_body: "Bu cihazda mikrofon yok ya da kapalı. Bir mikrofon takın ya da açın, sonra yeniden Konuş'a basın.",
   problem_unreachable_body: "Durduruldu ya da çekirdek yeniden başlatıldı. Yeniden başlatın, sonra yeni bir mikrofon gösterin.",
   problem_token_title: "Hizmet bu mikrofonu tanımıyor",
   problem_token_body: "Yeniden başlatıldı. Yeni bir mikrofon gösterin: hücresini yeniden çalıştırın.",

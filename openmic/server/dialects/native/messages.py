@@ -1,7 +1,7 @@
 """Every message of the native protocol ``openmic.v1``, and the JSON of a session.
 
 ``python -m openmic.server.dialects.native.messages`` prints the JSON schema of all of them, which is in
-docs/protocol.schema.json. Unknown fields are ignored; docs/protocol.md tells the story around the fields.
+docs/protocol.schema.json. Unknown fields are ignored; docs/protocol.md says when each message is sent.
 """
 
 from __future__ import annotations

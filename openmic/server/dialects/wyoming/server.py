@@ -232,7 +232,7 @@ class WyomingConnection:
             case Failed(error):
                 if not final.done():
                     final.set_exception(error)
-                    final.exception()  # it is told by whoever waits for it
+                    final.exception()  # the task that waits for it reports it
                 if final is self._final and not self._is_stopped:
                     self._break_off(error)
 
