@@ -162,6 +162,7 @@ class Replica:
     def _report(self) -> None:
         info, metrics = self._engine.info, self._metrics.own_text().decode()
         device = info.device if info.device == "cpu" else info.device_name
+        status = read_status("running", "", "", self._began, self._engine, self._sessions, None, None, everywhere=False)
         self._reports.write(
             Report(
                 replica=self._name,
@@ -173,7 +174,7 @@ class Replica:
                 places=self._sessions.places,
                 free=0 if self._leaving else self._sessions.free_places,
                 ended=self._ended,
-                status=to_report(read_status("running", "", "", self._began, self._engine, self._sessions, None, None)),
+                status=to_report(status),
                 metrics=metrics,
             )
         )
