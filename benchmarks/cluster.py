@@ -30,9 +30,10 @@ from openmic.speech.engine.costs import Costs
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = RESULTS / "gpu-h200-2026-11-27-after.json"
 GPUS = (1, 2, 4, 8, 16, 32, 64)
-MIXED = (2, 8, 32)
+FEW = (2, 8, 32)  # of which it is also asked what happens where they differ, die or are replaced
 REFUSED = 0.01  # of those who come, by Erlang's formula
-LEAST_SECONDS, GPU_SECONDS = 180.0, 2400.0  # of virtual time that are counted: at least, and of all GPUs together
+LEAST_SECONDS, GPU_SECONDS = 90.0, 1500.0  # of virtual time that are counted: at least, and of all GPUs together
+LEAST_FAULT_SECONDS = 240.0  # a rolling update takes a while
 KILL_SECONDS = 60.0
 SLOWER = 2.0  # every second GPU of a mixed cluster
 CROWD_SECONDS, CROWD_SPREAD_SECONDS, CROWD_STEP_SECONDS = 20.0, 8.0, 1.0  # of the measured sessions
@@ -105,10 +106,7 @@ def mixed_cases(costs: Costs, gpus: Sequence[int]) -> list[Case]:
         tuple((count, SLOWER * took) for count, took in costs.steps), SLOWER * costs.final_window_cost_seconds
     )
     return [
-        Case(count, "", _scenario(((costs, slower) * count)[:count], router))
-        for count in gpus
-        if count > 1
-        for router in ROUTERS
+        Case(count, "", _scenario(((costs, slower) * count)[:count], router)) for count in gpus for router in ROUTERS
     ]
 
 
@@ -116,9 +114,8 @@ def fault_cases(costs: Costs, gpus: Sequence[int]) -> list[Case]:
     """Replicas die or are replaced: all GPUs as busy as before, or with some to spare."""
     cases = []
     for count in gpus:
-        if count == 1:
-            continue
         full = _scenario((costs,) * count, True)
+        full = replace(full, seconds=max(full.seconds, LEAST_FAULT_SECONDS))
         for what, changed, spare in (
             ("a kill each minute", replace(full, kill_every_seconds=KILL_SECONDS), 1),
             ("a rolling update", replace(full, update=True), max(1, count // 5)),
@@ -221,8 +218,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _print_row([str(sessions), f"{measured:.2f}", f"{simulated_crowd(costs, sessions):.2f}"])
     with ProcessPoolExecutor(given.jobs) as pool:
         plain = _table(ROUTED, plain_cases(costs, gpus), routed_row, pool)
-        _table(ROUTED, mixed_cases(costs, [count for count in gpus if count in MIXED]), routed_row, pool)
-        faults = _table(FAULTS, fault_cases(costs, gpus), fault_row, pool)
+        few = [count for count in gpus if count in FEW]
+        _table(ROUTED, mixed_cases(costs, few), routed_row, pool)
+        faults = _table(FAULTS, fault_cases(costs, few), fault_row, pool)
     given.output.mkdir(parents=True, exist_ok=True)
     draw(given.output / "cluster.png", plain, faults)
 

@@ -145,6 +145,7 @@ def test_the_program_prints_its_tables_and_draws_the_picture(
 ) -> None:
     monkeypatch.setattr(cluster, "LEAST_SECONDS", 20.0)
     monkeypatch.setattr(cluster, "GPU_SECONDS", 20.0)
+    monkeypatch.setattr(cluster, "LEAST_FAULT_SECONDS", 40.0)
     measured = {
         "machine": {"device": "cuda:0", "card": "a small one"},
         "sessions": {
