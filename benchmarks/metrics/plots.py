@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -80,13 +81,58 @@ def lines(path: Path, across: str, up: str, series: Mapping[str, Points], logari
     _save(figure, axes, path)
 
 
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One of several figures over the same axis.
+
+    Attributes:
+        up: what its axis says.
+        series: points of each line, by the line's name.
+        logarithmic: whether that axis is.
+        limit: a level to be marked.
+    """
+
+    up: str
+    series: Mapping[str, Points]
+    logarithmic: bool = False
+    limit: float | None = None
+
+
+def panels(path: Path, across: str, figures: Sequence[Panel]) -> None:
+    """Figures side by side over the same axis, in powers of two, with one legend for all."""
+    figure, all_axes = plt.subplots(1, len(figures), figsize=(4.5 * len(figures), 4.5), layout="constrained")
+    for axes, panel in zip(np.atleast_1d(all_axes), figures, strict=True):
+        _label(axes, across, panel.up)
+        for (name, points), colour in zip(panel.series.items(), COLOURS * len(panel.series), strict=False):
+            if points:
+                axes.plot(*zip(*points, strict=True), "o-", label=name, color=colour, markersize=4)
+        if panel.limit is not None:
+            axes.axhline(panel.limit, color="#999999", linewidth=1, linestyle="--")
+        places = sorted({place for points in panel.series.values() for place, _ in points})
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(places, [f"{place:g}" for place in places])
+        axes.xaxis.set_minor_locator(NullLocator())
+        if panel.logarithmic:
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(bottom=0.0)
+    handles, names = np.atleast_1d(all_axes)[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
 def _figure(across: str, up: str) -> tuple[Figure, Axes]:
     figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
+    _label(axes, across, up)
+    return figure, axes
+
+
+def _label(axes: Axes, across: str, up: str) -> None:
     axes.set_xlabel(across)
     axes.set_ylabel(up)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
 
 
 def _save(figure: Figure, axes: Axes, path: Path) -> None:

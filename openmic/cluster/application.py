@@ -12,8 +12,9 @@ from ray.serve import Application
 from ray.serve.config import RequestRouterConfig
 from ray.serve.schema import ReplicaState
 
+from openmic.cluster.places import SAID_SECONDS
 from openmic.cluster.replica import Replica
-from openmic.cluster.router import STATS_SECONDS, FreePlacesRouter
+from openmic.cluster.router import FreePlacesRouter
 from openmic.service.arguments import make_settings
 from openmic.settings import Settings
 from openmic.speech.load import load_engine
@@ -85,7 +86,7 @@ def application(given: Mapping[str, Any], load: LoadEngine = load_engine, **opti
         OpenmicError: a setting cannot be used.
     """
     settings = make_settings(**given)
-    router = RequestRouterConfig(request_router_class=FreePlacesRouter, request_routing_stats_period_s=STATS_SECONDS)
+    router = RequestRouterConfig(request_router_class=FreePlacesRouter, request_routing_stats_period_s=SAID_SECONDS)
     chosen = {
         "max_ongoing_requests": settings.max_connections + OTHER_REQUESTS,  # above it a handshake would only wait
         "graceful_shutdown_timeout_s": DRAIN_SECONDS,

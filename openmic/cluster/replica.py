@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from openmic.cluster.metrics import ClusterMetrics
 from openmic.cluster.orders import read_orders
+from openmic.cluster.places import FREE, OPEN
 from openmic.cluster.problems import PROBLEMS
 from openmic.cluster.reports import REPORT_SECONDS, Report, Reports
 from openmic.cluster.status import to_report
@@ -32,8 +33,6 @@ logger = logging.getLogger(__name__)
 
 JOIN_SECONDS = 2.0
 SILENT_SECONDS = 4.0  # without a question of Serve's, after which a replica looks whether it is to go
-OPEN = "open"  # of the routing stats: connections that the replica has,
-FREE = "free"  # and how many sessions it would let in besides
 
 
 class Unwell(Exception):
@@ -163,6 +162,7 @@ class Replica:
     def _report(self) -> None:
         info, metrics = self._engine.info, self._metrics.own_text().decode()
         device = info.device if info.device == "cpu" else info.device_name
+        status = read_status("running", "", "", self._began, self._engine, self._sessions, None, None, everywhere=False)
         self._reports.write(
             Report(
                 replica=self._name,
@@ -174,7 +174,7 @@ class Replica:
                 places=self._sessions.places,
                 free=0 if self._leaving else self._sessions.free_places,
                 ended=self._ended,
-                status=to_report(read_status("running", "", "", self._began, self._engine, self._sessions, None, None)),
+                status=to_report(status),
                 metrics=metrics,
             )
         )

@@ -58,6 +58,8 @@ def _summary(status: Status) -> str:
     if status.state == "running":
         parts.append(status.tunnel or "no public link")
         parts.append("nobody speaks" if not status.speaking else _people(status.speaking, "speaks", "speak"))
+        if status.speaking_elsewhere:
+            parts.append(f"at other servers {_people(status.speaking_elsewhere, 'speaks', 'speak')}")
     if status.finals_waiting:
         waiting = _people(status.finals_waiting, "waits", "wait")
         parts.append(f"{waiting} for the final text (about {status.finals_seconds:.0f} s)")
@@ -141,6 +143,8 @@ def _facts(session: SessionStatus) -> str:
     facts.append(f"{_clock(session.audio_seconds)} of sound")
     if session.state == "receiving":
         facts.append(f"text {session.lag_seconds:.1f} s behind")
+    if session.holder:
+        facts.append(f"at {session.holder}" + (", which is silent" if session.holder_silent else ""))
     return " · ".join(facts)
 
 

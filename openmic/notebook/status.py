@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class SessionStatus:
-    """One session: its state, seconds of audio, seconds that its live text is behind, and its text so far."""
+    """One session: its state, seconds of audio, seconds that its live text is behind, and its text so far.
+
+    ``holder`` is the other server that has it, "" where this one does; ``holder_silent``: it may have died.
+    """
 
     session_id: str
     state: str
@@ -18,6 +21,8 @@ class SessionStatus:
     live_text: str
     final_text: str | None
     problem: str
+    holder: str = ""
+    holder_silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +90,13 @@ class Status:
 
     @property
     def speaking(self) -> int:
-        """How many speak now."""
-        return sum(session.state == "receiving" for session in self.sessions)
+        """How many speak here now."""
+        return sum(session.state == "receiving" and not session.holder for session in self.sessions)
+
+    @property
+    def speaking_elsewhere(self) -> int:
+        """How many speak at other servers that share the folder."""
+        return sum(session.state == "receiving" and bool(session.holder) for session in self.sessions)
 
     @property
     def delay_p50_seconds(self) -> float | None:

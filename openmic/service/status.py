@@ -24,6 +24,8 @@ def read_status(
     sessions: Sessions | None,
     server: ServerThread | None,
     tunnel: ReopeningTunnel | None,
+    *,
+    everywhere: bool = True,
 ) -> Status:
     """The status now.
 
@@ -36,11 +38,14 @@ def read_status(
         sessions: those over the engine.
         server: the web server.
         tunnel: the public link's; None: there is none.
+        everywhere: tell of the sessions that other processes have, too, where they share the folder.
     """
     running = state == "running"
     stats = engine.stats() if engine is not None and running else None
-    snapshots = sessions.list() if sessions is not None else []
-    ours = [one for one in snapshots if one.created >= started_at]
+    snapshots: list[SessionSnapshot] = []
+    if sessions is not None:
+        snapshots = sessions.list_everywhere() if everywhere else sessions.list()
+    ours = [one for one in snapshots if one.created >= started_at or one.holder is not None]
     return Status(
         state=state,
         link=link if running else "",
@@ -110,4 +115,6 @@ def _session(one: SessionSnapshot) -> SessionStatus:
         live_text=one.live_text,
         final_text=one.final.text if one.final is not None else None,
         problem=one.error.what if one.error is not None else "",
+        holder=one.holder or "",
+        holder_silent=one.holder_silent,
     )

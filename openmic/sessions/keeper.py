@@ -46,6 +46,9 @@ class SessionTable(Protocol):
     def look(self) -> None:
         """Search the folder."""
 
+    def tell_others(self) -> None:
+        """Say which sessions are here."""
+
     def stop(self, session: Session, reason: Reason, error: OpenmicError | None = None) -> None:
         """Finish a session, if nobody has."""
 
@@ -95,6 +98,8 @@ class Keeper:
             sessions, over_now = self._sessions.watched()
             with self._thread.turn("keeping time"):
                 self._keep_time(sessions, now)
+            with self._thread.turn("telling other processes"):
+                self._sessions.tell_others()
             with self._thread.turn("telling of overload"):
                 overload.tell(sessions, self._sessions.engine.stats())
             with self._thread.turn("keeping room on the disk"):

@@ -8,6 +8,7 @@ there.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import hmac
 import logging
@@ -25,6 +26,7 @@ from openmic.errors import OpenmicError
 from openmic.log import log_event
 from openmic.sessions.admission import free_places, make_room, places
 from openmic.sessions.delivery import DeliveryThread
+from openmic.sessions.elsewhere import Elsewhere
 from openmic.sessions.events import Reason
 from openmic.sessions.keeper import Keeper
 from openmic.sessions.lease_thread import LeaseThread
@@ -82,6 +84,7 @@ class Sessions:
         self._delivery = DeliveryThread()
         self._syncer = FsyncThread(settings.journal_sync_seconds, self._all)
         self._leases = LeaseThread(self._household, self._let_go_soon)
+        self._elsewhere = Elsewhere(data_dir, self._household)
         self._keeper = Keeper(self, self._closing)
 
     def create(
@@ -258,8 +261,14 @@ class Sessions:
         return len(ended)
 
     def list(self) -> list[SessionSnapshot]:
-        """All sessions that are open or kept, the oldest first."""
+        """All sessions of this process that are open or kept, the oldest first."""
         return [session.snapshot() for session in self._all() if not session.moved]
+
+    def list_everywhere(self) -> builtins.list[SessionSnapshot]:
+        """Those, and what runs in other processes that share the folder, as they told up to a second ago."""
+        here = self.list()
+        elsewhere = self._elsewhere.read({session.id for session in here})
+        return sorted([*here, *elsewhere], key=lambda session: session.created)
 
     def received_bytes_total(self) -> int:
         """Bytes received by all sessions since the start."""
@@ -340,6 +349,14 @@ class Sessions:
         for session in self._all():
             if session.ended_at is not None and not (self.settings.data_dir / session.id).exists():
                 self.forget(session)
+
+    def tell_others(self) -> None:
+        """Say which sessions are here, for the lists of other processes that share the folder.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        self._elsewhere.tell((session.snapshot(), session.ended_at) for session in self._all() if not session.moved)
 
     def stop(self, session: Session, reason: Reason, error: OpenmicError | None = None) -> None:
         """Finish a session, if nobody has."""

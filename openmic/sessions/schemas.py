@@ -97,7 +97,7 @@ class FinalJson(Message):
 
 
 class SessionSummary(Message):
-    """A session in the list of ``GET /v1/sessions``."""
+    """What is said of every session."""
 
     id: str
     state: Literal["receiving", "finishing", "ended"]
@@ -106,6 +106,13 @@ class SessionSummary(Message):
     received_bytes: int
     reason: Literal["stopped", "timeout", "shutdown"] | None = Field(description="why it takes no more audio")
     error: str | None = Field(description="the code of the error that ended it")
+
+
+class ListedSession(SessionSummary):
+    """A session in the list of ``GET /v1/sessions``."""
+
+    holder: str | None = Field(description="the other server that has it, where several share a folder")
+    holder_silent: bool = Field(description="that one is silent or has died: the next one takes the session up soon")
 
 
 class SessionJson(SessionSummary):
@@ -127,7 +134,7 @@ class TranscriptJson(SessionSummary, FinalJson):
 
 
 def to_summary(snapshot: SessionSnapshot) -> SessionSummary:
-    """A session for the list of all."""
+    """A session without its words."""
     return SessionSummary(
         id=snapshot.id,
         state=snapshot.state.value,
@@ -136,6 +143,13 @@ def to_summary(snapshot: SessionSnapshot) -> SessionSummary:
         received_bytes=snapshot.received_bytes,
         reason=snapshot.reason,
         error=snapshot.error.code if snapshot.error is not None else None,
+    )
+
+
+def to_listed(snapshot: SessionSnapshot) -> ListedSession:
+    """A session for the list of all."""
+    return ListedSession(
+        **to_summary(snapshot).model_dump(), holder=snapshot.holder, holder_silent=snapshot.holder_silent
     )
 
 

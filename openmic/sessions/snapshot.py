@@ -28,3 +28,5 @@ class SessionSnapshot:
     revised: tuple[Revision, ...]  # what the final changed of the committed words
     reason: Reason | None
     error: OpenmicError | None
+    holder: str | None = None  # the other process that has it; None: this one
+    holder_silent: bool = False  # whether that has been silent for longer than its leases last, or has died

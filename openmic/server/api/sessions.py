@@ -16,7 +16,7 @@ from openmic.server.dialects.native.messages import SessionList
 from openmic.server.metrics import Metrics
 from openmic.server.problems import PROBLEMS
 from openmic.sessions.registry import Sessions
-from openmic.sessions.schemas import SessionJson, to_summary
+from openmic.sessions.schemas import SessionJson, to_listed
 
 AllSessions = Annotated[Sessions, Depends(sessions_of)]
 open_router = APIRouter()
@@ -41,9 +41,9 @@ def metrics(request: Request) -> Response:
 
 @owner_router.get("/v1/sessions")
 def list_sessions(sessions: AllSessions, response: Response) -> SessionList:
-    """All sessions that are open or kept."""
+    """All sessions that are open or kept, whichever process that shares the folder has them."""
     response.headers["Cache-Control"] = "no-store"
-    return SessionList(sessions=[to_summary(snapshot) for snapshot in sessions.list()])
+    return SessionList(sessions=[to_listed(snapshot) for snapshot in sessions.list_everywhere()])
 
 
 @reader_router.get("/v1/sessions/{name}", response_model=SessionJson)

@@ -29,6 +29,7 @@ from openmic.ownership import make_private_folder
 
 HOLDERS = "holders"  # the folder of all processes' files, in the folder of sessions
 HOLDER_NAME = re.compile(r"[0-9a-f]{16}")
+RUNNING = ".sessions"  # behind a process's id: the file in which it says which sessions it has
 WANTED = ".wanted"  # behind a process's id: the folder of what others ask it to let go
 BEATS_PER_LEASE = 4
 BEAT_BYTES = 1024  # of a process's file, always: it is rewritten in place
@@ -128,8 +129,9 @@ class Holder:
             self._good_until = -float("inf")
             if self._file is None:
                 return
-            with contextlib.suppress(OSError):
-                self._path.unlink()
+            for path in (self._path, self._folder / (self.id + RUNNING)):
+                with contextlib.suppress(OSError):
+                    path.unlink()
             for mark in self._marks():
                 with contextlib.suppress(OSError):
                     (self._wanted / mark).unlink()

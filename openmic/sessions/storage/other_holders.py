@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from openmic.sessions.storage.holder import BEAT_BYTES, HOLDER_NAME, HOLDERS, WANTED, machine_id
+from openmic.sessions.storage.holder import BEAT_BYTES, HOLDER_NAME, HOLDERS, RUNNING, WANTED, machine_id
 
 SLOWER_CLOCK = 1.1  # how much longer than it promised a process must be silent: no two clocks run equally fast
 STALE_SECONDS = 600.0  # of silence, after which a process's file is taken away
@@ -111,8 +111,9 @@ class OtherHolders:
                 del self._seen[one]
         for one in stale:
             if HOLDER_NAME.fullmatch(one):
-                with contextlib.suppress(OSError):
-                    (self._folder / one).unlink()
+                for name in (one, one + RUNNING):
+                    with contextlib.suppress(OSError):
+                        (self._folder / name).unlink()
                 shutil.rmtree(self._folder / (one + WANTED), ignore_errors=True)
 
     def _read(self, holder_id: str) -> bytes:

@@ -17,13 +17,13 @@ from openmic.sessions.schemas import (
     MOST_TERM_LETTERS,
     MOST_TERMS,
     Language,
+    ListedSession,
     Message,
     Milli,
     RevisionJson,
     Seconds,
     SegmentJson,
     SessionJson,
-    SessionSummary,
     TranscriptJson,
     WordJson,
 )
@@ -286,7 +286,7 @@ ServerMessage = Annotated[
 class SessionList(Message):
     """``GET /v1/sessions``, the oldest first."""
 
-    sessions: list[SessionSummary]
+    sessions: list[ListedSession]
 
 
 def schema() -> dict[str, Any]:
