@@ -75,7 +75,8 @@ class VoiceActivity:
         loudest = np.maximum(np.maximum.accumulate(lasting), np.float32(self._loudest))
         self._peaks, self._loudest = known[len(known) - before :], float(loudest[-1])
         level = np.maximum(np.maximum(loudest, peaks), np.float32(LOUD_ENOUGH / MOST_GAIN))
-        return np.maximum(np.float32(1.0), np.float32(LOUD_ENOUGH) / level)
+        gains: Samples = np.maximum(np.float32(1.0), np.float32(LOUD_ENOUGH) / level)
+        return gains
 
     def _hear(self, probability: float) -> list[SpeechBoundary]:
         """Take the model's answer for the next HOP samples."""
