@@ -18,21 +18,17 @@ from dataclasses import replace
 from difflib import SequenceMatcher
 
 import numpy as np
-import torch
 import whisper
 
 from benchmarks.corpus.reading import joined_samples, long_reading
 from benchmarks.corpus.recordings import Clip, jfk_clip, reading_clips, sample_clips, shared_folder
 from benchmarks.corpus.sounds import room
 from benchmarks.metrics.display import word_error_rate
-from benchmarks.simulated.virtual import GrowingRecording
+from benchmarks.simulated.progressive import progressive
 from benchmarks.tail import loaded
-from openmic.audio import VoiceActivity
-from openmic.audio.types import SAMPLE_RATE
 from openmic.settings import Settings
-from openmic.speech.final.walk import FinalModel, FinalPass
 from openmic.speech.load import load_parts
-from openmic.speech.types import FinalText, SpeechOptions
+from openmic.speech.types import FinalText
 
 QUIET_DECIBELS = -55.0  # of full scale
 
@@ -47,26 +43,6 @@ COLUMNS = (
     "CPU s openmic",
     "CPU s whisper",
 )
-
-
-def progressive(parts: FinalModel, clip: Clip) -> FinalText:
-    """Walk a recording while it grows by a second at a time."""
-    heard = GrowingRecording(clip.samples)
-    final = FinalPass(parts, heard, SpeechOptions())
-    voice = VoiceActivity(Settings().endpoint_silence_seconds)
-    walk = final.walk()
-    with torch.inference_mode():
-        while (begin := heard.length) < len(clip.samples):
-            heard.length = min(begin + SAMPLE_RATE, len(clip.samples))
-            final.timeline.add_boundaries(voice.push(clip.samples[begin : heard.length]), heard.length / SAMPLE_RATE)
-            for pause in walk:
-                if pause == "waiting":
-                    break
-        final.timeline.add_boundaries(voice.flush(), heard.length / SAMPLE_RATE)
-        final.ended = True
-        for _ in walk:
-            pass
-    return final.result()
 
 
 def ends_apart(ours: FinalText, theirs: list[tuple[str, float]]) -> list[float]:

@@ -1,11 +1,17 @@
-"""Sounds in which nobody speaks: digital silence, a room's noise, a tone, and music, all made here."""
+"""Sounds in which nobody speaks, all made here: silence, noise, a tone, music, and what is nearly speech.
+
+Humming, breath and coughs are made as a voice makes them, a source through the resonances of a mouth; the television is
+our own recording behind a wall, of which a murmur is left.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from benchmarks.corpus.recordings import sample_clips
 from openmic.audio.types import SAMPLE_RATE, Samples
 
 ROOM_DECIBELS = -40.0  # of full scale
@@ -13,6 +19,16 @@ CHORDS = ((0, 4, 7), (9, 12, 16), (5, 9, 12), (7, 11, 14))  # semitones above th
 KEYNOTE_HERTZ = 220.0
 BEAT_SECONDS = 0.5
 HARMONICS = 5
+
+HUMMED = (0, 2, 4, 5, 7, 5, 4, 2)  # semitones above HUM_HERTZ, a note each
+HUM_HERTZ = 130.0
+NOTE_SECONDS = 0.6
+BREATH_SECONDS = 3.5  # in, out, and a rest
+BETWEEN_COUGHS_SECONDS = 2.5
+REVERBERATION_SECONDS = 1.0  # until an echo of the room has fallen by 60 dB
+WALL_HERTZ = 500.0  # above, a wall lets ever less through
+TELEVISION_DECIBELS = -30.0
+Signal = NDArray[np.float64]
 
 
 def silence(seconds: float) -> Samples:
@@ -41,11 +57,63 @@ def music(seconds: float) -> Samples:
     return np.concatenate(bars)[: round(seconds * SAMPLE_RATE)]
 
 
+def humming(seconds: float) -> Samples:
+    """A tune with a closed mouth: a voice's pulses through the resonances of a nose, a breath after each phrase."""
+    clock = _clock(NOTE_SECONDS)
+    notes = []
+    for number in range(int(seconds / NOTE_SECONDS) + 1):
+        vibrato = 1 + 0.01 * np.sin(2 * np.pi * 5.0 * clock)
+        phase = 2 * np.pi * np.cumsum(HUM_HERTZ * 2 ** (HUMMED[number % len(HUMMED)] / 12) * vibrato) / SAMPLE_RATE
+        voice = np.sum([np.sin(harmonic * phase) / harmonic for harmonic in range(1, 25)], axis=0)
+        swell = np.minimum(1.0, np.minimum(clock, NOTE_SECONDS - clock) / 0.08)
+        notes.append(voice * swell * (number % len(HUMMED) != len(HUMMED) - 1))
+    return _level(_resonant(np.concatenate(notes), ((250.0, 60.0), (1000.0, 200.0), (2200.0, 300.0))), seconds, 0.2)
+
+
+def breath(seconds: float) -> Samples:
+    """Somebody breathes into the microphone: in, out, a rest."""
+    clock = _clock(BREATH_SECONDS)
+    flow = np.maximum(0.0, np.sin(np.pi * clock / 1.2)) * (clock < 1.2)
+    flow += 0.7 * np.maximum(0.0, np.sin(np.pi * (clock - 1.4) / 1.5)) * ((clock > 1.4) & (clock < 2.9))
+    noise = np.random.default_rng(1).normal(size=round(seconds * SAMPLE_RATE))
+    return _level(_resonant(noise, ((500.0, 400.0), (1600.0, 600.0))) * _over_and_over(flow, len(noise)), seconds, 0.1)
+
+
+def coughs(seconds: float) -> Samples:
+    """A cough and a second one at once, then a while nothing: a burst of air, and a voice that dies away behind it."""
+    clock = _clock(BETWEEN_COUGHS_SECONDS)
+    rng = np.random.default_rng(2)
+    sound = np.zeros(len(clock))
+    for begin, loud in ((0.3, 1.0), (0.75, 0.7)):
+        since = (clock - begin).clip(0)
+        burst = np.exp(-18.0 * since) * (1 - np.exp(-400.0 * since))
+        voiced = np.exp(-12.0 * since) * (1 - np.exp(-40.0 * since)) * np.sign(np.sin(2 * np.pi * 150.0 * since))
+        sound += loud * (burst * rng.normal(size=len(clock)) + 0.4 * voiced)
+    cough = _resonant(sound, ((700.0, 200.0), (1300.0, 300.0), (2600.0, 400.0)))
+    return _level(_over_and_over(cough, round(seconds * SAMPLE_RATE)), seconds, 0.4)
+
+
+def television(seconds: float) -> Samples:
+    """Our interview on a television in another room: through a wall and its own room's echoes, 30 dB down."""
+    speech = next(clip.samples for clip in sample_clips() if clip.name == "interview")
+    clock = _clock(REVERBERATION_SECONDS)
+    echoes = np.random.default_rng(3).normal(size=len(clock)) * 10 ** (-3 * clock / REVERBERATION_SECONDS)
+    spoken = _over_and_over(speech.astype(np.float64), round(seconds * SAMPLE_RATE))
+    count = len(spoken) + len(echoes)
+    hertz = np.fft.rfftfreq(count, 1 / SAMPLE_RATE)
+    spectrum = np.fft.rfft(spoken, count) * np.fft.rfft(echoes, count) / (1 + (hertz / WALL_HERTZ) ** 4)
+    return _level(np.fft.irfft(spectrum, count), seconds, 10 ** (TELEVISION_DECIBELS / 20))
+
+
 SOUNDS: dict[str, Callable[[float], Samples]] = {
     "digital silence": silence,
     "room noise": room,
     "a tone": tone,
     "music": music,
+    "humming": humming,
+    "breath": breath,
+    "coughs": coughs,
+    "a far television": television,
 }
 
 
@@ -68,5 +136,22 @@ def _bar(chord: tuple[int, ...], number: int) -> Samples:
     return sound.astype(np.float32)
 
 
-def _clock(seconds: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _resonant(source: Signal, resonances: Sequence[tuple[float, float]]) -> Signal:
+    """A source through resonances, each at so many hertz and so many wide."""
+    hertz = np.fft.rfftfreq(len(source), 1 / SAMPLE_RATE)
+    gain = np.sum([1 / (1 + ((hertz - middle) / width) ** 2) for middle, width in resonances], axis=0)
+    return np.fft.irfft(np.fft.rfft(source) * gain, len(source))
+
+
+def _over_and_over(sound: Signal, count: int) -> Signal:
+    return np.resize(sound, count)
+
+
+def _level(sound: Signal, seconds: float, peak: float) -> Samples:
+    """The first ``seconds`` of a sound, its loudest sample at ``peak`` of full scale."""
+    cut = sound[: round(seconds * SAMPLE_RATE)]
+    return np.asarray(cut / np.abs(cut).max() * peak, np.float32)
+
+
+def _clock(seconds: float) -> Signal:
     return np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE

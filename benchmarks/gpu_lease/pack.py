@@ -11,10 +11,11 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.accuracy import all_clips, progressive
+from benchmarks.accuracy import all_clips
 from benchmarks.corpus.reading import load_reading
 from benchmarks.corpus.recordings import ROOT, shared_folder
 from benchmarks.gpu_lease.parts import split
+from benchmarks.simulated.progressive import progressive
 from openmic.settings import Settings
 from openmic.speech.load import load_parts
 from openmic.speech.weights.locate import locate

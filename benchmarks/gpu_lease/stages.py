@@ -17,7 +17,7 @@ import numba
 import numpy as np
 import torch
 
-from benchmarks.accuracy import all_clips, progressive
+from benchmarks.accuracy import all_clips
 from benchmarks.corpus.reading import load_reading
 from benchmarks.corpus.recordings import ROOT
 from benchmarks.gpu import Parts
@@ -28,6 +28,7 @@ from benchmarks.metrics.display import word_error_rate
 from benchmarks.simulated import crowd
 from benchmarks.simulated.crowd import Crowd, LiveStep
 from benchmarks.simulated.pieces import measure_pieces, random_model
+from benchmarks.simulated.progressive import progressive
 from openmic.settings import Settings
 from openmic.speech.engine.calibration import measure
 from openmic.speech.load import load_parts, load_whisper

@@ -14,6 +14,8 @@ END_PROBABILITY = 0.35  # and goes on until it stays under this; between the two
 SHORTEST_SPEECH = 3 * HOP  # samples, about 0.1 s; anything shorter is a cough, a click, a door
 COLD = round(0.4 * SAMPLE_RATE)  # samples in which the model, at a stream's beginning, hears speech late
 PAD = round(0.15 * SAMPLE_RATE)  # samples added before and after, for soft first and last sounds
+LOUD_ENOUGH = 0.03  # peak, of full scale (-30 dB): below it the model overlooks speech, so it is amplified,
+MOST_GAIN = 32.0  # but by no more than 30 dB, which leaves the noise of 16-bit samples unheard
 
 
 class VoiceActivity:
@@ -29,6 +31,8 @@ class VoiceActivity:
     def __init__(self, endpoint_silence_seconds: float) -> None:
         self.endpoint_silence_seconds = endpoint_silence_seconds
         self._model = Silero()
+        self._loudest = 0.0  # peak so far that has lasted for SHORTEST_SPEECH
+        self._peaks = np.zeros(SHORTEST_SPEECH // HOP - 1, np.float32)  # of the latest hops
         self._rest = np.zeros(0, np.float32)  # less than HOP samples that the model has not seen
         self._seen = 0  # samples that the model has seen
         self._speaking = False
@@ -48,7 +52,8 @@ class VoiceActivity:
         hops = len(waiting) // HOP
         boundaries: list[SpeechBoundary] = []
         if hops:
-            for probability in self._model.speech_probabilities(waiting[: hops * HOP].reshape(hops, HOP)):
+            heard = waiting[: hops * HOP].reshape(hops, HOP)
+            for probability in self._model.speech_probabilities(heard * self._gains(heard)[:, None]):
                 boundaries += self._hear(probability)
         self._rest = waiting[hops * HOP :].copy()
         return boundaries
@@ -57,6 +62,21 @@ class VoiceActivity:
         """End the speech under way, if there is one, where it stopped; more may be pushed afterwards."""
         self._begun = None
         return [self._end(cut=True)] if self._speaking else []
+
+    def _gains(self, hops: Samples) -> Samples:
+        """By how much each of the next hops, shape (n, HOP), is amplified for the model; shape (n,).
+
+        As much as makes the loudest moment so far loud enough; a click does not count as one.
+        """
+        peaks = np.abs(hops).max(axis=1)
+        known = np.concatenate([self._peaks, peaks])
+        before = len(self._peaks)
+        lasting = np.min([known[place : place + len(peaks)] for place in range(before + 1)], axis=0)
+        loudest = np.maximum(np.maximum.accumulate(lasting), np.float32(self._loudest))
+        self._peaks, self._loudest = known[len(known) - before :], float(loudest[-1])
+        level = np.maximum(np.maximum(loudest, peaks), np.float32(LOUD_ENOUGH / MOST_GAIN))
+        gains: Samples = np.maximum(np.float32(1.0), np.float32(LOUD_ENOUGH) / level)
+        return gains
 
     def _hear(self, probability: float) -> list[SpeechBoundary]:
         """Take the model's answer for the next HOP samples."""

@@ -39,6 +39,11 @@ def check(boundaries: list[SpeechBoundary], seconds: float) -> None:
     assert times == sorted(times)
 
 
+def quieter(samples: Samples, decibels: float) -> Samples:
+    """As a microphone would give it that is turned down so far: in 16-bit steps."""
+    return (np.round(samples * 10 ** (decibels / 20) * 32768) / 32768).astype(np.float32)
+
+
 @pytest.fixture(scope="module")
 def quickstart(sample_audio: Path) -> Samples:
     return media.read_wav(sample_audio / "quickstart.wav").astype(np.float32) / np.float32(32768)
@@ -125,8 +130,9 @@ def test_speech_from_the_first_sample_on_starts_at_zero(quickstart: Samples) -> 
     assert boundaries_of(begun, [1600])[0] == SpeechBoundary("started", 0.0)
 
 
+@pytest.mark.parametrize("decibels", [0, -30])
 @pytest.mark.parametrize("what", ["silence", "hiss", "loud noise", "hum", "clicks", "nothing"])
-def test_what_is_not_speech(what: str) -> None:
+def test_what_is_not_speech(what: str, decibels: int) -> None:
     rng, n = np.random.default_rng(0), 30 * SAMPLE_RATE
     sounds = {
         "silence": np.zeros(n),
@@ -136,7 +142,7 @@ def test_what_is_not_speech(what: str) -> None:
         "clicks": np.where(np.arange(n) % SAMPLE_RATE < 40, 0.8, 0.0),
         "nothing": np.zeros(0),
     }
-    assert boundaries_of(sounds[what].astype(np.float32), [1600]) == []
+    assert boundaries_of(quieter(sounds[what], decibels), [1600]) == []
 
 
 def test_quiet_speech_in_noise_is_found(quickstart: Samples) -> None:
@@ -144,6 +150,22 @@ def test_quiet_speech_in_noise_is_found(quickstart: Samples) -> None:
     boundaries = boundaries_of((quickstart * 0.05 + noise).astype(np.float32), [1600])
     assert len(boundaries) == 6
     assert boundaries[0].at == pytest.approx(0.7, abs=0.3)
+
+
+@pytest.mark.parametrize("decibels", [-20, -40, -50, -55, -60])
+def test_speech_of_any_loudness_is_found(quickstart: Samples, interview: Samples, decibels: int) -> None:
+    """At -60 dB the loudest of 16-bit samples are below 30."""
+    for samples in (quickstart, interview[: 20 * SAMPLE_RATE]):
+        usual, quiet = (boundaries_of(quieter(samples, level), [1600]) for level in (0, decibels))
+        assert [boundary.state for boundary in quiet] == [boundary.state for boundary in usual]
+        assert [boundary.at for boundary in quiet] == pytest.approx([boundary.at for boundary in usual], abs=0.3)
+
+
+def test_a_click_does_not_hide_the_quiet_speech_behind_it(quickstart: Samples) -> None:
+    quiet = quieter(quickstart, -60)
+    click = quiet.copy()
+    click[1600:2100] = 0.8
+    assert boundaries_of(click, [1600]) == boundaries_of(quiet, [1600])
 
 
 def test_two_streams_do_not_hear_each_other(quickstart: Samples, interview: Samples) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +72,51 @@ def cut(result: WindowResult, tokenizer: Tokenizer, seek: int, size: int) -> Cut
         segments.append(segment(first, last, part))
         start = place
     return Cut(segments, single_ending, size if single_ending else (tokens[start - 1] - begin) * MEL_FRAMES_PER_STATE)
+
+
+@dataclass(frozen=True, slots=True)
+class TimedSegment:
+    """A segment with the fields of openai-whisper's, and its words, whose times are seconds of the recording."""
+
+    fields: dict[str, Any]
+    words: list[WordTiming]
+
+    def parted(self, count: int) -> tuple[TimedSegment, TimedSegment]:
+        """Its first ``count`` words, and the others; the timestamp tokens stay at its two ends."""
+        tokens = self.fields["tokens"]
+        place = sum(len(word.tokens) for word in self.words[:count])
+        place += tokens[0] != self.words[0].tokens[0]
+        return (
+            TimedSegment(self._part(0, count) | {"tokens": tokens[:place]}, self.words[:count]),
+            TimedSegment(self._part(count, len(self.words)) | {"tokens": tokens[place:]}, self.words[count:]),
+        )
+
+    def _part(self, first: int, last: int) -> dict[str, Any]:
+        words = self.words[first:last]
+        text = "".join(word.word for word in words)
+        return self.fields | {"text": text, "start": words[0].start, "end": words[-1].end}
+
+
+def words_in(segments: Iterable[TimedSegment]) -> list[WordTiming]:
+    """The words of all of them."""
+    return [word for segment in segments for word in segment.words]
+
+
+def put_in(segments: Sequence[TimedSegment], others: Sequence[TimedSegment], moment: float) -> list[TimedSegment]:
+    """Segments with ``others`` among them, at a ``moment`` in seconds; the one in whose middle that is, is parted."""
+    before: list[TimedSegment] = []
+    after: list[TimedSegment] = []
+    for one in segments:
+        early = sum(1 for word in one.words if word.start < moment)
+        if early == len(one.words) and not after:
+            before.append(one)
+        elif early == 0 or after:
+            after.append(one)
+        else:
+            first, second = one.parted(early)
+            before.append(first)
+            after.append(second)
+    return [*before, *others, *after]
 
 
 def to_segment(number: int, fields: dict[str, Any], words: Sequence[WordTiming]) -> Segment:

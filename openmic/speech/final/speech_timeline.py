@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from whisper.timing import WordTiming
 
 from openmic.audio.types import SpeechBoundary
 
@@ -80,17 +82,34 @@ class SpeechTimeline:
             return True
         return any(begin < end + PAD_SECONDS and start - PAD_SECONDS < stop for begin, stop in self._spans)
 
-    def speech_seconds(self, start: float, end: float) -> float:
-        """How long somebody speaks between ``start`` and ``end``; 0 where nothing was ever told."""
+    def spans(self, start: float, end: float) -> list[tuple[float, float]]:
+        """From when to when somebody speaks between ``start`` and ``end``; nothing where nothing was ever told."""
         self._take_in()
         end = min(end, self.known_until_seconds or 0.0)
-        return sum(max(0.0, min(end, stop) - max(start, begin)) for begin, stop in self._spans)
+        shared = [(max(start, begin), min(end, stop)) for begin, stop in self._spans]
+        return [(begin, stop) for begin, stop in shared if begin < stop]
+
+    def speech_seconds(self, start: float, end: float) -> float:
+        """How long somebody speaks between ``start`` and ``end``; 0 where nothing was ever told."""
+        return sum(stop - begin for begin, stop in self.spans(start, end))
 
     def within(self, start: float, end: float) -> tuple[float, float]:
         """The part of a word's span in which somebody speaks; all of it where nobody does."""
         self._take_in()
         shared = [(max(start, begin), min(end, stop)) for begin, stop in self._spans if begin < end and start < stop]
         return max(shared, key=lambda span: span[1] - span[0], default=(start, end))
+
+    def place(self, words: Iterable[WordTiming], after: float, until: float) -> float:
+        """Move words to where somebody speaks, one after another, from ``after`` to ``until``, in seconds.
+
+        Returns:
+            Where the last of them ends now; ``after`` where there is none.
+        """
+        for word in words:
+            start, end = self.within(word.start, word.end)
+            word.start = round(min(max(start, after), until), 2)
+            word.end = after = round(min(max(end, word.start), until), 2)
+        return after
 
     def forget(self, before: float) -> None:
         """Nothing will be asked about what ended earlier than ``before``, in seconds."""

@@ -16,13 +16,13 @@ from typing import Literal, TypeVar
 import torch.nn.functional as F
 from torch import Tensor
 from whisper.audio import FRAMES_PER_SECOND, HOP_LENGTH, N_FRAMES
-from whisper.timing import WordTiming
 from whisper.tokenizer import Tokenizer
 from whisper.utils import get_end
 
 from openmic.audio.types import SAMPLE_RATE
 from openmic.speech.final.decode import WindowResult
-from openmic.speech.final.segments import Cut, cut, to_segment
+from openmic.speech.final.left_behind import LEFT_BEHIND_SECONDS, with_left_behind
+from openmic.speech.final.segments import TimedSegment, cut, to_segment, words_in
 from openmic.speech.final.speculation import Speculation
 from openmic.speech.final.speech_timeline import PAUSE_SECONDS, SpeechRegion, SpeechTimeline
 from openmic.speech.final.temperature import (
@@ -62,6 +62,16 @@ MOST_LEFT_SECONDS = 1.5  # of speech behind the last word of a window that has e
 
 HEARD_MARGIN_SECONDS = 0.3  # live times may be early by this
 THIN = 1.0  # fewer tokens from the live pass for a second of a window than this are no draft
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a window said, and where the walk goes on: the next mel frame, and where the last word ended in seconds."""
+
+    segments: list[TimedSegment]
+    seek: int
+    last_speech_seconds: float | None
+
 
 TimedTokens = tuple[float, tuple[int, ...]]
 """Start in seconds and tokens of a word that the live pass has committed."""
@@ -135,11 +145,13 @@ class FinalPass:
             yield "working"
             silent = result.no_speech_prob > NO_SPEECH_THRESHOLD and result.avg_logprob <= LOGPROB_THRESHOLD
             if silent or (failed(result) and self._is_crumb(size)):
-                self.state.seek += size
-                self.state.windows += 1
-                continue
-            tokenizer = self._tokenizer(self.state.window_language)
-            self._keep(cut(result, tokenizer, self.state.seek, size), result, cross, tokenizer, size)
+                kept = _Kept([], self.state.seek + size, self.state.last_speech_seconds)
+            else:
+                tokenizer = self._tokenizer(self.state.window_language)
+                kept = self._cut(result, cross, tokenizer, size)
+                self.state.prompt.extend(token for one in kept.segments for token in one.fields["tokens"])
+                del self.state.prompt[: -PROMPT_TOKENS if result.temperature <= RESET_TEMPERATURE else None]
+            yield from self._keep(kept)
 
     def speculate(self) -> bool:
         """Do a small step as if the speaker stopped here, if that is likely: silent for a moment, and not ``ready``.
@@ -312,41 +324,60 @@ class FinalPass:
         self.live_tokens = [item for item in self.live_tokens if item[0] >= begin]
         return [token for start, tokens in self.live_tokens if start < end for token in tokens]
 
-    def _keep(
-        self, window: Cut, result: WindowResult, cross: CrossAttentionKV, tokenizer: Tokenizer, size: int
-    ) -> None:
-        """Give the window's segments their words, move on, and keep what was spoken."""
+    def _cut(self, result: WindowResult, cross: CrossAttentionKV, tokenizer: Tokenizer, size: int) -> _Kept:
+        """The window's segments with their words, and where the walk goes on."""
+        window = cut(result, tokenizer, self.state.seek, size)
         begin = self.state.seek / FRAMES_PER_SECOND
         words = words_of_all(window.segments, self.parts.decoder, result.trace, tokenizer, size, begin)
-        segments = window.segments
+        segments, last_speech = window.segments, self.state.last_speech_seconds
         last = next((segment[-1].end for segment in reversed(words) if segment), None)
-        self.state.seek += window.advance or size  # a window that says to begin at itself again would do so for ever
+        seek = self.state.seek + (window.advance or size)  # one that says to begin at itself again would do so for ever
         if last is not None and self._over(last):
-            self.state.seek = self.state.seek if window.single_ending else round(last * FRAMES_PER_SECOND)
-            self.state.last_speech_seconds = last
+            seek = seek if window.single_ending else round(last * FRAMES_PER_SECOND)
+            last_speech = last
         else:  # whisper.transcribe goes on behind the last word, as its own alignment has it
-            before = self.state.last_speech_seconds or 0.0
             segments = reference_word_times(
-                segments, self.parts.model, self.parts.decoder, cross, tokenizer, size, before
+                segments, self.parts.model, self.parts.decoder, cross, tokenizer, size, last_speech or 0.0
             )
             last = get_end(segments)
             if last is not None:
                 moved = last > begin + MOST_LEFT_SECONDS  # else it could go on by hundredths, window after window
                 whole = window.single_ending and not (moved and self._left_behind(last, begin, size))
                 if not whole and last > segments[0]["seek"] / FRAMES_PER_SECOND:
-                    self.state.seek = round(last * FRAMES_PER_SECOND)
-                self.state.last_speech_seconds = last
+                    seek = round(last * FRAMES_PER_SECOND)
+                last_speech = last
+        kept = []
         for segment, spoken in zip(segments, words, strict=True):
             if not spoken or segment["start"] == segment["end"] or not segment["text"].strip():
-                segment, spoken = segment | {"text": "", "tokens": []}, []
-            elif not self.timeline.has_speech(spoken[0].start, spoken[-1].end):
-                continue
-            self.state.tokens.extend(segment["tokens"])
-            self.state.segments.append(to_segment(len(self.state.segments), segment, self._placed(spoken)))
-            self.state.prompt.extend(segment["tokens"])
-        del self.state.prompt[: -PROMPT_TOKENS if result.temperature <= RESET_TEMPERATURE else None]
-        self.state.windows += 1
-        self.timeline.forget(self.state.seek / FRAMES_PER_SECOND)
+                kept.append(TimedSegment(segment | {"text": "", "tokens": []}, []))
+            elif self.timeline.has_speech(spoken[0].start, spoken[-1].end):
+                kept.append(TimedSegment(segment, spoken))
+        return _Kept(kept, seek, last_speech)
+
+    def _keep(self, kept: _Kept) -> Walk:
+        """Keep what was spoken in a window, and what of it the window has left out, and move on."""
+        state, duration = self.state, len(self.recording) / SAMPLE_RATE
+        before = state.last_word_seconds
+        self.timeline.place(words_in(kept.segments), before, duration)
+        begin = max(before, state.seek / FRAMES_PER_SECOND - LEFT_BEHIND_SECONDS)  # earlier speech was looked at then
+        segments = yield from _working(
+            with_left_behind(
+                self.parts,
+                self.recording,
+                self.options,
+                self.timeline,
+                kept.segments,
+                begin,
+                kept.seek / FRAMES_PER_SECOND,
+            )
+        )
+        state.last_word_seconds = self.timeline.place(words_in(segments), before, duration)
+        for one in segments:
+            state.tokens.extend(one.fields["tokens"])
+            state.segments.append(to_segment(len(state.segments), one.fields, one.words))
+        state.seek, state.last_speech_seconds = kept.seek, kept.last_speech_seconds
+        state.windows += 1
+        self.timeline.forget(state.seek / FRAMES_PER_SECOND)
 
     def _left_behind(self, last: float, begin: float, size: int) -> bool:
         """Whether terms before a window had the decoder end long before the speech in it did.
@@ -363,15 +394,6 @@ class FinalPass:
         if island is not None:
             return island.start > last + PAUSE_SECONDS
         return self.ended or (self.timeline.known_until_seconds or 0.0) > last + PAUSE_SECONDS
-
-    def _placed(self, words: list[WordTiming]) -> list[WordTiming]:
-        """The words where somebody speaks, one after another, inside the audio."""
-        duration = len(self.recording) / SAMPLE_RATE
-        for word in words:
-            start, end = self.timeline.within(word.start, word.end)
-            word.start = round(min(max(start, self.state.last_word_seconds), duration), 2)
-            word.end = self.state.last_word_seconds = round(min(max(end, word.start), duration), 2)
-        return words
 
 
 T = TypeVar("T")

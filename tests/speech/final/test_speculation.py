@@ -21,6 +21,7 @@ from openmic.speech.types import FinalText, SpeechOptions
 from tests.support.clip import Clip
 
 PIECE = SAMPLE_RATE // 10
+ENGLISH = SpeechOptions("en")
 BETWEEN_SECONDS = 4.3  # between the two sentences
 
 
@@ -40,10 +41,17 @@ class Encoder:
 class Session:
     """Hears a recording in pieces of 0.1 s, as a device does that has all the time between them."""
 
-    def __init__(self, model: FinalModel, samples: Samples, ahead: bool = True, most_steps: int = 10_000) -> None:
+    def __init__(
+        self,
+        model: FinalModel,
+        samples: Samples,
+        ahead: bool = True,
+        most_steps: int = 10_000,
+        options: SpeechOptions = ENGLISH,
+    ) -> None:
         self.encoder = Encoder(model.encoder)
         self.clip = Clip(samples, 0)
-        self.final = FinalPass(replace(model, encoder=cast(FullEncoder, self.encoder)), self.clip, SpeechOptions("en"))
+        self.final = FinalPass(replace(model, encoder=cast(FullEncoder, self.encoder)), self.clip, options)
         self.walk = self.final.walk()
         self.ahead = ahead
         self.steps = most_steps

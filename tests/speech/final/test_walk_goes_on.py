@@ -23,14 +23,19 @@ from tests.speech.final.test_speculation import Encoder
 from tests.support.clip import Clip
 
 SILENCE_SECONDS = 9.0
+ENGLISH = SpeechOptions("en")
 
 
 def walk(
-    model: FinalModel, samples: Samples, piece_seconds: float, before: Sequence[FinalWindow] = ()
+    model: FinalModel,
+    samples: Samples,
+    piece_seconds: float,
+    before: Sequence[FinalWindow] = (),
+    options: SpeechOptions = ENGLISH,
 ) -> tuple[FinalText, list[FinalWindow], int]:
     """Hear and walk a recording piece by piece, as a session does; gives the text, what was told, and the windows."""
     encoder, clip, told = Encoder(model.encoder), Clip(samples, 0), list[FinalWindow]()
-    final = FinalPass(replace(model, encoder=cast(FullEncoder, encoder)), clip, SpeechOptions("en"))
+    final = FinalPass(replace(model, encoder=cast(FullEncoder, encoder)), clip, options)
     final.state = WalkState.after(before, model.name)
     steps, voice, windows = final.walk(), VoiceActivity(0.6), 0
 
