@@ -329,6 +329,7 @@ SENT = {
     "unknown_language": Sent(4400, 400),
     "cannot_translate": Sent(4400, 400),
     "engine_closed": Sent(1001, 503),
+    "device_lost": Sent(1011, 503),
     "engine_failed": Sent(1011, 500),
 }
 """Every problem that can reach a client."""

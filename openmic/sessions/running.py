@@ -67,7 +67,7 @@ class RunningSession(Session):
         deliver: has what the engine says written down and told, off the engine's thread.
 
     Raises:
-        OpenmicError: ``unknown_language``, ``engine_closed`` (from the engine), or ``disk_full``.
+        OpenmicError: ``unknown_language``, ``engine_closed``, ``device_lost`` (from the engine), or ``disk_full``.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ from whisper.timing import dtw_cpu
 from openmic.memory import release_freed_memory
 from openmic.progress import ProgressCallback, silent
 from openmic.settings import Settings
-from openmic.speech.device import choose_device, free_memory, use
+from openmic.speech.device import DeviceLost, choose_device, computes, free_memory, use
 from openmic.speech.engine.calibration import (
     CPU_BATCHES,
     CPU_CLOCKS,
@@ -58,6 +58,10 @@ def load_engine(settings: Settings, progress: ProgressCallback = silent) -> Whis
             return _measured(parts, still_idle=still_idle)
         except CalibrationInterrupted:
             return None
+        except RuntimeError as failure:
+            if not computes(parts.final.decoder.device):
+                raise DeviceLost from failure
+            raise
 
     speakers = describe_capacity(costs.capacity())
     progress(f"About {speakers} on this {parts.info.device_name} ({parts.info.name})", 1.0)
@@ -79,7 +83,7 @@ def load_parts(settings: Settings, progress: ProgressCallback = silent) -> tuple
     """
     language_code(settings.language)  # what nobody can know is told before weights are fetched
     free_memory()  # of an engine that was stopped: what fits is decided by what is free
-    device = torch.device(choose_device(settings.device))
+    device = torch.device(choose_device(settings.device, progress))
     if device.type == "cpu":
         torch.set_num_threads(settings.cpu_threads or os.cpu_count() or 1)
     chosen = choose_weights(settings.model, str(device), settings.cache_dir, progress)

@@ -28,6 +28,13 @@ PROBLEMS = ProblemTable(
             "This is a fault of the service, not of your audio; the recording is kept.",
             "Send the recording again; if it repeats, tell the owner of the service.",
         ),
+        "device_lost": Problem(
+            "The GPU of the service computes nothing any more.",
+            "A kernel failed on it, of this program or of another cell of the same notebook, and that ends all work of "
+            "the process on that GPU; the recording is kept.",
+            "Tell the owner of the service, who must restart the runtime (or the server's process) and start it again.",
+            ends="server",
+        ),
     }
 )
 
@@ -37,6 +44,12 @@ DEVICE_PROBLEMS = ProblemTable(
             "The device {device!r} cannot be used here.",
             "{detail}.",
             "Set the device to auto, cpu, or one of the GPUs that this machine has (cuda, cuda:1).",
+        ),
+        "unusable_gpu": Problem(
+            "torch cannot compute on the GPU {device}.",
+            "{detail}.",
+            "Take another kind of GPU, install a torch that was built for this one and its driver, or set the device "
+            "to auto or cpu.",
         ),
     }
 )

@@ -331,7 +331,7 @@ class Engine(Protocol):
                 same.
 
         Raises:
-            OpenmicError: ``unknown_language``, ``engine_closed``.
+            OpenmicError: ``unknown_language``, ``engine_closed``, ``device_lost``.
         """
 
     def stats(self) -> EngineStats:

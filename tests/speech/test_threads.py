@@ -95,3 +95,19 @@ def test_a_model_is_loaded_and_tried_out_so(monkeypatch: pytest.MonkeyPatch) -> 
         load.load_engine(Settings(model="base", device="cpu"), silent)
     assert seen[0] is not threading.current_thread()
     assert not seen[0].is_alive()
+
+
+def test_the_loading_thread_makes_its_gpu_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[tuple[str, str]] = []
+    chosen = SimpleNamespace(choice=SimpleNamespace(name="base", reason="base"), path=Path("base.pt"))
+
+    def fail(*_: object) -> None:
+        raise MemoryError("too large")
+
+    monkeypatch.setattr(load, "choose_device", lambda setting, progress: "cuda:1")
+    monkeypatch.setattr(load, "choose_weights", lambda *_: chosen)
+    monkeypatch.setattr(load, "use", lambda device: used.append((threading.current_thread().name, str(device))))
+    monkeypatch.setattr(load, "load_whisper", fail)
+    with pytest.raises(MemoryError):
+        load.load_parts(Settings(model="base", device="cuda:1"), silent)
+    assert used == [("openmic-loading", "cuda:1")]

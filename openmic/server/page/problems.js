@@ -6,6 +6,7 @@ const NAMES = {
   cannot_translate: "translate",
   audio_empty: "nothing",
   disk_full: "service",
+  device_lost: "service",
   engine_failed: "service",
   session_failed: "service",
   too_many_wrong_tokens: "other",

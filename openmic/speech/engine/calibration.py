@@ -224,20 +224,25 @@ class Measured:
         """Somebody is there."""
         self._idle_since = self._clock()
 
-    def idle(self, still_idle: Callable[[], bool]) -> None:
-        """Nobody is there: measure again if that has been so for long enough, and while ``still_idle`` says so."""
+    def idle(self, still_idle: Callable[[], bool]) -> bool:
+        """Nobody is there: measure again if that has been so for long enough, and while ``still_idle`` says so.
+
+        Returns:
+            Whether that was done.
+        """
         if self._again is None or self._clock() - self._idle_since < self._pause:
-            return
+            return False
         before = self.capacity
         try:
             costs = self._again(still_idle)
         except RuntimeError as failure:  # torch's own errors, CUDA's and out of memory are all of this kind
             log.warning("measuring again has failed, what was measured before stays: %s", failure)
             self._again = None
-            return
+            return False
         if costs is not None:
             self._newest.append(costs)
             self._pause = min(2 * self._pause, LONGEST_IDLE_SECONDS)
         self._idle_since = self._clock()
         if self.capacity is not None and self.capacity != before:
             log.info("measured again: about %s, not %s", describe_capacity(self.capacity), before)
+        return costs is not None

@@ -24,6 +24,7 @@ class ScheduledStream:
         due_since: since when its final pass has had something to do; None: it has not.
         ended_since: since when its final text is waited for; None: it is not.
         spent_seconds: time that the final window under way has taken so far.
+        window_without_memory: number of the final window that found no memory at its first try; None: none did.
     """
 
     stream: EngineStream
@@ -32,6 +33,7 @@ class ScheduledStream:
     ended_since: float | None = None
     due_since: float | None = None
     spent_seconds: float = 0.0
+    window_without_memory: int | None = None
 
     def late_seconds(self, now: float) -> float:
         """How long speech has been waiting for a live step; what came faster than it was spoken waits from then on.

@@ -31,7 +31,7 @@ import torch
 from whisper.audio import FRAMES_PER_SECOND
 
 from openmic.errors import OpenmicError
-from openmic.speech.device import free_memory
+from openmic.speech.device import DeviceLost, free_memory
 from openmic.speech.engine.costs import STEP_EVERY_SECONDS, WINDOW_EVERY_SECONDS, Costs
 from openmic.speech.engine.overload import LATE_SECONDS, Slowness
 from openmic.speech.engine.scheduled_stream import ScheduledStream
@@ -60,6 +60,7 @@ class Scheduler:
         live: decodes live windows.
         costs: what was measured; None: not known, then all streams are stepped together.
         clock: in seconds, monotonic.
+        device_computes: asked after a failure: whether the device still does.
 
     Attributes:
         costs: as the argument; it may change.
@@ -67,12 +68,21 @@ class Scheduler:
         step_seconds, batch_size: the latest live step's time, and how many streams it served.
         slowness: how many times dearer live steps are now than ``costs`` say; at least 1.
         finals_give_way: final passes have something to do and got no time at the last turn, because live text is late.
+        fits: streams of a live step for which the device has memory; None: as many as there were so far.
     """
 
-    def __init__(self, live: LiveDecoder, costs: Costs | None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        live: LiveDecoder,
+        costs: Costs | None,
+        clock: Callable[[], float] = time.monotonic,
+        device_computes: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._live = live
         self.costs = costs
         self._clock = clock
+        self._device_computes = device_computes
+        self.fits: int | None = None
         self._debt = 0.0  # time owed to final passes
         self.final_window_cost_seconds = costs.final_window_cost_seconds if costs is not None else 0.0
         self.step_seconds = 0.0
@@ -86,7 +96,11 @@ class Scheduler:
         del self._live
 
     def take(self, places: Sequence[ScheduledStream]) -> bool:
-        """Do one live step, or one slice of a final pass, or nothing; False if there was nothing to do."""
+        """Do one live step, or one slice of a final pass, or nothing; False if there was nothing to do.
+
+        Raises:
+            DeviceLost: the device computes nothing any more.
+        """
         now = self._clock()
         self.slowness = self._slowness.factor(now)
         for place in places:
@@ -99,7 +113,7 @@ class Scheduler:
         self.finals_give_way = give_way and bool(finals)
         if due and (give_way or self._debt <= SLICE_SECONDS or not (finals or catching_up)):
             batch = due[: self.costs.batch(len(due))] if self.costs is not None else due
-            self._step(batch)
+            self._step(batch[: self.fits])
             if live_is_late:
                 share = LEAST_SHARE if owed else 0.0
             else:
@@ -191,9 +205,12 @@ class Scheduler:
         try:
             run_step(self._live, [(place.stream, plan) for place, plan in due], fail)
         except Exception as error:
+            half = len(due) // 2
             if isinstance(error, torch.OutOfMemoryError):
                 free_memory()
-            half = len(due) // 2
+                self._note_fits(max(1, half))
+            else:
+                self._check_device(error)
             if half == 0:
                 fail(due[0][0].stream, error)
             else:  # half as many need half the memory; and it finds the one that fails, while the others go on
@@ -205,6 +222,17 @@ class Scheduler:
         self.batch_size = len(due)
         if self.costs is not None:
             self._slowness.note(now, self.step_seconds, self.costs.step_cost_seconds(len(due)))
+
+    def _note_fits(self, streams: int) -> None:
+        """A larger step found no memory: none is so large from now on, and fewer are let in."""
+        if self.fits is None or streams < self.fits:
+            self.fits = streams
+            log.warning("the device's memory is full: at most %d streams are stepped together from now on", streams)
+
+    def _check_device(self, error: Exception) -> None:
+        """Raise ``DeviceLost`` where ``error`` was the device's, for good."""
+        if isinstance(error, RuntimeError) and not self._device_computes():
+            raise DeviceLost from error
 
     def _report(self, place: ScheduledStream, now: float) -> None:
         """Say how far a final pass is, also while it waits for its turn: a client takes silence for a failure."""
@@ -229,10 +257,23 @@ class Scheduler:
                     place.spent_seconds += now - began
                     return
             stream.send(final.result())
+        except torch.OutOfMemoryError as error:
+            self._without_memory(place, error)
+            return
         except Exception as error:
+            self._check_device(error)
             fail(stream, error)
             return
         stream.over = True
+
+    def _without_memory(self, place: ScheduledStream, error: torch.OutOfMemoryError) -> None:
+        """A window found no memory: it is begun again, once, with what nobody holds any more given back."""
+        free_memory()
+        if place.window_without_memory == place.stream.final.state.windows:
+            fail(place.stream, error)
+            return
+        place.window_without_memory = place.stream.final.state.windows
+        place.stream.walk = place.stream.final.walk()
 
     def _speculate(self, place: ScheduledStream) -> bool:
         """Work for a slice on what the stream would want if its speaker stopped now; False if there is nothing."""
@@ -241,6 +282,7 @@ class Scheduler:
             while self._clock() - began <= SLICE_SECONDS and place.stream.final.speculate():
                 worked = True
         except Exception as error:
+            self._check_device(error)
             fail(place.stream, error)
             return True
         return worked

@@ -262,7 +262,10 @@ class EngineStream:
         self.send(SpeechFailed(error))
 
     def release(self) -> None:
-        """Let go of all that is large: a session keeps its stream for as long as it can be downloaded."""
+        """Let go of all that is large, the model too: a session keeps its stream for as long as it can be downloaded.
+
+        Only the stream's four methods may be called from then on.
+        """
         self.memory.clear()
         self.walk.close()
         self.final.release()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import numba
 import torch
 
-from openmic.speech.device import device_report, free_memory, on_own_stream
+from openmic.speech.device import DeviceLost, computes, device_report, free_memory, on_own_stream
 from openmic.speech.engine.calibration import Measured, Recalibrate
 from openmic.speech.engine.costs import Costs
 from openmic.speech.engine.estimates import capacities, shape_of
@@ -36,6 +37,9 @@ from openmic.speech.types import (
 )
 from openmic.threads import SupervisedThread
 
+log = logging.getLogger(__name__)
+
+LOST = "the GPU computes nothing any more"
 IDLE_SECONDS = 0.25  # how long an idle engine sleeps at most
 STATS_SECONDS = 10.0  # span of the busy figure
 LATE_THREAD_SECONDS = 180.0  # without the end of a turn: no step and no slice of a final takes nearly so long
@@ -80,7 +84,8 @@ class WhisperEngine:
         self._final: FinalModel | None = parts.final
         dims = parts.final.model.dims
         self._shape = shape_of(dims.n_audio_state, dims.n_audio_layer, dims.n_text_layer)
-        self._turns = Scheduler(parts.live, costs)
+        self._device = torch.device(parts.info.device)
+        self._turns = Scheduler(parts.live, costs, device_computes=lambda: computes(self._device))
         self._measured = Measured(costs, recalibrate)
         self._live_step_every_seconds = live_step_every_seconds
         self._max_live_window_seconds = max_live_window_seconds
@@ -90,6 +95,7 @@ class WhisperEngine:
         self._condition = threading.Condition()
         self._changed = False
         self._closing = False
+        self._lost = False
         self._work: deque[tuple[float, float]] = deque()
         self._thread = SupervisedThread("openmic-engine", self._run, LATE_THREAD_SECONDS)
         self._thread.start()
@@ -102,13 +108,16 @@ class WhisperEngine:
     @property
     def capacity(self) -> int | None:
         """See ``Engine.capacity``."""
-        costs = self._measured.costs
-        return None if costs is None else costs.capacity(self._turns.slowness)
+        costs, fits = self._measured.costs, self._turns.fits
+        if costs is None:
+            return fits
+        most = costs.capacity(self._turns.slowness)
+        return most if fits is None else min(most, fits)
 
     def capacities(self) -> Sequence[ModelCapacity]:
         """See ``Engine.capacities``."""
         costs = self._measured.costs
-        if costs is None:
+        if costs is None or self._lost:
             return ()
         return capacities(self._info.name, self._shape, costs, device_report(self._info.device))
 
@@ -126,6 +135,8 @@ class WhisperEngine:
         walked: Sequence[FinalWindow] = (),
     ) -> EngineStream:
         """See ``Engine.open``."""
+        if self._lost:
+            raise PROBLEMS.error("device_lost")
         parts = self._final
         if parts is None:
             raise PROBLEMS.error("engine_closed")
@@ -150,6 +161,8 @@ class WhisperEngine:
         with self._condition:
             if self._closing:
                 raise PROBLEMS.error("engine_closed")
+            if self._lost:
+                raise PROBLEMS.error("device_lost")
             self._places.append(ScheduledStream(stream, time.monotonic()))
         return stream
 
@@ -160,8 +173,7 @@ class WhisperEngine:
             places = list(self._places)
             busy = sum(end - max(start, now - STATS_SECONDS) for start, end in self._work if end > now - STATS_SECONDS)
             self._late.note(now, any(place.late_seconds(now) > LATE_SECONDS for place in places))  # in a long step too
-        device = torch.device(self._info.device)
-        memory = torch.cuda.memory_reserved(device) if device.type == "cuda" else None
+        memory = torch.cuda.memory_reserved(self._device) if self._device.type == "cuda" else None
         finals = self._turns.finals_seconds(places)
         return EngineStats(
             streams=len(places),
@@ -177,7 +189,7 @@ class WhisperEngine:
             finals_waiting=len(finals),
             finals_seconds=sum(finals),
             next_final_seconds=finals[0] if finals else None,
-            problems=self._thread.problems,
+            problems=(*self._thread.problems, LOST) if self._lost else self._thread.problems,
         )
 
     def close(self) -> None:
@@ -194,7 +206,7 @@ class WhisperEngine:
 
     def _run(self) -> None:
         numba.set_num_threads(1)  # for whisper's time warping: it is too small to be shared out
-        with on_own_stream(torch.device(self._info.device)), torch.inference_mode():
+        with on_own_stream(self._device), torch.inference_mode():
             while not self._closing:
                 worked = False
                 with self._thread.turn():
@@ -204,12 +216,24 @@ class WhisperEngine:
                 with self._condition:
                     if not self._changed and not self._closing:
                         self._condition.wait(IDLE_SECONDS)
+        self._end_all("engine_closed")
+        self._let_go()
+
+    def _end_all(self, code: str) -> None:
+        """End all streams with a problem."""
         with self._condition:
             left, self._places = self._places, []
         for place in left:
             with self._thread.turn():
-                place.stream.fail(PROBLEMS.error("engine_closed"))
-        self._let_go()
+                place.stream.fail(PROBLEMS.error(code))
+            place.stream.release()
+
+    def _lose_device(self, loss: DeviceLost) -> None:
+        """Tell everybody who is here, and the owner, and let nobody in any more."""
+        with self._condition:
+            self._lost = True
+        log.error("%s; restart the runtime, or the server's process", LOST, exc_info=loss)
+        self._end_all("device_lost")
 
     def _let_go(self) -> None:
         """Give the model's memory back, also where somebody still holds this engine, as a notebook's variable does."""
@@ -219,6 +243,16 @@ class WhisperEngine:
         free_memory()
 
     def _turn(self) -> bool:
+        """Do a turn's work while there is a device to do it on; False if there was nothing to do."""
+        if self._lost:
+            return False
+        try:
+            return self._work_on()
+        except DeviceLost as loss:
+            self._lose_device(loss)
+            return True
+
+    def _work_on(self) -> bool:
         """Let go of those who have gone, and do the most urgent piece of work; False if there was nothing to do."""
         with self._condition:
             self._changed = False
@@ -230,7 +264,8 @@ class WhisperEngine:
         if places:
             self._measured.busy()
         else:
-            self._measured.idle(lambda: not (self._places or self._closing))
+            if self._measured.idle(lambda: not (self._places or self._closing)):
+                self._turns.fits = None  # who had taken the memory may have given it back
             self._turns.costs = self._measured.costs
         started = time.monotonic()
         worked = self._turns.take(places)

@@ -174,8 +174,9 @@ class FinalPass:
         return self._ahead is not None and self._ahead.done and self._speculation_valid()
 
     def release(self) -> None:
-        """Let go of what is large."""
-        self._ahead = None
+        """Let go of what is large, and of the model; the pass is over."""
+        self._ahead = self._glossary = None
+        del self.parts
 
     def text(self) -> str:
         """What was said in the windows walked so far; a later one, and the result's, begins with it."""

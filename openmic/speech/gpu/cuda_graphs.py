@@ -120,13 +120,13 @@ def cuda_capture(device: torch.device) -> Capture:
             state = generator.graphsafe_get_state()
             generator.graphsafe_set_state(own.graphsafe_get_state())
             try:
-                graph.capture_begin(pool=memory, capture_error_mode="thread_local")
-            finally:
-                generator.graphsafe_set_state(state)
-            try:
+                try:
+                    graph.capture_begin(pool=memory, capture_error_mode="thread_local")
+                finally:
+                    generator.graphsafe_set_state(state)
                 step()
                 graph.capture_end()
-            except RuntimeError:
+            except BaseException:  # also where somebody interrupts the cell that starts the service
                 _abandon(graph, place, memory)
                 memory = torch.cuda.graph_pool_handle()  # the old one is still taken for recording
                 raise
@@ -138,7 +138,7 @@ def cuda_capture(device: torch.device) -> Capture:
 
 def _abandon(graph: torch.cuda.CUDAGraph, place: int, memory: tuple[int, int]) -> None:
     """End a recording that has failed, as far as torch has not."""
-    with contextlib.suppress(RuntimeError):
+    with contextlib.suppress(RuntimeError, KeyboardInterrupt):
         graph.capture_end()
     with contextlib.suppress(RuntimeError):
         torch._C._cuda_endAllocateToPool(place, memory)

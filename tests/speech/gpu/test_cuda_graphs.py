@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -131,6 +132,108 @@ def test_a_stream_that_is_not_a_number_does_not_count_as_a_difference() -> None:
     count.input[1] = torch.nan
     graphs.record("a", count, count.output)
     assert graphs.enabled
+
+
+class FakeCuda:
+    """Notes in the place of torch's CUDA what a recording asks of it; ``breaks`` raises at that moment."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, breaks: str = "", error: BaseException | None = None) -> None:
+        self.calls: list[str] = []
+        self.breaks, self.error = breaks, error or RuntimeError("operation failed during capture")
+        self.default_generators = [FakeGenerator(self.calls, "the process's")]
+        for name in ("graph_pool_handle", "Stream", "current_device", "current_stream", "stream", "CUDAGraph"):
+            monkeypatch.setattr(torch.cuda, name, getattr(self, name))
+        monkeypatch.setattr(torch.cuda, "default_generators", self.default_generators)
+        monkeypatch.setattr(torch, "Generator", lambda device: FakeGenerator(self.calls, "its own"))
+        monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", lambda *_: self.note("pool left"), raising=False)
+
+    def note(self, what: str) -> None:
+        self.calls.append(what)
+        if what == self.breaks:
+            raise self.error
+
+    def graph_pool_handle(self) -> tuple[int, int]:
+        return 0, 1
+
+    def Stream(self, device: torch.device) -> FakeCuda:  # noqa: N802 (torch's name)
+        return self
+
+    def current_device(self) -> int:
+        return 0
+
+    def current_stream(self, device: torch.device) -> FakeCuda:
+        return self
+
+    def wait_stream(self, other: FakeCuda) -> None:
+        pass
+
+    @contextlib.contextmanager
+    def stream(self, stream: FakeCuda) -> Iterator[None]:
+        self.note("stream entered")
+        try:
+            yield
+        finally:
+            self.note("stream left")
+
+    def CUDAGraph(self) -> FakeCuda:  # noqa: N802
+        return self
+
+    def capture_begin(self, pool: tuple[int, int], capture_error_mode: str) -> None:
+        self.note("begin")
+
+    def capture_end(self) -> None:
+        self.note("end")
+
+    def replay(self) -> None:
+        self.note("replay")
+
+
+class FakeGenerator:
+    """A random number generator whose state is its name."""
+
+    def __init__(self, calls: list[str], name: str) -> None:
+        self.calls, self.name = calls, name
+
+    def graphsafe_get_state(self) -> str:
+        return self.name
+
+    def graphsafe_set_state(self, state: str) -> None:
+        self.calls.append(f"draws from {state}")
+
+
+def test_a_recording_draws_from_its_own_generator_and_leaves_the_process_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cuda = FakeCuda(monkeypatch)
+    cuda_capture(torch.device("cuda"))(lambda: cuda.note("step"))()
+    assert cuda.calls == [
+        "stream entered",
+        "step",
+        "step",
+        "draws from its own",
+        "begin",
+        "draws from the process's",
+        "step",
+        "end",
+        "stream left",
+        "replay",
+    ]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("lost"), KeyboardInterrupt()])
+@pytest.mark.parametrize("breaks", ["begin", "end"])
+def test_a_recording_that_breaks_or_is_interrupted_leaves_the_process_as_it_was(
+    breaks: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda = FakeCuda(monkeypatch, breaks, error)
+    capture = cuda_capture(torch.device("cuda"))
+    cuda.error = error
+    with pytest.raises(type(error)):
+        capture(lambda: None)
+    drawn = [call for call in cuda.calls if call.startswith("draws")]
+    assert drawn[-1] == "draws from the process's"
+    assert "end" in cuda.calls
+    assert cuda.calls[-2:] == ["pool left", "stream left"]
 
 
 @pytest.mark.gpu

@@ -40,7 +40,7 @@ CODES = {
     **dict.fromkeys(("bad_request", "not_offered", "unknown_language", "unknown_type"), 3006),
     **dict.fromkeys(("audio_rate_missing", "audio_rate_invalid", "audio_channels_invalid"), 3006),
     **dict.fromkeys(("server_full", "too_many_connections", "disk_full"), 3009),
-    **dict.fromkeys(("engine_failed", "session_failed"), 3005),
+    **dict.fromkeys(("device_lost", "engine_failed", "session_failed"), 3005),
     "message_too_large": 3007,
     "idle_too_long": 4031,
 }
