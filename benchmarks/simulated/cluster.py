@@ -1,6 +1,6 @@
 """Replicas behind one router in virtual time: speakers come and go, replicas die and are replaced.
 
-Who comes when does not depend on how the cluster does (Poisson arrivals, log-normal lengths); who is refused does not
+Arrivals do not depend on how the cluster does (Poisson, with log-normal lengths); a speaker who is refused does not
 come again. It begins in the middle: with as many people speaking as there are in the long run, if they find a place.
 """
 

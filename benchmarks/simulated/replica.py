@@ -181,7 +181,7 @@ class _Stream:
 
 
 class Replica:
-    """A GPU and whoever speaks to it.
+    """A GPU and its speakers.
 
     Args:
         name: of it.

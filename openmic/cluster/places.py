@@ -1,4 +1,4 @@
-"""Which of several replicas has the most places free, by what each has said and what was sent to it since.
+"""Which of several replicas has the most places free, by what each has reported and what was sent to it since.
 
 The router's arithmetic, without Ray: the simulation of large clusters (``benchmarks/cluster.py``) uses it as well.
 """
@@ -54,24 +54,24 @@ class FreePlaces:
             if not known.on_way and not known.there:
                 del self._replicas[replica]
 
-    def free(self, replica: Hashable, said: Mapping[str, int]) -> float:
+    def free(self, replica: Hashable, reported: Mapping[str, int]) -> float:
         """Places that are free at a replica.
 
         Args:
             replica: which.
-            said: its latest ``OPEN`` and ``FREE``; empty: it has said nothing yet.
+            reported: its latest ``OPEN`` and ``FREE``; empty: it has reported nothing yet.
         """
         now = self._clock()
         known = self._replicas.get(replica, _Sent())
         for connection in [*takewhile(lambda name: now - known.on_way[name] > LOST_SECONDS, known.on_way)]:
             self.over(connection)
         sent = len(known.on_way) + len(known.there)
-        if not said:
+        if not reported:
             return UNKNOWN_FREE / (1 + sent)
-        if sent >= said[OPEN]:
-            return said[FREE] - (sent - said[OPEN])
+        if sent >= reported[OPEN]:
+            return reported[FREE] - (sent - reported[OPEN])
         # Another proxy sends people there, too: nobody here can tell which of those inside are whose.
-        return said[FREE] - sum(_since(ats, now - SAID_SECONDS) for ats in (known.on_way, known.there))
+        return reported[FREE] - sum(_since(ats, now - SAID_SECONDS) for ats in (known.on_way, known.there))
 
 
 def _since(ats: dict[str, float], when: float) -> int:

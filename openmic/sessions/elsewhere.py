@@ -24,15 +24,15 @@ from openmic.sessions.storage.lease import newest_lease
 from openmic.sessions.storage.other_holders import Life
 from openmic.sessions.storage.replay import error_fields, to_error
 
-TELL_SECONDS = 1.0  # between two times that a process says which sessions it has
-ENDED_SECONDS = 15.0  # how long one that has ended is told of: longer than others take to find it in the folder
+REPORT_SECONDS = 1.0  # between two reports of a process
+ENDED_SECONDS = 15.0  # how long one that has ended is reported: longer than others take to find it in the folder
 MOST_CHARACTERS = 400  # of each text, its end
 READ_WRITE_OWNER = 0o600
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """A session as a process has told of it, which may hold it no more."""
+class _Report:
+    """A session as a process has reported it, which may hold it no more."""
 
     holder_id: str
     at: float
@@ -40,7 +40,7 @@ class _Told:
 
 
 class Elsewhere:
-    """Says what this process has, and reads what the others have said.
+    """Says what this process has, and reads what the others have reported.
 
     Args:
         data_dir: that they share.
@@ -51,8 +51,8 @@ class Elsewhere:
         self._data_dir = data_dir
         self._household = household
         self._path = data_dir / HOLDERS / (household.holder.id + RUNNING)
-        self._told: list[str] = []
-        self._tell_at = 0.0
+        self._reported: list[str] = []
+        self._report_at = 0.0
 
     def tell(self, sessions: Iterable[tuple[SessionSnapshot, float | None]]) -> None:
         """Say what this process has, if it is time for it; nothing is written where there is nothing to tell.
@@ -64,19 +64,19 @@ class Elsewhere:
             OSError: the folder cannot be written.
         """
         now = time.monotonic()
-        if now < self._tell_at or not self._household.holder.begun:
+        if now < self._report_at or not self._household.holder.begun:
             return
-        self._tell_at = now + TELL_SECONDS
-        told = [
+        self._report_at = now + REPORT_SECONDS
+        listed = [
             _fields(snapshot) for snapshot, ended_at in sessions if ended_at is None or now - ended_at < ENDED_SECONDS
         ]
-        names = [one["id"] for one in told]
-        if not names and not self._told:
+        names = [one["id"] for one in listed]
+        if not names and not self._reported:
             return
-        self._told = names
+        self._reported = names
         made = self._path.with_suffix(".new")
         with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, READ_WRITE_OWNER), "w") as file:
-            json.dump({"name": self._household.holder.name, "at": time.time(), "sessions": told}, file)
+            json.dump({"name": self._household.holder.name, "at": time.time(), "sessions": listed}, file)
         made.replace(self._path)
 
     def read(self, here: Collection[str]) -> list[SessionSnapshot]:
@@ -85,18 +85,20 @@ class Elsewhere:
         Args:
             here: names of the sessions that this process has; they are left out.
         """
-        told: dict[str, list[_Told]] = {}
+        reports: dict[str, list[_Report]] = {}
         lives: dict[str, Life] = {}
         for holder_id, name, at, sessions in self._files():
             lives[holder_id] = self._household.others.life(holder_id)
             for snapshot in sessions:
                 if snapshot.id not in here:
                     held = replace(snapshot, holder=name, holder_silent=lives[holder_id] is not Life.ALIVE)
-                    told.setdefault(snapshot.id, []).append(_Told(holder_id, at, held))
-        return [found for name, entries in told.items() if (found := self._current(name, entries, lives)) is not None]
+                    reports.setdefault(snapshot.id, []).append(_Report(holder_id, at, held))
+        return [
+            found for name, entries in reports.items() if (found := self._current(name, entries, lives)) is not None
+        ]
 
-    def _current(self, session_id: str, entries: list[_Told], lives: dict[str, Life]) -> SessionSnapshot | None:
-        """Of what several have told of a session, or one that may not live, what counts; None: it is over."""
+    def _current(self, session_id: str, entries: list[_Report], lives: dict[str, Life]) -> SessionSnapshot | None:
+        """The report of a session that counts, of several or of a process that may not live; None: it is over."""
         (first, *others) = entries
         if not others and lives[first.holder_id] is Life.ALIVE and first.snapshot.state is not State.ENDED:
             return first.snapshot
@@ -108,11 +110,11 @@ class Elsewhere:
             return holders[0]
         if lease.released or lease.holder_id == self._household.holder.id:
             return None
-        latest = max(entries, key=lambda entry: entry.at).snapshot  # its new holder has not told of it yet
+        latest = max(entries, key=lambda entry: entry.at).snapshot  # its new holder has not reported it yet
         return replace(latest, holder=self._household.others.name(lease.holder_id), holder_silent=False)
 
     def _files(self) -> Iterable[tuple[str, str, float, list[SessionSnapshot]]]:
-        """Of each other process its id and name, when it told, and of what."""
+        """Of each other process its id and name, when it reported, and its sessions."""
         for path in sorted((self._data_dir / HOLDERS).glob("*" + RUNNING)):
             holder_id = path.name.removesuffix(RUNNING)
             if holder_id == self._household.holder.id or not HOLDER_NAME.fullmatch(holder_id):

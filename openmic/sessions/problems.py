@@ -8,7 +8,7 @@ PROBLEMS = ProblemTable(
     {
         "server_full": Problem(
             "This server has no room for another speaker.",
-            "It serves {open_sessions} speakers and can serve about {max_sessions}; one more would delay all of them.",
+            "It serves {open_sessions} of about {max_sessions} speakers at once; one more would delay all of them.",
             "Try again in {retry_after:.0f} seconds. The owner of the server can make room with a GPU or a smaller "
             "model.",
         ),

@@ -51,7 +51,7 @@ def test_a_full_service_is_told(tmp_path: Path, sample_audio: Path) -> None:
     assert isinstance(caught.value, Refused)
     assert caught.value.retry_after is not None
     assert caught.value.retry_after > 0
-    assert "It serves 1 of about 1 at once" in str(caught.value)
+    assert "It serves 1 of about 1 speakers at once" in str(caught.value)
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def test_places_are_those_measured_unless_a_number_is_set(
         for _ in range(places):
             begin(sessions)
         error = refusal(sessions)
-        assert f"It serves {places} of about {places} at once" in error.why
+        assert f"It serves {places} of about {places} speakers at once" in error.why
         assert f"{error.retry_after:.0f} seconds" in error.hint
 
 

@@ -32,7 +32,7 @@ class Process:
     """One that shares the folder; it tells whenever it is asked to."""
 
     def __init__(self, folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(elsewhere, "TELL_SECONDS", 0.0)
+        monkeypatch.setattr(elsewhere, "REPORT_SECONDS", 0.0)
         self.now = 0.0
         self.folder = folder
         self.holder = Holder(folder, 10.0, name)

@@ -102,12 +102,12 @@ def words_in(segments: Iterable[TimedSegment]) -> list[WordTiming]:
     return [word for segment in segments for word in segment.words]
 
 
-def put_in(segments: Sequence[TimedSegment], others: Sequence[TimedSegment], moment: float) -> list[TimedSegment]:
-    """Segments with ``others`` among them, at a ``moment`` in seconds; the one in whose middle that is, is parted."""
+def put_in(segments: Sequence[TimedSegment], others: Sequence[TimedSegment], at_seconds: float) -> list[TimedSegment]:
+    """Segments with ``others`` among them, at ``at_seconds``; the one in whose middle that is, is parted."""
     before: list[TimedSegment] = []
     after: list[TimedSegment] = []
     for one in segments:
-        early = sum(1 for word in one.words if word.start < moment)
+        early = sum(1 for word in one.words if word.start < at_seconds)
         if early == len(one.words) and not after:
             before.append(one)
         elif early == 0 or after:
