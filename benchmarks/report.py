@@ -5,7 +5,7 @@
     python -m benchmarks.report
 
 ``keep`` reads the markdown tables in a program's output and writes ``benchmarks/results/live-DATE.json``. Without a
-command, every table of ``docs/`` that stands between two marks is written anew:
+command, every table of ``docs/`` that stands between two marks is written again:
 
     <!-- result live -->
     <!-- end of result -->
@@ -168,7 +168,7 @@ def current_table(results: Sequence[Result], number: int, rows: str | None = Non
 
 
 def written(page: str, folder: Path = RESULTS) -> str:
-    """A page with its tables written anew."""
+    """A page with its tables written again."""
 
     def fill(mark: re.Match[str]) -> str:
         results = results_of(mark["question"], folder)

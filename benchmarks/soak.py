@@ -2,7 +2,7 @@
 
     python -m benchmarks.soak [--minutes 20] [--sessions N] [--model base]
 
-Each speaker streams the reading at the speed of speech, gets the final, and begins anew, until the time is over.
+Each speaker streams the reading at the speed of speech, gets the final, and begins again, until the time is over.
 Without ``--sessions`` as many speak as the service measured for this machine at its start (its metric
 ``openmic_capacity_sessions``). Exit status 1 if memory grows by more than ``MOST_GROWTH`` of itself over the second
 half, if files or threads grow, or if a session ended without its final.

@@ -19,7 +19,7 @@ from openmic.cluster.problems import PROBLEMS as CLUSTER
 from openmic.errors import ProblemTable
 from openmic.notebook.microphone.problems import PROBLEMS as MICROPHONE
 from openmic.server.problems import PROBLEMS as SERVER
-from openmic.server.problems import SENT
+from openmic.server.statuses import SENT
 from openmic.service.problems import PROBLEMS as LAUNCH
 from openmic.sessions.problems import PROBLEMS as SESSIONS
 from openmic.speech.problems import DEVICE_PROBLEMS as DEVICES

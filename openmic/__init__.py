@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from openmic.client import stream_file
     from openmic.errors import OpenmicError
     from openmic.notebook.sample import stream_sample
-    from openmic.service.service import launch
+    from openmic.service.launch import launch
     from openmic.settings import Settings
 
 __version__ = "0.1.0"
@@ -20,7 +20,7 @@ __all__ = ["OpenmicError", "Settings", "__version__", "client", "launch", "strea
 _HOMES = {
     "OpenmicError": "openmic.errors",
     "Settings": "openmic.settings",
-    "launch": "openmic.service.service",
+    "launch": "openmic.service.launch",
     "stream_file": "openmic.client",
     "stream_sample": "openmic.notebook.sample",
 }

@@ -125,7 +125,7 @@ class Log:
     """The log of one service while it is open; ``with`` closes it.
 
     Args:
-        to: ``file`` (``openmic.jsonl`` in ``folder``, begun anew at ``FILE_BYTES``), ``stderr`` or ``none``.
+        to: ``file`` (``openmic.jsonl`` in ``folder``, a new one at ``FILE_BYTES``), ``stderr`` or ``none``.
         folder: of the file; made if it is not there. Where it cannot be written, stderr is used.
         words: whether events may hold what people said.
         redact: takes known secrets out of text.

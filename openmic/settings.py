@@ -236,8 +236,8 @@ class Settings(BaseSettings):
     # --- log
     log_to: Literal["file", "stderr", "none"] = Field(
         default="file",
-        description="Where the log goes, one JSON line per event: `file` (`log/openmic.jsonl` in `data_dir`, begun "
-        "anew at 2 MB, five older ones kept), `stderr` or `none`.",
+        description="Where the log goes, one JSON line per event: `file` (`log/openmic.jsonl` in `data_dir`; a "
+        "new one begins at 2 MB, five older ones are kept), `stderr` or `none`.",
     )
     log_words: bool = Field(default=False, description="Whether the log may hold what people said (their final texts).")
 

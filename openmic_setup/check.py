@@ -83,7 +83,7 @@ def report() -> int:
 def _runtime() -> str:
     where = runtime()
     if where == "shell":
-        state = "not made yet" if not VENV.exists() else "half-made, will be made anew"
+        state = "not made yet" if not VENV.exists() else "half-made, will be made again"
         return f"shell; everything will be installed into .venv ({state})"
     return {"colab": "Google Colab", "jupyter": "Jupyter", "venv": f"virtual environment {sys.prefix}"}[where]
 

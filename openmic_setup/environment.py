@@ -1,4 +1,4 @@
-"""The ``.venv`` beside the project: made once, made anew when an interrupted run left it half-made."""
+"""The ``.venv`` beside the project: made once, made again when an interrupted run left it half-made."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def note_change() -> None:
 def _make() -> None:
     try:
         if VENV.exists():
-            print("The .venv here was left half-made; making it anew.", flush=True)
+            print("The .venv here was left half-made; making it again.", flush=True)
             shutil.rmtree(VENV)
         VENV.mkdir()
         UNFINISHED.touch()

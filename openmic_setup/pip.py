@@ -80,7 +80,7 @@ def kept_warning(requirement: str, version: str) -> str:
 
 
 def held_versions(lacking: list[str]) -> list[str]:
-    """Constraint lines that hold all that is installed, but for what is to be installed anew.
+    """Constraint lines that hold all that is installed, but for what is to be installed again.
 
     A new virtual environment comes with whatever installing tools its Python carries, often too old for what is
     installed next; there they may move.
@@ -110,7 +110,7 @@ def _run(command: list[str], title: str) -> None:
                 begun.append(line)
                 environment.note_change()
 
-        # A .venv that is left half-made is made anew; a runtime of somebody else's cannot be.
+        # A .venv that is left half-made is made again; a runtime of somebody else's cannot be.
         follow(command, title, look, must_finish=(lambda: bool(begun)) if holds_still() else None)
     except subprocess.CalledProcessError as failure:
         lines = [line for line in failure.output.splitlines() if line.strip()]

@@ -46,7 +46,7 @@ def word_ends(clip: Clip) -> list[SpokenWord]:
 
 
 def aligned(clip: Clip) -> list[SpokenWord]:
-    """What ``word_ends`` keeps, worked out anew."""
+    """What ``word_ends`` keeps, worked out again."""
     return [
         SpokenWord(word.text, round(float(word.end + offset), 3))
         for piece, offset in _pieces(clip)

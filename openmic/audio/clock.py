@@ -7,7 +7,7 @@ sends nothing while nobody speaks (RFC 6716, section 2.1.9). Players wait there.
 from __future__ import annotations
 
 LEAST_GAP_SECONDS = 0.1  # more than the jitter of timestamps
-MOST_GAP_SECONDS = 1800.0  # a longer one is a clock that was set anew, as is one that goes back by
+MOST_GAP_SECONDS = 1800.0  # a longer one is a clock that was set again, as is one that goes back by
 BACK_SECONDS = 1.0
 
 

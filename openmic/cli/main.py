@@ -215,7 +215,7 @@ def _print_message(message: Message) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from openmic.service.service import launch
+    from openmic.service.launch import launch
 
     mic = launch(**_settings(arguments))
     try:
@@ -279,7 +279,7 @@ def _show_card(mic: OpenMic) -> str:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from openmic.service.service import launch
+    from openmic.service.launch import launch
 
     source = arguments.file or sample_path()
     audio_seconds(source)  # what cannot be streamed is told before minutes go into weights

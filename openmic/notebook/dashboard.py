@@ -60,12 +60,12 @@ class Dashboard:
         return status_html(self._read(), self.words)
 
     def refresh(self) -> None:
-        """Draw the picture anew, wherever it is shown."""
+        """Draw the picture again, wherever it is shown."""
         if self._area.shown:
             self._draw(self._read())
 
     def move(self) -> None:
-        """Draw the picture anew if it is time for that; for a loop."""
+        """Draw the picture again if it is time for that; for a loop."""
         waited = time.monotonic() - self._drawn_at
         if waited >= MOVE_SECONDS:
             status = self._read()
@@ -106,7 +106,7 @@ class Dashboard:
                 return None
             told, icon = (HIDE, "eye-slash") if self.words else (SHOW, "eye")
             words = ipywidgets.Button(description=told, icon=icon, tooltip="What people say is saved with the notebook")
-            refresh = ipywidgets.Button(description="Refresh", icon="refresh", tooltip="Draw it anew")
+            refresh = ipywidgets.Button(description="Refresh", icon="refresh", tooltip="Draw it again")
             stop = ipywidgets.Button(
                 description="Stop", icon="stop", button_style="danger", tooltip="Finish what was said, and stop"
             )

@@ -34,7 +34,8 @@ from openmic.server.dialects.soniox.dialect import SonioxDialect
 from openmic.server.dialects.wyoming.server import WyomingServer
 from openmic.server.metrics import Metrics
 from openmic.server.middleware import HeadIsGet, RequestNames
-from openmic.server.problems import PROBLEMS, error_response
+from openmic.server.problems import PROBLEMS
+from openmic.server.statuses import error_response
 from openmic.sessions.problems import PROBLEMS as SESSION_PROBLEMS
 from openmic.sessions.registry import Sessions
 from openmic.settings import Settings

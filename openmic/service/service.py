@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import concurrent.futures.thread  # noqa: F401  (see _at_exit)
 import logging
 import sys
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, get_args
 
 from openmic.client import Result
 from openmic.errors import OpenmicError
@@ -23,24 +19,24 @@ from openmic.notebook.dashboard import Dashboard
 from openmic.notebook.microphone.listening import listen
 from openmic.notebook.microphone.microphone import Microphone, Place
 from openmic.notebook.output import in_colab, in_notebook
-from openmic.notebook.progress import NotebookProgress
 from openmic.notebook.sample import stream_sample
-from openmic.notebook.serving import let_cells_run_loops, somebody_is_there
+from openmic.notebook.serving import somebody_is_there
 from openmic.notebook.status import Status
 from openmic.notebook.view import STOPPED, NotebookView
+from openmic.progress import ShownProgress
 from openmic.server.access.tokens import AccessToken, Use
 from openmic.server.app import create_app
 from openmic.server.problems import PROBLEMS as SERVER_PROBLEMS
 from openmic.server.thread import ServerThread
-from openmic.service.arguments import check_port, make_settings
+from openmic.service.arguments import check_port
+from openmic.service.parts import Parts
 from openmic.service.status import capacity_picture, device_called, read_status
 from openmic.service.tokens import NewToken, ServiceTokens
 from openmic.sessions.registry import Sessions
 from openmic.settings import Settings
 from openmic.speech.engine.costs import describe_capacity
 from openmic.speech.load import load_engine
-from openmic.speech.types import Engine
-from openmic.terminal import TerminalProgress, complain
+from openmic.terminal import complain
 from openmic.tunnels import (
     Authtoken,
     AuthtokenMissing,
@@ -54,74 +50,11 @@ from openmic.tunnels.redaction import redact
 logger = logging.getLogger(__name__)
 
 
-class _Progress(Protocol):
-    def __call__(self, what: str, fraction: float | None) -> None: ...
-
-    def close(self) -> None: ...
-
-
-Part = Literal["server", "tunnel", "sessions", "engine"]
-
 GOOD_FOR = "The link works while this service runs; a new start makes a new token."
-
-_lock = threading.RLock()
-_current: OpenMic | None = None
-
-
-def launch(model: str = "auto", language: str | None = None, tunnel: str = "auto", **settings: Any) -> OpenMic:
-    """Load Whisper, start the server, open the tunnel; an earlier service of this process is stopped first.
-
-    Args:
-        model: ``tiny`` ... ``turbo``, a path to a ``.pt`` file, or ``auto``.
-        language: of sessions that name none (ISO 639-1); None: detect it.
-        tunnel: ``auto``, ``ngrok``, ``cloudflare`` or ``none``.
-        settings: any other field of ``Settings``. What is left at its default is looked up in the environment.
-
-    Returns:
-        The running service. Where only the tunnel failed, that is told and the service has a local link.
-
-    Raises:
-        OpenmicError: a setting cannot be used, the weights cannot be had, or the port is in use; nothing is left
-            running then.
-    """
-    global _current
-    chosen = make_settings(model=model, language=language, tunnel=tunnel, **settings)
-    with _lock:
-        stop_current()
-        progress = _progress()
-        mic = _current = OpenMic(chosen)
-        try:
-            mic._start(progress)
-        except BaseException:
-            stop_current(quietly=True)
-            raise
-        finally:
-            progress.close()
-    let_cells_run_loops()
-    return mic
-
-
-def stop_current(*, quietly: bool = False) -> None:
-    """Stop the service of this process, if one runs; ``quietly``: without a word in the notebook."""
-    global _current
-    with _lock:
-        if _current is not None:
-            _current._end() if quietly else _current.stop()
-            _current = None
-
-
-# Before concurrent.futures shuts its threads, which the server's last steps need: later than that (``atexit``) sessions
-# cannot be finished. Callbacks run in reverse order, so that module must have registered its own first.
-_at_exit: Callable[[Callable[[], None]], object] = getattr(threading, "_register_atexit", atexit.register)
-_at_exit(partial(stop_current, quietly=True))
-
-
-def _progress() -> _Progress:
-    return NotebookProgress() if in_notebook() else TerminalProgress()
 
 
 class OpenMic:
-    """A running service; ``launch`` makes it. As a context manager it stops at the end of the block.
+    """A running service; ``launch`` makes and starts it. As a context manager it stops at the end of the block.
 
     Attributes:
         settings: what it runs with.
@@ -137,33 +70,34 @@ class OpenMic:
         self.settings = settings
         self._tokens = ServiceTokens(settings)
         self._log: Log | None = None
-        self._engine: Engine | None = None
-        self._sessions: Sessions | None = None
-        self._server: ServerThread | None = None
-        self._tunnel: ReopeningTunnel | None = None
+        self._parts = Parts()
         self._authtoken: Authtoken | None = None
-        self._view = NotebookView(self.status, self._end, self.delete_recordings)
+        self._view = NotebookView(self.status, self.end, self.delete_recordings)
         self._started_at = time.time()
         self._microphone: Microphone | None = None
         self._stopping = threading.Lock()
         self._stop_begun = self._stopped = False
-        self._left: list[Part] = [*get_args(Part)]  # to be closed, in this order: finals go out through the tunnel
         self.local_url = ""
 
-    def _start(self, progress: _Progress) -> None:
+    def start(self, progress: ShownProgress) -> None:
+        """Load the model, start the server, open the tunnel; a tunnel that fails is told, and the service goes on.
+
+        Raises:
+            OpenmicError: as ``launch``.
+        """
         check_port(self.settings.host, self.settings.port)
         self._authtoken = look_for_authtoken(self.settings)
         folder = self.settings.data_dir / "log"
         self._log = Log(self.settings.log_to, folder, words=self.settings.log_words, redact=redact)
-        self._engine = load_engine(self.settings, progress)
-        self._sessions = Sessions(self.settings, self._engine)
-        self._sessions.warm_up()
-        app = create_app(self.settings, self._sessions, self._tokens.keys)
-        self._server = ServerThread(app, self.settings.host, self.settings.port)
-        self._server.start()
-        self.local_url = self._server.url.rstrip("/")
-        info = self._engine.info
-        log_event(logger, "service_started", port=self._server.port, model=info.name, device=info.device)
+        self._parts.engine = load_engine(self.settings, progress)
+        self._parts.sessions = Sessions(self.settings, self._parts.engine)
+        self._parts.sessions.warm_up()
+        app = create_app(self.settings, self._parts.sessions, self._tokens.keys)
+        self._parts.server = ServerThread(app, self.settings.host, self.settings.port)
+        self._parts.server.start()
+        self.local_url = self._parts.server.url.rstrip("/")
+        info = self._parts.engine.info
+        log_event(logger, "service_started", port=self._parts.server.port, model=info.name, device=info.device)
         try:
             self._open_tunnel(progress)
         except OpenmicError as error:
@@ -171,9 +105,9 @@ class OpenMic:
             complain(error, sys.stdout)
             print("The service runs with its local link.")
 
-    def _open_tunnel(self, progress: _Progress) -> None:
-        assert self._server is not None
-        server, port = self._server, self._server.port
+    def _open_tunnel(self, progress: ShownProgress) -> None:
+        assert self._parts.server is not None
+        server, port = self._parts.server, self._parts.server.port
         authtoken = self._authtoken
         tunnel = open_tunnel(self.settings, port, progress, authtoken)
         if tunnel is None:
@@ -186,7 +120,7 @@ class OpenMic:
             server.warn(SERVER_PROBLEMS.error("public_url_changed", url=url), url)
 
         server.announce_public_url(tunnel.public_url)
-        kept = self._tunnel = ReopeningTunnel(
+        kept = self._parts.tunnel = ReopeningTunnel(
             tunnel, lambda: open_tunnel(self.settings, port, authtoken=authtoken), moved
         )
         server.watch(lambda: kept.problems)
@@ -233,7 +167,7 @@ class OpenMic:
     @property
     def url(self) -> str:
         """Where everybody finds it: the public URL, or the local one where there is none."""
-        return self._tunnel.public_url if self._tunnel is not None else self.local_url
+        return self._parts.tunnel.public_url if self._parts.tunnel is not None else self.local_url
 
     @property
     def link(self) -> str:
@@ -243,20 +177,20 @@ class OpenMic:
     @property
     def running(self) -> bool:
         """Whether it answers."""
-        return not self._stop_begun and self._server is not None
+        return not self._stop_begun and self._parts.server is not None
 
     @property
     def speakers(self) -> str:
         """How many it carries, in words: as measured ("about 4 speakers at once") or as set ("up to 2 ...")."""
-        if self._sessions is None or self._engine is None:
+        if self._parts.sessions is None or self._parts.engine is None:
             return ""
-        measured = self._engine.capacity is not None and not self.settings.max_sessions
-        return f"{'about' if measured else 'up to'} {describe_capacity(self._sessions.places)}"
+        measured = self._parts.engine.capacity is not None and not self.settings.max_sessions
+        return f"{'about' if measured else 'up to'} {describe_capacity(self._parts.sessions.places)}"
 
     def card(self, token: NewToken | None = None) -> Card:
         """Link, QR code, and how long they are good for; of ``token``, if one is given, instead of the first one."""
-        info = self._engine.info if self._engine is not None else None
-        public = self._tunnel
+        info = self._parts.engine.info if self._parts.engine is not None else None
+        public = self._parts.tunnel
         seconds = token.seconds if token is not None else self._tokens.link_seconds
         good_for = (public.expires if public is not None else None) or GOOD_FOR
         if seconds is not None:
@@ -290,8 +224,8 @@ class OpenMic:
         return self._microphone
 
     def _wait_for(self, session_id: str) -> None:
-        if self._sessions is not None:
-            self._sessions.wait_for(session_id)
+        if self._parts.sessions is not None:
+            self._parts.sessions.wait_for(session_id)
 
     def listen(self, seconds: float | None = None) -> Result:
         """In Colab: a cell that records until Stop is pressed, and gives the final text.
@@ -316,16 +250,16 @@ class OpenMic:
 
     def capacity(self) -> CapacityPicture:
         """How many can speak at once on this device, to display: with this model as measured, with others estimated."""
-        return capacity_picture(self._engine, self.settings.max_sessions or 0)
+        return capacity_picture(self._parts.engine, self.settings.max_sessions or 0)
 
     def delete_recordings(self) -> int:
         """Delete sound and text of all ended sessions, before ``keep_seconds`` is over; returns how many there were."""
-        return self._sessions.delete_ended() if self._sessions is not None else 0
+        return self._parts.sessions.delete_ended() if self._parts.sessions is not None else 0
 
     def status(self) -> Status:
         """A snapshot to be displayed; from any thread."""
         state = "running" if self.running else "stopping" if self._stop_begun and not self._stopped else "stopped"
-        parts = (self._engine, self._sessions, self._server, self._tunnel)
+        parts = (self._parts.engine, self._parts.sessions, self._parts.server, self._parts.tunnel)
         return read_status(state, self.link, self.speakers, self._started_at, *parts)
 
     async def serve(self, seconds: float | None = None) -> None:
@@ -346,22 +280,22 @@ class OpenMic:
         Interrupted (Ctrl-C), it waits no longer for what it was waiting for and closes the rest; again, it closes what
         the interruption left.
         """
-        ended = self._end()
+        ended = self.end()
         self._view.end()
         if ended and in_notebook():
             print(STOPPED)
 
-    def _end(self) -> bool:
+    def end(self) -> bool:
         """Stop, and show nothing of it; whether it was running until now."""
         with self._stopping:
             if self._stopped:
                 return False
             self._stop_begun = True
             log_event(logger, "service_stopping")
-            self._close()
+            self._parts.close()
             if self._microphone is not None:
                 self._microphone.close()
-            if self._left:
+            if self._parts.left:
                 return False
             self._stopped = True
             log_event(logger, "service_stopped")
@@ -369,39 +303,10 @@ class OpenMic:
                 self._log.close()
         return True
 
-    def _close(self) -> None:
-        """Close all parts that are left, the others also where closing one fails or is interrupted.
-
-        Raises:
-            BaseException: the interruption (KeyboardInterrupt), once all have been tried.
-        """
-        interruption: BaseException | None = None
-        for name in self._left[:]:
-            try:
-                self._close_part(name, hurry=interruption is not None)
-                self._left.remove(name)
-            except Exception:
-                log_event(logger, "service_fault", logging.ERROR, part=name)
-            except BaseException as failure:  # no public link may stay, and no full GPU
-                interruption = failure
-        if interruption is not None:
-            raise interruption
-
-    def _close_part(self, name: Part, *, hurry: bool) -> None:
-        match name:
-            case "server" if self._server is not None:
-                self._server.stop()
-            case "tunnel" if self._tunnel is not None:
-                self._tunnel.close()
-            case "sessions" if self._sessions is not None:
-                self._sessions.close(0.0 if hurry else None)
-            case "engine" if self._engine is not None:
-                self._engine.close()
-
     def close_tunnel(self) -> None:
         """Take the public link down at once, and nothing else."""
-        if self._tunnel is not None:
-            self._tunnel.close()
+        if self._parts.tunnel is not None:
+            self._parts.tunnel.close()
 
     def __enter__(self) -> OpenMic:
         return self

@@ -135,7 +135,7 @@ def load_whisper(name: str, path: Path, device: torch.device | str) -> Whisper:
 
 
 def _let_go(model: Whisper, beam_size: int) -> None:
-    """Free the layers' matrices: ours are laid out anew, and only beam search uses the decoder's as they came."""
+    """Free the layers' matrices: ours are laid out again, and only beam search uses the decoder's as they came."""
     model.encoder.blocks = ModuleList()
     if beam_size == 1:
         model.decoder.blocks = ModuleList()

@@ -208,7 +208,7 @@ def test_a_package_that_moved_stops_it_until_the_restart(colab: bool, tmp_path: 
 
 def test_a_second_interruption_gives_the_cell_back(tmp_path: Path) -> None:
     with kernel_in(ROOT / "notebooks", tmp_path) as kernel:
-        kernel.run(f"{SCRIPTED}\nimport threading, time\nmic = launching.launch(tunnel='none')")
+        kernel.run(f"{SCRIPTED}\nimport threading, time, openmic\nmic = openmic.launch(tunnel='none')")
         kernel.run("end, held = mic._view._stop, threading.Event()\nmic._view._stop = lambda: (held.wait(60), end())")
         cell = kernel.send("await mic.serve()")
         kernel.wait_for(lambda: cell.text)

@@ -21,7 +21,8 @@ import openmic.service.service as launching
 from openmic.client import stream_file
 from openmic.errors import OpenmicError
 from openmic.service.arguments import make_settings
-from openmic.service.service import OpenMic, launch
+from openmic.service.launch import launch, stop_current
+from openmic.service.service import OpenMic
 from openmic.tunnels import PROBLEMS as TUNNEL_PROBLEMS
 from tests.support.scripted_engine import ScriptedEngine
 
@@ -59,7 +60,7 @@ def engines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[Sc
     monkeypatch.setenv("OPENMIC_STOP_SECONDS", "5")
     monkeypatch.setenv("OPENMIC_TUNNEL", "none")
     yield made
-    launching.stop_current()
+    stop_current()
 
 
 def answers(url: str) -> bool:
@@ -201,13 +202,17 @@ def test_a_thread_that_is_not_well_shows_in_health_and_on_the_dashboard(
         def health() -> str:
             return str(httpx.get(f"{mic.local_url}/healthz").json()["status"])
 
-        assert mic._sessions is not None
-        assert mic._tunnel is not None
+        assert mic._parts.sessions is not None
+        assert mic._parts.tunnel is not None
         assert (health(), mic.status().problems) == ("ok", ())
         engines[-1].problems = ("openmic-engine is late",)
         assert (health(), mic.status().problems) == ("degraded", ("openmic-engine is late",))
         engines[-1].problems = ()
-        for thread in (mic._sessions._keeper._thread, mic._sessions._syncer._thread, mic._tunnel._thread):
+        for thread in (
+            mic._parts.sessions._keeper._thread,
+            mic._parts.sessions._syncer._thread,
+            mic._parts.tunnel._thread,
+        ):
             with monkeypatch.context() as unwell:
                 unwell.setattr(thread, "_late_seconds", -1.0)
                 (problem,) = mic.status().problems
@@ -221,13 +226,13 @@ def test_a_web_server_that_died_shows_on_the_dashboard(
     engines: list[ScriptedEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with launch() as mic:
-        assert mic._server is not None
+        assert mic._parts.server is not None
 
         def die(*_: object) -> None:
             raise MemoryError
 
-        monkeypatch.setattr(mic._server._server, "on_tick", die)
-        mic._server._thread.join(20)
+        monkeypatch.setattr(mic._parts.server._server, "on_tick", die)
+        mic._parts.server._thread.join(20)
         assert mic.status().problems == ("openmic-server is dead",)
 
 
@@ -306,7 +311,8 @@ sys.path.insert(0, sys.argv[1])
 import openmic.service.service as launching
 from tests.support.scripted_engine import ScriptedEngine
 launching.load_engine = lambda settings, progress: ScriptedEngine()
-mic = launching.launch(tunnel="none", data_dir=sys.argv[2])
+from openmic.service.launch import launch
+mic = launch(tunnel="none", data_dir=sys.argv[2])
 print(json.dumps([mic.local_url, mic.running]))
 """
     command = [sys.executable, "-c", code, str(Path(__file__).parents[2]), str(tmp_path)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import openmic.service.service as launching
-from openmic.service.service import launch
+from openmic.service.launch import launch, stop_current
 from openmic.tunnels import Authtoken, AuthtokenFound
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.tunnel_fixtures import COLAB
@@ -29,7 +29,7 @@ def colab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("OPENMIC_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(launching, "load_engine", lambda settings, progress: ScriptedEngine())
     yield
-    launching.stop_current()
+    stop_current()
     for name in set(sys.modules) - before:
         if name.split(".")[0] == "google":
             del sys.modules[name]

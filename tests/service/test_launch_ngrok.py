@@ -13,7 +13,8 @@ import pytest
 import openmic.service.service as launching
 from openmic.client import stream_file
 from openmic.errors import OpenmicError
-from openmic.service.service import OpenMic, launch
+from openmic.service.launch import launch, stop_current
+from openmic.service.service import OpenMic
 from openmic.tunnels.problems import PROBLEMS
 from openmic.tunnels.terms import NGROK_FREE_PLAN
 from tests.support.scripted_engine import ScriptedEngine
@@ -29,7 +30,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("OPENMIC_STOP_SECONDS", "5")
     monkeypatch.setenv("PYNGROK_NGROK_PATH", str(make_ngrok_agent(tmp_path)))
     yield
-    launching.stop_current()
+    stop_current()
 
 
 def launch_with(mode: str, folder: Path, **settings: Any) -> OpenMic:

@@ -21,7 +21,8 @@ from jupyter_client.manager import KernelManager
 import openmic.service.service as launching
 from openmic.client import stream_file
 from openmic.server.thread import ServerThread
-from openmic.service.service import OpenMic, launch
+from openmic.service.launch import launch
+from openmic.service.service import OpenMic
 from openmic.tunnels.agent_tunnel import AgentTunnel
 from openmic.tunnels.agents import AgentFolder
 from tests.support.scripted_engine import ScriptedEngine
@@ -135,7 +136,10 @@ def kernel(folder: Path) -> Iterator[tuple[KernelManager, str, psutil.Process]]:
     try:
         client.wait_for_ready(timeout=WAIT)
         outputs: list[str] = []
-        code = SCRIPTED.format(root=str(ROOT)) + "mic = launching.launch(tunnel='ngrok')\nprint('URL', mic.local_url)"
+        code = (
+            SCRIPTED.format(root=str(ROOT))
+            + "import openmic\nmic = openmic.launch(tunnel='ngrok')\nprint('URL', mic.local_url)"
+        )
 
         def hook(message: dict[str, Any]) -> None:
             outputs.append(str(message["content"].get("text", "")))
@@ -207,7 +211,7 @@ class Part:
         return getattr(self.real, name)
 
 
-PARTS = ("_server", "_tunnel", "_sessions", "_engine")
+PARTS = ("server", "tunnel", "sessions", "engine")
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt, OSError])
@@ -218,11 +222,11 @@ def test_a_stop_that_is_interrupted_closes_the_rest_and_can_be_gone_on_with(
     engines = [ScriptedEngine(), ScriptedEngine()]
     monkeypatch.setattr(launching, "load_engine", lambda settings, progress: engines.pop(0))
     mic = launch(tunnel="none", data_dir=tmp_path, stop_seconds=1)
-    assert mic._server is not None
-    assert mic._sessions is not None
-    parts = {name: Part(getattr(mic, name), failure if name == interrupted else None) for name in PARTS}
+    assert mic._parts.server is not None
+    assert mic._parts.sessions is not None
+    parts = {name: Part(getattr(mic._parts, name), failure if name == interrupted else None) for name in PARTS}
     for name, part in parts.items():
-        monkeypatch.setattr(mic, name, part)
+        monkeypatch.setattr(mic._parts, name, part)
     with pytest.raises(failure) if failure is KeyboardInterrupt else nullcontext():
         mic.stop()
     closed = {name: part.closed for name, part in parts.items()}
@@ -242,8 +246,8 @@ def test_a_start_whose_end_is_interrupted_is_ended_by_the_next(tmp_path: Path, m
     left: list[Part] = []
 
     def interrupted(mic: OpenMic, progress: object) -> None:
-        left.append(Part(mic._sessions, KeyboardInterrupt))
-        mic._sessions = left[0]  # type: ignore[assignment]
+        left.append(Part(mic._parts.sessions, KeyboardInterrupt))
+        mic._parts.sessions = left[0]  # type: ignore[assignment]
         raise KeyboardInterrupt
 
     monkeypatch.setattr(launching, "load_engine", lambda settings, progress: ScriptedEngine())

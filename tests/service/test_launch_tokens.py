@@ -15,7 +15,7 @@ import pytest
 import openmic.service.service as launching
 from openmic.client import StreamFailed, stream_file
 from openmic.errors import OpenmicError
-from openmic.service.service import launch
+from openmic.service.launch import launch, stop_current
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.tunnel_fixtures import AUTHTOKEN, make_ngrok_agent
 from tests.support.waiting import wait_until
@@ -28,7 +28,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("OPENMIC_STOP_SECONDS", "5")
     monkeypatch.setenv("OPENMIC_TUNNEL", "none")
     yield
-    launching.stop_current()
+    stop_current()
 
 
 def status(mic: Any, path: str, token: str) -> int:

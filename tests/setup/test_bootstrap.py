@@ -57,13 +57,13 @@ def test_a_killed_set_up_is_made_anew(project: Path) -> None:
 
     repaired = bootstrap(project, "demo")
     assert repaired.returncode == 7, repaired.stdout + repaired.stderr
-    assert "half-made; making it anew" in repaired.stdout
+    assert "half-made; making it again" in repaired.stdout
     assert environment_is_whole(project)
 
     (project / ".venv" / "bin" / "python").unlink()  # as when the Python under it has gone
     again = bootstrap(project, "demo")
     assert again.returncode == 7, again.stdout + again.stderr
-    assert "half-made; making it anew" in again.stdout
+    assert "half-made; making it again" in again.stdout
 
 
 def environment_is_whole(project: Path) -> bool:

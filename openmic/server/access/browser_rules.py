@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from openmic.errors import OpenmicError
 from openmic.server.access.gate import Gate
-from openmic.server.problems import PROBLEMS, error_response
+from openmic.server.problems import PROBLEMS
+from openmic.server.statuses import error_response
 
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, DELETE",

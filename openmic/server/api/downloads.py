@@ -9,7 +9,8 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from openmic.errors import OpenmicError
-from openmic.server.problems import PROBLEMS, error_response
+from openmic.server.problems import PROBLEMS
+from openmic.server.statuses import error_response
 from openmic.sessions.export import MEDIA_TYPES, SOUND, SoundFormat, TextFormat, export_sound, export_text
 from openmic.sessions.schemas import to_session
 from openmic.sessions.session import Session

@@ -10,7 +10,7 @@ from typing import Any
 
 from openmic.errors import OpenmicError
 from openmic.server.dialects.dialect import Frame
-from openmic.server.problems import error_response
+from openmic.server.statuses import error_response
 from openmic.sessions.events import Ended, Failed, Finalised, Replaced
 from openmic.sessions.schemas import MOST_PROMPT_LETTERS, MOST_TERM_LETTERS, MOST_TERMS
 from openmic.sessions.session import Session

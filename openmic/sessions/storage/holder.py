@@ -6,7 +6,7 @@ and compare what stands in it, never its time: no two clocks have to agree.
 
 A process does not know how long it stood still (a machine that was suspended, a signal, a disk that hung). So it looks
 at its own clock after each thing it does: while its last beat is younger than ``lease_seconds``, nobody can have found
-it silent for so long. If it is older, the beats after it make a new *epoch*, in which each lease has to be made anew.
+it silent for so long. If it is older, the beats after it make a new *epoch*, in which each lease has to be made again.
 """
 
 from __future__ import annotations

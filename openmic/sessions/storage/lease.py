@@ -154,7 +154,7 @@ class Lease:
         A process that takes a session over makes the next lease first, and reads the journal then. So one look for
         that, too, says whether what was just written was in time, whatever the clocks of a paused machine say; and the
         clock says it where a network file system remembers for a while what was not there. After a pause in which this
-        process may have been found silent, the lease is made anew.
+        process may have been found silent, the lease is made again.
 
         Raises:
             LeaseLost: somebody has, or may have it; the lease is good for nothing any more.

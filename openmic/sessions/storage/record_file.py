@@ -40,7 +40,7 @@ class Kind(enum.IntEnum):
     COMPACTED = 10
     SOUND = 11  # in a recording
     AUDIO = 12  # a client's bytes as they came
-    WALKED = 13  # windows of the final pass; versions that do not know it begin that anew
+    WALKED = 13  # windows of the final pass; versions that do not know it begin that again
 
 
 class NotRecords(ValueError):

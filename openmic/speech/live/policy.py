@@ -71,7 +71,7 @@ class CommitPolicy:
         Args:
             hypothesis: the words after the prefix.
             audio_end: sample at which the window ended.
-            endpoint: speech has ended: commit everything and start anew after ``audio_end``.
+            endpoint: speech has ended: commit everything and start again after ``audio_end``.
             behind: more audio waits than one window holds: commit without a second hypothesis.
         """
         end = audio_end / SAMPLE_RATE

@@ -110,7 +110,7 @@ def threads_for(rows: int) -> Iterator[None]:
 def _product(weight: Tensor, bias: Tensor | None) -> LinearFunction:
     """``y = x @ W.T + b`` in the dtype of ``weight``, on a processor with the weights laid out for it once.
 
-    oneDNN's own layout saves arranging them anew at every product: for the few tokens of a decoder's pass that is most
+    oneDNN's own layout saves arranging them again at every product: for the few tokens of a decoder's pass that is most
     of the work. Torch's compiler uses it too, through the same two operators; where they are missing, the plain
     product does.
     """

@@ -6,7 +6,7 @@ after it) is encoded, and the states of a tail that was encoded once, at warm-up
 model's full context. The tail must come from real speech that ended early in its own window: the states of pure
 silence do not say that speech has ended, and make the decoder loop.
 
-Nor is a growing window encoded anew at each step. A state hardly changes any more once it has heard
+Nor is a growing window encoded again at each step. A state hardly changes any more once it has heard
 ``SETTLED_SECONDS`` of what comes after it, so from then on its keys and values are kept, in every layer, and only
 the states behind it are worked out, attending to the kept ones (block processing with a cached left context, as in
 streaming encoders: Tsunoo et al., "Transformer ASR with Contextual Block Processing", 2019; here without training).

@@ -200,7 +200,7 @@ def test_only_so_many_may_wait_without_a_token(tmp_path: Path) -> None:
             assert third.hear_out() == 1013
         error = third.messages[-1]
         assert (error["code"], error["fatal"]) == ("too_many_unauthenticated", True)
-        assert "2 may wait" in error["message"]
+        assert "At most 2 connections" in error["message"]
         with client(server, token="wrong") as known_wrong:
             assert known_wrong.hear_out() == 4401
         with started(server) as known:  # a token in the handshake needs no place

@@ -15,7 +15,8 @@ from openmic.audio.types import SpeechBoundary
 from openmic.errors import OpenmicError
 from openmic.server.dialects.native.codec import error_message, parse, to_message, to_text
 from openmic.server.dialects.native.messages import CLIENT_TYPES, Ping, Resume, Start, schema
-from openmic.server.problems import PROBLEMS, SENT
+from openmic.server.problems import PROBLEMS
+from openmic.server.statuses import SENT
 from openmic.sessions.events import (
     Committed,
     Ended,

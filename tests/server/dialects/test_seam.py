@@ -31,7 +31,8 @@ from openmic.server.dialects.dialect import (
     Rejected,
     Stop,
 )
-from openmic.server.problems import PROBLEMS, close_code, error_response
+from openmic.server.problems import PROBLEMS
+from openmic.server.statuses import close_code, error_response
 from openmic.sessions.events import Committed, Ended, Failed, Finalised, Replaced, Warned
 from openmic.sessions.session import Session
 from openmic.sessions.types import AudioFormat, SpeechOptions

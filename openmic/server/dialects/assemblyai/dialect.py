@@ -22,7 +22,8 @@ from openmic.server.dialects.query import Query
 from openmic.server.dialects.samples import converter
 from openmic.server.dialects.turns import Turn, milliseconds
 from openmic.server.dialects.vendor import DONE, POLICY, Json, finite, json_object, last_close_code, to_prompt
-from openmic.server.problems import PROBLEMS, close_code, error_response
+from openmic.server.problems import PROBLEMS
+from openmic.server.statuses import close_code, error_response
 from openmic.sessions import events
 from openmic.sessions.session import Session
 from openmic.sessions.types import AudioFormat, SpeechOptions, Word, language_code

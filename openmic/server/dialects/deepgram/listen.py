@@ -22,7 +22,8 @@ from openmic.server.dialects.deepgram.messages import CLOSE_CODES, close_reason,
 from openmic.server.dialects.deepgram.results import Results, Wishes
 from openmic.server.dialects.query import Query
 from openmic.server.dialects.vendor import DONE, POLICY, Json, final_fields, json_object, last_close_code
-from openmic.server.problems import PROBLEMS, close_code
+from openmic.server.problems import PROBLEMS
+from openmic.server.statuses import close_code
 from openmic.sessions import events
 from openmic.sessions.session import Session
 

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from openmic.errors import OpenmicError
 from openmic.server.dialects.turns import text_of
 from openmic.server.dialects.vendor import Json, refusal_headers
-from openmic.server.problems import SENT
+from openmic.server.statuses import SENT
 from openmic.sessions.types import Word
 
 AROUND = re.compile(r"^\W+|\W+$")

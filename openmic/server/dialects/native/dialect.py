@@ -25,7 +25,8 @@ from openmic.server.dialects.dialect import (
 )
 from openmic.server.dialects.native import messages
 from openmic.server.dialects.native.codec import error_message, is_control, parse, to_message, to_text, warning_message
-from openmic.server.problems import PROBLEMS, close_code
+from openmic.server.problems import PROBLEMS
+from openmic.server.statuses import close_code
 from openmic.sessions.events import Ended, Failed, Replaced
 from openmic.sessions.session import Session
 from openmic.sessions.types import AudioFormat, SpeechOptions

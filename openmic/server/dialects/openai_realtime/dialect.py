@@ -31,7 +31,8 @@ from openmic.server.dialects.openai_realtime.config import (
 from openmic.server.dialects.openai_realtime.items import Items, event
 from openmic.server.dialects.samples import converter
 from openmic.server.dialects.vendor import json_object
-from openmic.server.problems import PROBLEMS, SENT, BadField, close_code, error_response
+from openmic.server.problems import PROBLEMS, BadField
+from openmic.server.statuses import SENT, close_code, error_response
 from openmic.sessions.events import (
     Committed,
     Ended,

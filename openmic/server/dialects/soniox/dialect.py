@@ -27,7 +27,8 @@ from openmic.server.dialects.vendor import (
     to_prompt,
     to_terms,
 )
-from openmic.server.problems import PROBLEMS, SENT, close_code
+from openmic.server.problems import PROBLEMS
+from openmic.server.statuses import SENT, close_code
 from openmic.sessions import events
 from openmic.sessions.session import Session
 from openmic.sessions.types import AudioFormat, SpeechOptions, Task, Term, UtteranceOver, Word, language_code
