@@ -1,6 +1,7 @@
 """How many people 1 to 64 GPUs serve, whom they refuse and how late live text is, while replicas die and are replaced.
 
     python -m benchmarks.cluster --jobs 2
+    python -m benchmarks.cluster --soak-minutes 20  # real replicas on this machine, one killed each minute
 
 Everything happens in virtual time, with the step costs that a GPU was measured to have (``--costs``: a result of
 ``benchmarks.gpu_lease``): ``benchmarks/simulated/`` says what is openmic's own code in it and what is pretended. People
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -20,6 +22,7 @@ import numpy as np
 
 from benchmarks.metrics.plots import ALWAYS_GOOD_SECONDS, Panel, panels
 from benchmarks.metrics.report import machine
+from benchmarks.realtime import cluster_soak as soak
 from benchmarks.report import RESULTS
 from benchmarks.simulated.cluster import Cluster, Outcome, Scenario, most_offered, refused_part
 from benchmarks.simulated.replica import Replica
@@ -201,14 +204,19 @@ FAULTS = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the tables and draw the picture."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the tables and draw the picture; or soak a cluster on this machine."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cluster", description=__doc__.partition("\n")[0])
     parser.add_argument("--gpus", default=",".join(map(str, GPUS)), help="how many, one row each")
     parser.add_argument("--costs", type=Path, default=MEASURED, help="a result of benchmarks.gpu_lease")
     parser.add_argument("--jobs", type=int, default=1, help="rows that are simulated at once")
     parser.add_argument("--output", type=Path, default=ROOT / "artifacts" / "benchmarks", help="where the picture goes")
+    parser.add_argument("--soak-minutes", type=float, help="kill real replicas for so long instead; needs Ray")
+    parser.add_argument("--speakers", type=int, default=4, help="of the soak, at once")
+    parser.add_argument("--model", default="tiny.en", help="of the soak")
     given = parser.parse_args(arguments)
+    if given.soak_minutes is not None:
+        return soak_here(given.soak_minutes, given.speakers, given.model)
     gpus = [int(count) for count in given.gpus.split(",")]
     device = read_device(given.costs)
     costs = device.costs
@@ -223,6 +231,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         faults = _table(FAULTS, fault_cases(costs, few), fault_row, pool)
     given.output.mkdir(parents=True, exist_ok=True)
     draw(given.output / "cluster.png", plain, faults)
+    return 0
+
+
+def soak_here(minutes: float, speakers: int, model: str) -> int:
+    """Print what kills cost real replicas, and their memory; 1 where something was lost or memory grows."""
+    print(f"{machine()}\n{speakers} speakers, 2 replicas, {model}, {minutes:g} min\n", flush=True)
+    run, reading, note = soak.soak(minutes, speakers, model)
+    _begin(("killed at s", "both replicas there again after s"))
+    for kill in run.kills:
+        _print_row([f"{kill.at:.0f}", "-" if kill.back_seconds is None else f"{kill.back_seconds:.1f}"])
+    _begin(soak.FAULTS)
+    for row in soak.rows_of(run, reading):
+        _print_row(row)
+    _begin(("memory MB, median", "first quarter", "second", "third", "fourth"))
+    for row in soak.memory_rows(run.memory):
+        _print_row(row)
+    codes = ", ".join(sorted({one.failed for one in run.spoken if one.failed})) or "none"
+    refused, grown = sum(1 for one in run.spoken if one.refused), soak.growth(run.memory)
+    kept, flat = soak.nothing_lost(run), grown <= soak.MOST_GROWTH
+    print(f"\n{len(run.kills)} kills; {refused} refused; errors: {codes}; {'nothing' if kept else 'SOMETHING'} lost")
+    print(f"memory {100 * grown:+.1f} % from the third quarter to the fourth: {'flat' if flat else 'NOT flat'}; {note}")
+    return 0 if kept and flat and run.kills else 1
 
 
 Played = list[tuple[Case, Outcome]]
@@ -300,4 +330,4 @@ def _print_row(cells: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

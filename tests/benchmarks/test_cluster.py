@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from benchmarks import cluster
+from benchmarks.corpus.reading import Reading
+from benchmarks.realtime import cluster_soak
+from benchmarks.realtime.cluster_soak import GROUPS, Soak, Spoken
 from benchmarks.report import tables_in
 from benchmarks.simulated import speakers
 from benchmarks.simulated.cluster import Cluster, Outcome, Scenario, most_offered, refused_part
@@ -163,3 +166,41 @@ def test_the_program_prints_its_tables_and_draws_the_picture(
     assert [row[2] for row in mixed.rows] == ["7", "7"]  # one of five places, and one that is half as quick
     assert {row[4] for row in faults.rows} == {"0"}  # lost
     assert (tmp_path / "cluster.png").stat().st_size > 10_000
+
+
+def test_the_soak_counts_what_was_lost_and_what_was_told_twice() -> None:
+    said = "the quick brown fox jumps over the lazy dog and runs away from the barking hounds"
+    assert cluster_soak.lost_and_repeated(said, said) == (0, 0)
+    assert cluster_soak.lost_and_repeated(said, said.replace("fox", "box")) == (0, 0)  # misheard
+    assert cluster_soak.lost_and_repeated(said, said.replace("jumps over the lazy ", "")) == (4, 0)
+    assert cluster_soak.lost_and_repeated(said, said.replace("dog", "dog jumps over the lazy dog")) == (0, 5)
+
+
+def test_the_soak_is_content_where_everybody_got_everything_once() -> None:
+    undisturbed = Spoken([1, 2, 3], "said", "Said.")
+    cut = Spoken([1, 2, 3, 4], "said", "Said.", cuts=[(70.0, 1.5), (130.0, 2.5)])
+    refused = Spoken(refused="server_full")
+    reading = Reading("", np.zeros(1, np.float32), "said", ())
+    run = Soak(undisturbed, [Spoken([1, 2, 3], "said", "Said."), cut, refused])
+    assert cluster_soak.nothing_lost(run)
+    calm, killed = cluster_soak.rows_of(run, reading)
+    assert calm[1:] == ["2", "0", "0", "0", "0", "0", "0", "-"]
+    assert killed[1:] == ["1", "2", "0", "0", "0", "0", "0", "2.0 / 2.5"]
+    for wrong in (
+        Spoken([1, 2, 2, 3], "said", "Said.", cuts=[(1.0, 1.0)]),
+        Spoken([1, 2], "said", "Said", cuts=[(1.0, 1.0)]),
+        Spoken([1], "", "", cuts=[(1.0, 1.0)], failed="session_lost"),
+    ):
+        assert not cluster_soak.nothing_lost(Soak(undisturbed, [wrong]))
+        assert [*cluster_soak.rows_of(Soak(undisturbed, [wrong]), reading)][1][3:6].count("1") == 1
+
+
+def test_the_soaks_memory_is_told_by_quarters_of_its_time() -> None:
+    samples = [(1_000_000 * (1 + place // 4), 0, 0, 0, 0) for place in range(16)]
+    assert cluster_soak.memory_rows(samples)[0] == ["replicas", "1", "2", "3", "4"]
+    assert cluster_soak.growth(samples) == pytest.approx(1 / 3)
+
+
+def test_the_processes_of_the_soak_are_told_apart_by_what_ray_calls_them() -> None:
+    names = ["ray::ServeReplica:openmic:openmic", "ray::ProxyActor", "ray::ServeController.listen", "raylet"]
+    assert [cluster_soak._group(0, name) for name in names] == [*GROUPS[:4]]
