@@ -38,6 +38,7 @@ REFUSED = 0.01  # of those who come, by Erlang's formula
 LEAST_SECONDS, GPU_SECONDS = 90.0, 1500.0  # of virtual time that are counted: at least, and of all GPUs together
 LEAST_FAULT_SECONDS = 240.0  # a rolling update takes a while
 KILL_SECONDS = 60.0
+COUNTED_SECONDS, UPDATES = 10_000.0, 20  # over which refusals are counted, without engines
 SLOWER = 2.0  # every second GPU of a mixed cluster
 CROWD_SECONDS, CROWD_SPREAD_SECONDS, CROWD_STEP_SECONDS = 20.0, 8.0, 1.0  # of the measured sessions
 ROUTERS = {True: "openmic's", False: "Serve's"}
@@ -135,12 +136,28 @@ def _scenario(costs: tuple[Costs, ...], by_free_places: bool) -> Scenario:
     return Scenario(costs, most_offered(places, REFUSED), seconds, by_free_places)
 
 
-def played(case: Case) -> Outcome:
-    """What becomes of a case; called in another process."""
-    return Cluster(case.scenario, Settings()).run()
+def played(case: Case) -> tuple[Outcome, Outcome]:
+    """What becomes of a case, with the engine for as long as it says, and without for long; in another process."""
+    return Cluster(case.scenario, Settings()).run(), counted(case.scenario)
 
 
-def routed_row(case: Case, outcome: Outcome) -> list[str]:
+def counted(scenario: Scenario) -> Outcome:
+    """Refusals, over a long time, or where there is an end to it (an update), over several times."""
+    runs = range(UPDATES if scenario.update else 1)
+    seconds = scenario.seconds if scenario.update else COUNTED_SECONDS
+    outcomes = [
+        Cluster(replace(scenario, engine=False, seconds=seconds, seed=scenario.seed + run), Settings()).run()
+        for run in runs
+    ]
+    whole = outcomes[0]
+    for outcome in outcomes[1:]:
+        whole.came += outcome.came
+        whole.refused += outcome.refused
+        whole.refused_beside_a_place += outcome.refused_beside_a_place
+    return whole
+
+
+def routed_row(case: Case, outcome: Outcome, counted: Outcome) -> list[str]:
     """Cells of the first tables."""
     scenario = case.scenario
     return [
@@ -148,10 +165,10 @@ def routed_row(case: Case, outcome: Outcome) -> list[str]:
         ROUTERS[scenario.by_free_places],
         str(scenario.places),
         f"{scenario.offered:.0f}",
-        f"{outcome.speaking_mean:.0f}",
-        str(outcome.came),
-        f"{100 * outcome.refused_part:.2f}",
-        f"{100 * outcome.refused_beside_a_place / max(1, outcome.came):.2f}",
+        f"{counted.speaking_mean:.0f}",
+        str(counted.came),
+        f"{100 * counted.refused_part:.2f}",
+        f"{100 * counted.refused_beside_a_place / max(1, counted.came):.2f}",
         f"{100 * refused_part(scenario.places, scenario.offered):.2f}",
         _seconds(outcome.seen.p90()),
         _seconds(_p90(outcome.seen.final_waits)),
@@ -173,7 +190,7 @@ ROUTED = (
 )
 
 
-def fault_row(case: Case, outcome: Outcome) -> list[str]:
+def fault_row(case: Case, outcome: Outcome, counted: Outcome) -> list[str]:
     """Cells of the table of faults."""
     silences = outcome.seen.silences
     return [
@@ -182,7 +199,7 @@ def fault_row(case: Case, outcome: Outcome) -> list[str]:
         f"{case.scenario.offered:.0f}",
         str(outcome.cut + outcome.handed_over),
         str(outcome.lost),
-        f"{100 * outcome.refused_part:.2f}",
+        f"{100 * counted.refused_part:.2f}",
         str(outcome.fullest),
         f"{np.median(silences):.1f} / {max(silences):.1f}" if silences else "-",
         _seconds(outcome.seen.p90()),
@@ -255,37 +272,41 @@ def soak_here(minutes: float, speakers: int, model: str) -> int:
     return 0 if kept and flat and run.kills else 1
 
 
-Played = list[tuple[Case, Outcome]]
+Played = list[tuple[Case, Outcome, Outcome]]  # with the engine, and without for long
 
 
 def _table(
-    columns: Sequence[str], cases: Sequence[Case], row: Callable[[Case, Outcome], list[str]], pool: ProcessPoolExecutor
+    columns: Sequence[str],
+    cases: Sequence[Case],
+    row: Callable[[Case, Outcome, Outcome], list[str]],
+    pool: ProcessPoolExecutor,
 ) -> Played:
     """Print a table as its rows come."""
     if not cases:
         return []
     _begin(columns)
     found = []
-    for case, outcome in zip(cases, pool.map(played, cases), strict=True):
-        _print_row(row(case, outcome))
-        found.append((case, outcome))
+    for case, (outcome, counted) in zip(cases, pool.map(played, cases), strict=True):
+        _print_row(row(case, outcome, counted))
+        found.append((case, outcome, counted))
     return found
 
 
 def draw(path: Path, plain: Played, faults: Played) -> None:
     """Speakers, refusals and delay by the number of GPUs."""
     groups: dict[str, Played] = {}
-    for case, outcome in plain:
-        groups.setdefault(f"{ROUTERS[case.scenario.by_free_places]} router", []).append((case, outcome))
-    for case, outcome in faults:
+    for case, outcome, counted in plain:
+        groups.setdefault(f"{ROUTERS[case.scenario.by_free_places]} router", []).append((case, outcome, counted))
+    for case, outcome, counted in faults:
         what, _, spare = case.what.partition(", ")
-        groups.setdefault(f"{what}, {'none' if spare.startswith('none') else 'some'} to spare", []).append(
-            (case, outcome)
-        )
+        name = f"{what}, {'none' if spare.startswith('none') else 'some'} to spare"
+        groups.setdefault(name, []).append((case, outcome, counted))
 
-    def lines(value: Callable[[Outcome], float | None]) -> dict[str, list[tuple[float, float]]]:
+    def lines(value: Callable[[Outcome, Outcome], float | None]) -> dict[str, list[tuple[float, float]]]:
         return {
-            name: [(case.gpus, found) for case, outcome in group if (found := value(outcome)) is not None]
+            name: [
+                (case.gpus, found) for case, outcome, counted in group if (found := value(outcome, counted)) is not None
+            ]
             for name, group in groups.items()
         }
 
@@ -293,11 +314,11 @@ def draw(path: Path, plain: Played, faults: Played) -> None:
         path,
         "GPUs",
         (
-            Panel("people who speak at once", lines(lambda outcome: outcome.speaking_mean), logarithmic=True),
-            Panel("refused, % of those who come", lines(lambda outcome: 100 * outcome.refused_part)),
+            Panel("people who speak at once", lines(lambda _, counted: counted.speaking_mean), logarithmic=True),
+            Panel("refused, % of those who come", lines(lambda _, counted: 100 * counted.refused_part)),
             Panel(
                 "seconds until a word is stable, nine of ten",
-                lines(lambda outcome: outcome.seen.p90()),
+                lines(lambda outcome, _: outcome.seen.p90()),
                 limit=ALWAYS_GOOD_SECONDS,
             ),
         ),
