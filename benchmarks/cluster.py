@@ -33,12 +33,12 @@ from openmic.speech.engine.costs import Costs
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = RESULTS / "gpu-h200-2026-11-27-after.json"
 GPUS = (1, 2, 4, 8, 16, 32, 64)
-FEW = (2, 8, 32)  # of which it is also asked what happens where they differ, die or are replaced
+FEW = (2, 8, 16)  # of which it is also asked what happens where they differ, die or are replaced
 REFUSED = 0.01  # of those who come, by Erlang's formula
-LEAST_SECONDS, GPU_SECONDS = 90.0, 1500.0  # of virtual time that are counted: at least, and of all GPUs together
-LEAST_FAULT_SECONDS = 240.0  # a rolling update takes a while
+LEAST_SECONDS, GPU_SECONDS = 30.0, 240.0  # of virtual time that are counted: at least, and of all GPUs together
+LEAST_FAULT_SECONDS = 200.0  # a rolling update takes a while
 KILL_SECONDS = 60.0
-COUNTED_SECONDS, UPDATES = 10_000.0, 20  # over which refusals are counted, without engines
+COUNTED_SECONDS, UPDATES = 5000.0, 20  # over which refusals are counted, without engines
 SLOWER = 2.0  # every second GPU of a mixed cluster
 CROWD_SECONDS, CROWD_SPREAD_SECONDS, CROWD_STEP_SECONDS = 20.0, 8.0, 1.0  # of the measured sessions
 ROUTERS = {True: "openmic's", False: "Serve's"}

@@ -22,7 +22,7 @@ from openmic.sessions.problems import ServerFull
 from openmic.settings import Settings
 from openmic.speech.engine.costs import Costs
 
-SETTLING_SECONDS = 30.0  # before anything is counted
+SETTLING_SECONDS = 10.0  # before anything is counted
 DEATH_SECONDS = 10.5  # from a death until a client is in at another machine: `lease_seconds`, and a hand-over
 HANDOVER_SECONDS = 0.5  # the same where the holder lets go
 NEW_REPLICA_SECONDS = 25.0  # from an end until its successor takes connections: 15 s of Serve's, and the model's load
