@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-import hmac
 import logging
 import secrets
 import threading
@@ -31,7 +30,8 @@ from openmic.sessions.keeper import Keeper
 from openmic.sessions.known import KnownSessions
 from openmic.sessions.lease_thread import LeaseThread
 from openmic.sessions.load import LoadHistory
-from openmic.sessions.problems import PROBLEMS, SessionHeld
+from openmic.sessions.lookup import Lookup
+from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.recovery import ID_DIGITS, Recovery
 from openmic.sessions.running import RunningSession
 from openmic.sessions.session import Session
@@ -41,7 +41,7 @@ from openmic.sessions.storage.folder import Household, SessionFiles
 from openmic.sessions.storage.fsync import FsyncThread
 from openmic.sessions.storage.holder import Holder
 from openmic.sessions.storage.other_holders import OtherHolders
-from openmic.sessions.storage.replay import JournalReplay, hash_token
+from openmic.sessions.storage.replay import JournalReplay
 from openmic.sessions.storage.space import DiskSpace
 from openmic.settings import Settings
 from openmic.speech.types import Engine, SpeechOptions
@@ -49,7 +49,6 @@ from openmic.speech.types import Engine, SpeechOptions
 logger = logging.getLogger(__name__)
 
 JOIN_SECONDS = 2.0  # how long close() waits for threads that have nothing left to do
-NO_TOKEN = hash_token(secrets.token_urlsafe(24))  # compared where there is no session: takes the same time
 
 
 class Sessions:
@@ -65,7 +64,6 @@ class Sessions:
         self.engine = engine
         self.load = LoadHistory()
         self._known = KnownSessions()
-        self._fetching = threading.Lock()
         self._closing = threading.Event()
         self._leaving = False
         data_dir, lease_seconds = settings.data_dir, settings.lease_seconds
@@ -73,6 +71,7 @@ class Sessions:
         self._household = Household(self.holder, OtherHolders(data_dir, lease_seconds))
         unreadable_seconds = settings.keep_seconds + settings.idle_seconds + settings.resume_seconds
         self._recovery = Recovery(data_dir, self._household, settings.keep_seconds, unreadable_seconds, self._take_up)
+        self._lookup = Lookup(self._known, self._recovery, self._take_in)
         self.space = DiskSpace(data_dir, settings.max_data_bytes, settings.min_free_disk_bytes)
         self._decoders = DecoderProcesses()
         self._delivery = DeliveryThread()
@@ -142,17 +141,8 @@ class Sessions:
         self._decoders.warm_up()
 
     def get(self, session_id: str) -> Session:
-        """The session of that name; as its folder has it, to be read, where another process holds it.
-
-        Raises:
-            OpenmicError: ``unknown_session``, ``session_deleted``, ``journal_unreadable``.
-        """
-        session = self._known.here(session_id)
-        if session is None and not self.was_deleted(session_id):
-            session = self._recovery.show(session_id)
-        if session is None:
-            raise PROBLEMS.error("session_deleted" if self.was_deleted(session_id) else "unknown_session")
-        return session
+        """See ``Lookup.get``."""
+        return self._lookup.get(session_id)
 
     def wait_for(self, session_id: str) -> None:
         """What the client of a session says is on its way: its silence up to now does not count as idle.
@@ -169,43 +159,12 @@ class Sessions:
         return self._known.was_deleted(session_id)
 
     def resume(self, session_id: str, resume_token: str) -> Session:
-        """The session of that id, for a client with its resume token; from now on this process works on it.
-
-        Raises:
-            OpenmicError: ``unknown_session``: no such session, or a wrong token; ``session_held`` (``SessionHeld``):
-                another process holds it, and was asked to let go: try again in a moment.
-        """
-        token_hash = hash_token(resume_token)
-        session = self._known.here(session_id)
-        if session is not None:
-            session.check_lease()  # a process that stood still may have lost it
-        if session is None or session.moved:
-            if self._leaving:
-                raise SessionHeld("")
-            session = self._fetch(session_id, token_hash)
-        elif not hmac.compare_digest(session.token_hash, token_hash):
-            session = None
-        if session is None:
-            hmac.compare_digest(NO_TOKEN, token_hash)
-            raise PROBLEMS.error("unknown_session")
-        session.resume_token = resume_token
-        return session
+        """See ``Lookup.resume``."""
+        return self._lookup.resume(session_id, resume_token, may_take_up=not self._leaving)
 
     def look_up(self, session_id: str, resume_token: str) -> Session:
-        """The session of that id, to be read with its resume token, whichever process holds it.
-
-        Raises:
-            OpenmicError: ``unknown_session``: no such session, or a wrong token; ``journal_unreadable``.
-        """
-        token_hash = hash_token(resume_token)
-        session = self._known.here(session_id)
-        if session is None:
-            session = self._recovery.show(session_id, token_hash)
-        if not hmac.compare_digest(session.token_hash if session is not None else NO_TOKEN, token_hash):
-            session = None
-        if session is None:
-            raise PROBLEMS.error("unknown_session")
-        return session
+        """See ``Lookup.read``."""
+        return self._lookup.read(session_id, resume_token)
 
     def let_go(self, session_id: str) -> bool:
         """Leave a session to another process, where its client has come back; waits for the disk.
@@ -388,25 +347,6 @@ class Sessions:
         session = self._known.here(session_id)
         if session is not None:
             self._delivery.submit(partial(_let_go, session))
-
-    def _fetch(self, session_id: str, token_hash: str) -> Session | None:
-        """Take up a session for its client; one at a time, and nobody waits: a crowd would take all workers.
-
-        Raises:
-            OpenmicError: ``session_held``: another process has it, or another session is being taken up.
-        """
-        if not self._fetching.acquire(blocking=False):
-            raise SessionHeld("")
-        try:
-            session = self._known.here(session_id)
-            if session is not None:
-                return session if hmac.compare_digest(session.token_hash, token_hash) else None
-            session = self._recovery.fetch(session_id, token_hash)
-            if session is not None:
-                self._take_in(session)
-            return session
-        finally:
-            self._fetching.release()
 
     def _take_in(self, session: Session) -> None:
         with self._known.lock:
