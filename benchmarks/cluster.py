@@ -1,6 +1,7 @@
 """How many people 1 to 64 GPUs serve, whom they refuse and how late live text is, while replicas die and are replaced.
 
     python -m benchmarks.cluster --jobs 2
+    python -m benchmarks.cluster --soak-minutes 20  # real replicas on this machine, one killed each minute
 
 Everything happens in virtual time, with the step costs that a GPU was measured to have (``--costs``: a result of
 ``benchmarks.gpu_lease``): ``benchmarks/simulated/`` says what is openmic's own code in it and what is pretended. People
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -20,6 +22,7 @@ import numpy as np
 
 from benchmarks.metrics.plots import ALWAYS_GOOD_SECONDS, Panel, panels
 from benchmarks.metrics.report import machine
+from benchmarks.realtime import cluster_soak as soak
 from benchmarks.report import RESULTS
 from benchmarks.simulated.cluster import Cluster, Outcome, Scenario, most_offered, refused_part
 from benchmarks.simulated.replica import Replica
@@ -30,11 +33,12 @@ from openmic.speech.engine.costs import Costs
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = RESULTS / "gpu-h200-2026-11-27-after.json"
 GPUS = (1, 2, 4, 8, 16, 32, 64)
-FEW = (2, 8, 32)  # of which it is also asked what happens where they differ, die or are replaced
+FEW = (2, 8, 16)  # of which it is also asked what happens where they differ, die or are replaced
 REFUSED = 0.01  # of those who come, by Erlang's formula
-LEAST_SECONDS, GPU_SECONDS = 90.0, 1500.0  # of virtual time that are counted: at least, and of all GPUs together
-LEAST_FAULT_SECONDS = 240.0  # a rolling update takes a while
+LEAST_SECONDS, GPU_SECONDS = 30.0, 240.0  # of virtual time that are counted: at least, and of all GPUs together
+LEAST_FAULT_SECONDS = 200.0  # a rolling update takes a while
 KILL_SECONDS = 60.0
+COUNTED_SECONDS, UPDATES = 5000.0, 20  # over which refusals are counted, without engines
 SLOWER = 2.0  # every second GPU of a mixed cluster
 CROWD_SECONDS, CROWD_SPREAD_SECONDS, CROWD_STEP_SECONDS = 20.0, 8.0, 1.0  # of the measured sessions
 ROUTERS = {True: "openmic's", False: "Serve's"}
@@ -132,12 +136,28 @@ def _scenario(costs: tuple[Costs, ...], by_free_places: bool) -> Scenario:
     return Scenario(costs, most_offered(places, REFUSED), seconds, by_free_places)
 
 
-def played(case: Case) -> Outcome:
-    """What becomes of a case; called in another process."""
-    return Cluster(case.scenario, Settings()).run()
+def played(case: Case) -> tuple[Outcome, Outcome]:
+    """What becomes of a case, with the engine for as long as it says, and without for long; in another process."""
+    return Cluster(case.scenario, Settings()).run(), counted(case.scenario)
 
 
-def routed_row(case: Case, outcome: Outcome) -> list[str]:
+def counted(scenario: Scenario) -> Outcome:
+    """Refusals, over a long time, or where there is an end to it (an update), over several times."""
+    runs = range(UPDATES if scenario.update else 1)
+    seconds = scenario.seconds if scenario.update else COUNTED_SECONDS
+    outcomes = [
+        Cluster(replace(scenario, engine=False, seconds=seconds, seed=scenario.seed + run), Settings()).run()
+        for run in runs
+    ]
+    whole = outcomes[0]
+    for outcome in outcomes[1:]:
+        whole.came += outcome.came
+        whole.refused += outcome.refused
+        whole.refused_beside_a_place += outcome.refused_beside_a_place
+    return whole
+
+
+def routed_row(case: Case, outcome: Outcome, counted: Outcome) -> list[str]:
     """Cells of the first tables."""
     scenario = case.scenario
     return [
@@ -145,10 +165,10 @@ def routed_row(case: Case, outcome: Outcome) -> list[str]:
         ROUTERS[scenario.by_free_places],
         str(scenario.places),
         f"{scenario.offered:.0f}",
-        f"{outcome.speaking_mean:.0f}",
-        str(outcome.came),
-        f"{100 * outcome.refused_part:.2f}",
-        f"{100 * outcome.refused_beside_a_place / max(1, outcome.came):.2f}",
+        f"{counted.speaking_mean:.0f}",
+        str(counted.came),
+        f"{100 * counted.refused_part:.2f}",
+        f"{100 * counted.refused_beside_a_place / max(1, counted.came):.2f}",
         f"{100 * refused_part(scenario.places, scenario.offered):.2f}",
         _seconds(outcome.seen.p90()),
         _seconds(_p90(outcome.seen.final_waits)),
@@ -170,7 +190,7 @@ ROUTED = (
 )
 
 
-def fault_row(case: Case, outcome: Outcome) -> list[str]:
+def fault_row(case: Case, outcome: Outcome, counted: Outcome) -> list[str]:
     """Cells of the table of faults."""
     silences = outcome.seen.silences
     return [
@@ -179,7 +199,7 @@ def fault_row(case: Case, outcome: Outcome) -> list[str]:
         f"{case.scenario.offered:.0f}",
         str(outcome.cut + outcome.handed_over),
         str(outcome.lost),
-        f"{100 * outcome.refused_part:.2f}",
+        f"{100 * counted.refused_part:.2f}",
         str(outcome.fullest),
         f"{np.median(silences):.1f} / {max(silences):.1f}" if silences else "-",
         _seconds(outcome.seen.p90()),
@@ -201,14 +221,19 @@ FAULTS = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the tables and draw the picture."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the tables and draw the picture; or soak a cluster on this machine."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cluster", description=__doc__.partition("\n")[0])
     parser.add_argument("--gpus", default=",".join(map(str, GPUS)), help="how many, one row each")
     parser.add_argument("--costs", type=Path, default=MEASURED, help="a result of benchmarks.gpu_lease")
     parser.add_argument("--jobs", type=int, default=1, help="rows that are simulated at once")
     parser.add_argument("--output", type=Path, default=ROOT / "artifacts" / "benchmarks", help="where the picture goes")
+    parser.add_argument("--soak-minutes", type=float, help="kill real replicas for so long instead; needs Ray")
+    parser.add_argument("--speakers", type=int, default=4, help="of the soak, at once")
+    parser.add_argument("--model", default="tiny.en", help="of the soak")
     given = parser.parse_args(arguments)
+    if given.soak_minutes is not None:
+        return soak_here(given.soak_minutes, given.speakers, given.model)
     gpus = [int(count) for count in given.gpus.split(",")]
     device = read_device(given.costs)
     costs = device.costs
@@ -223,39 +248,65 @@ def main(arguments: Sequence[str] | None = None) -> None:
         faults = _table(FAULTS, fault_cases(costs, few), fault_row, pool)
     given.output.mkdir(parents=True, exist_ok=True)
     draw(given.output / "cluster.png", plain, faults)
+    return 0
 
 
-Played = list[tuple[Case, Outcome]]
+def soak_here(minutes: float, speakers: int, model: str) -> int:
+    """Print what kills cost real replicas, and their memory; 1 where something was lost or memory grows."""
+    print(f"{machine()}\n{speakers} speakers, 2 replicas, {model}, {minutes:g} min\n", flush=True)
+    run, reading, note = soak.soak(minutes, speakers, model)
+    _begin(("killed at s", "both replicas there again after s"))
+    for kill in run.kills:
+        _print_row([f"{kill.at:.0f}", "-" if kill.back_seconds is None else f"{kill.back_seconds:.1f}"])
+    _begin(soak.FAULTS)
+    for row in soak.rows_of(run, reading):
+        _print_row(row)
+    _begin(("memory MB, median", "first quarter", "second", "third", "fourth"))
+    for row in soak.memory_rows(run.memory):
+        _print_row(row)
+    codes = ", ".join(sorted({one.failed for one in run.spoken if one.failed})) or "none"
+    refused, grown = sum(1 for one in run.spoken if one.refused), soak.growth(run.memory)
+    kept, flat = soak.nothing_lost(run), grown <= soak.MOST_GROWTH
+    print(f"\n{len(run.kills)} kills; {refused} refused; errors: {codes}; {'nothing' if kept else 'SOMETHING'} lost")
+    print(f"memory {100 * grown:+.1f} % from the third quarter to the fourth: {'flat' if flat else 'NOT flat'}; {note}")
+    return 0 if kept and flat and run.kills else 1
+
+
+Played = list[tuple[Case, Outcome, Outcome]]  # with the engine, and without for long
 
 
 def _table(
-    columns: Sequence[str], cases: Sequence[Case], row: Callable[[Case, Outcome], list[str]], pool: ProcessPoolExecutor
+    columns: Sequence[str],
+    cases: Sequence[Case],
+    row: Callable[[Case, Outcome, Outcome], list[str]],
+    pool: ProcessPoolExecutor,
 ) -> Played:
     """Print a table as its rows come."""
     if not cases:
         return []
     _begin(columns)
     found = []
-    for case, outcome in zip(cases, pool.map(played, cases), strict=True):
-        _print_row(row(case, outcome))
-        found.append((case, outcome))
+    for case, (outcome, counted) in zip(cases, pool.map(played, cases), strict=True):
+        _print_row(row(case, outcome, counted))
+        found.append((case, outcome, counted))
     return found
 
 
 def draw(path: Path, plain: Played, faults: Played) -> None:
     """Speakers, refusals and delay by the number of GPUs."""
     groups: dict[str, Played] = {}
-    for case, outcome in plain:
-        groups.setdefault(f"{ROUTERS[case.scenario.by_free_places]} router", []).append((case, outcome))
-    for case, outcome in faults:
+    for case, outcome, counted in plain:
+        groups.setdefault(f"{ROUTERS[case.scenario.by_free_places]} router", []).append((case, outcome, counted))
+    for case, outcome, counted in faults:
         what, _, spare = case.what.partition(", ")
-        groups.setdefault(f"{what}, {'none' if spare.startswith('none') else 'some'} to spare", []).append(
-            (case, outcome)
-        )
+        name = f"{what}, {'none' if spare.startswith('none') else 'some'} to spare"
+        groups.setdefault(name, []).append((case, outcome, counted))
 
-    def lines(value: Callable[[Outcome], float | None]) -> dict[str, list[tuple[float, float]]]:
+    def lines(value: Callable[[Outcome, Outcome], float | None]) -> dict[str, list[tuple[float, float]]]:
         return {
-            name: [(case.gpus, found) for case, outcome in group if (found := value(outcome)) is not None]
+            name: [
+                (case.gpus, found) for case, outcome, counted in group if (found := value(outcome, counted)) is not None
+            ]
             for name, group in groups.items()
         }
 
@@ -263,11 +314,11 @@ def draw(path: Path, plain: Played, faults: Played) -> None:
         path,
         "GPUs",
         (
-            Panel("people who speak at once", lines(lambda outcome: outcome.speaking_mean), logarithmic=True),
-            Panel("refused, % of those who come", lines(lambda outcome: 100 * outcome.refused_part)),
+            Panel("people who speak at once", lines(lambda _, counted: counted.speaking_mean), logarithmic=True),
+            Panel("refused, % of those who come", lines(lambda _, counted: 100 * counted.refused_part)),
             Panel(
                 "seconds until a word is stable, nine of ten",
-                lines(lambda outcome: outcome.seen.p90()),
+                lines(lambda outcome, _: outcome.seen.p90()),
                 limit=ALWAYS_GOOD_SECONDS,
             ),
         ),
@@ -300,4 +351,4 @@ def _print_row(cells: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

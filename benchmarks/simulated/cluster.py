@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from functools import partial
 from random import Random
 
+from benchmarks.simulated.places_only import PlacesOnly
 from benchmarks.simulated.replica import Replica
-from benchmarks.simulated.routing import ByFreePlaces, Routing, TwoByChance
+from benchmarks.simulated.routing import ByFreePlaces, Routing, Simulated, TwoByChance
 from benchmarks.simulated.speakers import MEAN_SECONDS, Seen, Speaker, arriving, met
 from openmic.cluster.places import FREE, SAID_SECONDS
 from openmic.sessions.problems import ServerFull
 from openmic.settings import Settings
 from openmic.speech.engine.costs import Costs
 
-SETTLING_SECONDS = 30.0  # before anything is counted
+SETTLING_SECONDS = 10.0  # before anything is counted
 DEATH_SECONDS = 10.5  # from a death until a client is in at another machine: `lease_seconds`, and a hand-over
 HANDOVER_SECONDS = 0.5  # the same where the holder lets go
 NEW_REPLICA_SECONDS = 25.0  # from an end until its successor takes connections: 15 s of Serve's, and the model's load
@@ -38,6 +39,7 @@ class Scenario:
         offered: people who would speak at once, were nobody refused.
         seconds: of virtual time that are counted.
         by_free_places: openmic's router; False: Serve's.
+        engine: simulate engines; False: replicas have places and nothing else.
         kill_every_seconds: a replica by chance is killed so often; None: never.
         update: all replicas are replaced, from the beginning on.
         seed: of everything that chance decides.
@@ -47,6 +49,7 @@ class Scenario:
     offered: float
     seconds: float
     by_free_places: bool = True
+    engine: bool = True
     kill_every_seconds: float | None = None
     update: bool = False
     seed: int = 1
@@ -114,8 +117,8 @@ class Cluster:
         self._routing: Routing = ByFreePlaces() if scenario.by_free_places else TwoByChance(Random(scenario.seed))
         self._outcome = Outcome(Seen(since=SETTLING_SECONDS))
         self._now = 0.0
-        self._up: dict[int, Replica] = {}  # by their number among the costs
-        self._leaving: dict[int, tuple[Replica, float]] = {}  # they take nobody any more; since when
+        self._up: dict[int, Simulated] = {}  # by their number among the costs
+        self._leaving: dict[int, tuple[Simulated, float]] = {}  # they take nobody any more; since when
         self._old: list[int] = []  # still to be replaced
         self._away = 0  # sessions that are at no replica just now
         self._inside: list[int] = []  # sessions at each look
@@ -182,7 +185,7 @@ class Cluster:
         self._away -= 1
         replica.take(speaker)
 
-    def _route(self, speaker: Speaker) -> Replica | None:
+    def _route(self, speaker: Speaker) -> Simulated | None:
         replicas = [*self._up.values()]
         if not replicas:
             return None
@@ -193,7 +196,10 @@ class Cluster:
     # --- replicas
 
     def _start(self, number: int) -> None:
-        replica = Replica(self._name(), self._scenario.costs[number], self._settings, self._now)
+        name, costs = self._name(), self._scenario.costs[number]
+        replica: Simulated = (
+            Replica(name, costs, self._settings, self._now) if self._scenario.engine else PlacesOnly(name, costs)
+        )
         replica.say()
         self._up[number] = replica
 
@@ -240,7 +246,7 @@ class Cluster:
             else:
                 self._outcome.updated_at = self._now - SETTLING_SECONDS
 
-    def _move(self, replica: Replica, seconds: float) -> int:
+    def _move(self, replica: Simulated, seconds: float) -> int:
         speakers = replica.let_go()
         for speaker in speakers:
             self._routing.over(speaker.name)
@@ -249,7 +255,7 @@ class Cluster:
             self._at(self._now + seconds, partial(self._come_back, speaker))
         return len(speakers)
 
-    def _play(self, replica: Replica) -> None:
+    def _play(self, replica: Simulated) -> None:
         for speaker in replica.play(self._now):
             self._routing.over(speaker.name)
             self._outcome.finished += 1
@@ -259,7 +265,7 @@ class Cluster:
     def _count_inside(self) -> int:
         return sum(replica.connections for replica in self._all()) + self._away
 
-    def _all(self) -> list[Replica]:
+    def _all(self) -> list[Simulated]:
         return [*self._up.values(), *(replica for replica, _ in self._leaving.values())]
 
     def _name(self) -> str:

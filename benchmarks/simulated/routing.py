@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from random import Random
 from typing import Protocol
 
+from benchmarks.simulated.places_only import PlacesOnly
 from benchmarks.simulated.replica import Replica
 from openmic.cluster.places import FreePlaces
+
+Simulated = Replica | PlacesOnly
 
 
 class Routing(Protocol):
     """One proxy, through which everybody comes."""
 
-    def choose(self, replicas: Sequence[Replica], connection: str, now: float) -> Replica:
+    def choose(self, replicas: Sequence[Simulated], connection: str, now: float) -> Simulated:
         """The replica for a connection; of at least one."""
 
     def over(self, connection: str) -> None:
@@ -27,7 +30,7 @@ class ByFreePlaces:
         self._now = 0.0
         self._places = FreePlaces(lambda: self._now)
 
-    def choose(self, replicas: Sequence[Replica], connection: str, now: float) -> Replica:
+    def choose(self, replicas: Sequence[Simulated], connection: str, now: float) -> Simulated:
         """See ``Routing``."""
         self._now = now
         best = max(replicas, key=lambda replica: self._places.free(replica.name, replica.said))
@@ -49,7 +52,7 @@ class TwoByChance:
     def __init__(self, random: Random) -> None:
         self._random = random
 
-    def choose(self, replicas: Sequence[Replica], connection: str, now: float) -> Replica:
+    def choose(self, replicas: Sequence[Simulated], connection: str, now: float) -> Simulated:
         """See ``Routing``."""
         two = self._random.sample(replicas, min(2, len(replicas)))
         return min(two, key=lambda replica: replica.connections)

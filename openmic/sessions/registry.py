@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-import hmac
 import logging
 import secrets
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -29,9 +27,11 @@ from openmic.sessions.delivery import DeliveryThread
 from openmic.sessions.elsewhere import Elsewhere
 from openmic.sessions.events import Reason
 from openmic.sessions.keeper import Keeper
+from openmic.sessions.known import KnownSessions
 from openmic.sessions.lease_thread import LeaseThread
 from openmic.sessions.load import LoadHistory
-from openmic.sessions.problems import PROBLEMS, SessionHeld
+from openmic.sessions.lookup import Lookup
+from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.recovery import ID_DIGITS, Recovery
 from openmic.sessions.running import RunningSession
 from openmic.sessions.session import Session
@@ -41,16 +41,14 @@ from openmic.sessions.storage.folder import Household, SessionFiles
 from openmic.sessions.storage.fsync import FsyncThread
 from openmic.sessions.storage.holder import Holder
 from openmic.sessions.storage.other_holders import OtherHolders
-from openmic.sessions.storage.replay import JournalReplay, hash_token
+from openmic.sessions.storage.replay import JournalReplay
 from openmic.sessions.storage.space import DiskSpace
 from openmic.settings import Settings
 from openmic.speech.types import Engine, SpeechOptions
 
 logger = logging.getLogger(__name__)
 
-DELETED_KNOWN = 1000  # sessions of which it is known that they were here and are deleted
 JOIN_SECONDS = 2.0  # how long close() waits for threads that have nothing left to do
-NO_TOKEN = hash_token(secrets.token_urlsafe(24))  # compared where there is no session: takes the same time
 
 
 class Sessions:
@@ -64,14 +62,8 @@ class Sessions:
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self.settings = settings
         self.engine = engine
-        self.opened_total = 0
         self.load = LoadHistory()
-        self._sessions: dict[str, Session] = {}
-        self._gone_bytes = 0
-        self._gone_seconds = 0.0
-        self._deleted = deque[str](maxlen=DELETED_KNOWN)
-        self._lock = threading.Lock()
-        self._fetching = threading.Lock()
+        self._known = KnownSessions()
         self._closing = threading.Event()
         self._leaving = False
         data_dir, lease_seconds = settings.data_dir, settings.lease_seconds
@@ -79,10 +71,11 @@ class Sessions:
         self._household = Household(self.holder, OtherHolders(data_dir, lease_seconds))
         unreadable_seconds = settings.keep_seconds + settings.idle_seconds + settings.resume_seconds
         self._recovery = Recovery(data_dir, self._household, settings.keep_seconds, unreadable_seconds, self._take_up)
+        self._lookup = Lookup(self._known, self._recovery, self._take_in)
         self.space = DiskSpace(data_dir, settings.max_data_bytes, settings.min_free_disk_bytes)
         self._decoders = DecoderProcesses()
         self._delivery = DeliveryThread()
-        self._syncer = FsyncThread(settings.journal_sync_seconds, self._all)
+        self._syncer = FsyncThread(settings.journal_sync_seconds, self._known.all)
         self._leases = LeaseThread(self._household, self._let_go_soon)
         self._elsewhere = Elsewhere(data_dir, self._household)
         self._keeper = Keeper(self, self._closing)
@@ -115,10 +108,10 @@ class Sessions:
         options = with_defaults(options, self.settings)
         if endpoint_silence_seconds is not None:
             endpoint_silence_seconds = clamp_endpoint_silence(endpoint_silence_seconds)
-        with self._lock:
+        with self._known.lock:
             if self._closing.is_set() or self._leaving:
                 raise PROBLEMS.error("server_stopping")
-            gives_way = make_room(self._sessions.values(), self.settings, self.engine)
+            gives_way = make_room(self._known.all(), self.settings, self.engine)
             if gives_way is not None:
                 self.stop(gives_way, "timeout")
             session_id = secrets.token_hex(ID_DIGITS // 2)
@@ -136,8 +129,7 @@ class Sessions:
                 deliver=self._delivery.submit,
             )
             session.token_id, session.resumes = token_id, resumes
-            self._sessions[session_id] = session
-            self.opened_total += 1
+            self._known.begin(session)
         return session
 
     def warm_up(self) -> None:
@@ -149,17 +141,8 @@ class Sessions:
         self._decoders.warm_up()
 
     def get(self, session_id: str) -> Session:
-        """The session of that name; as its folder has it, to be read, where another process holds it.
-
-        Raises:
-            OpenmicError: ``unknown_session``, ``session_deleted``, ``journal_unreadable``.
-        """
-        session = self._here(session_id)
-        if session is None and not self.was_deleted(session_id):
-            session = self._recovery.show(session_id)
-        if session is None:
-            raise PROBLEMS.error("session_deleted" if self.was_deleted(session_id) else "unknown_session")
-        return session
+        """See ``Lookup.get``."""
+        return self._lookup.get(session_id)
 
     def wait_for(self, session_id: str) -> None:
         """What the client of a session says is on its way: its silence up to now does not count as idle.
@@ -167,52 +150,21 @@ class Sessions:
         For code between a client and the server in the server's own process. Does nothing where there is no
         such session; one that is open for too long ends all the same.
         """
-        session = self._here(session_id)
+        session = self._known.here(session_id)
         if session is not None:
             session.activity.rest(time.monotonic())
 
     def was_deleted(self, session_id: str) -> bool:
-        """Whether there was such a session here that has been deleted (of the last DELETED_KNOWN ones)."""
-        return session_id in self._deleted
+        """See ``KnownSessions.was_deleted``."""
+        return self._known.was_deleted(session_id)
 
     def resume(self, session_id: str, resume_token: str) -> Session:
-        """The session of that id, for a client with its resume token; from now on this process works on it.
-
-        Raises:
-            OpenmicError: ``unknown_session``: no such session, or a wrong token; ``session_held`` (``SessionHeld``):
-                another process holds it, and was asked to let go: try again in a moment.
-        """
-        token_hash = hash_token(resume_token)
-        session = self._here(session_id)
-        if session is not None:
-            session.check_lease()  # a process that stood still may have lost it
-        if session is None or session.moved:
-            if self._leaving:
-                raise SessionHeld("")
-            session = self._fetch(session_id, token_hash)
-        elif not hmac.compare_digest(session.token_hash, token_hash):
-            session = None
-        if session is None:
-            hmac.compare_digest(NO_TOKEN, token_hash)
-            raise PROBLEMS.error("unknown_session")
-        session.resume_token = resume_token
-        return session
+        """See ``Lookup.resume``."""
+        return self._lookup.resume(session_id, resume_token, may_take_up=not self._leaving)
 
     def look_up(self, session_id: str, resume_token: str) -> Session:
-        """The session of that id, to be read with its resume token, whichever process holds it.
-
-        Raises:
-            OpenmicError: ``unknown_session``: no such session, or a wrong token; ``journal_unreadable``.
-        """
-        token_hash = hash_token(resume_token)
-        session = self._here(session_id)
-        if session is None:
-            session = self._recovery.show(session_id, token_hash)
-        if not hmac.compare_digest(session.token_hash if session is not None else NO_TOKEN, token_hash):
-            session = None
-        if session is None:
-            raise PROBLEMS.error("unknown_session")
-        return session
+        """See ``Lookup.read``."""
+        return self._lookup.read(session_id, resume_token)
 
     def let_go(self, session_id: str) -> bool:
         """Leave a session to another process, where its client has come back; waits for the disk.
@@ -220,7 +172,7 @@ class Sessions:
         Returns:
             Whether there was anything to leave: an unfinished session that this process held.
         """
-        session = self._here(session_id)
+        session = self._known.here(session_id)
         return session is not None and session.let_go(resumed_elsewhere=True)
 
     def hand_over(self) -> int:
@@ -232,9 +184,9 @@ class Sessions:
         Returns:
             How many are left: unfinished sessions whose clients cannot come back.
         """
-        with self._lock:
+        with self._known.lock:
             self._leaving = True
-        sessions = self._all()
+        sessions = self._known.all()
         for session in sessions:
             if session.resumes:
                 session.let_go(resumed_elsewhere=False)
@@ -249,20 +201,20 @@ class Sessions:
         session = self.get(session_id)
         if session.ended_at is None:
             raise PROBLEMS.error("session_not_over")
-        if self._here(session_id) is None:
+        if self._known.here(session_id) is None:
             self._take_in(session)
         self.forget(session)
 
     def delete_ended(self) -> int:
         """Delete all ended sessions before their time; returns how many there were."""
-        ended = [session for session in self._all() if session.ended_at is not None]
+        ended = [session for session in self._known.all() if session.ended_at is not None]
         for session in ended:
             self.forget(session)
         return len(ended)
 
     def list(self) -> list[SessionSnapshot]:
         """All sessions of this process that are open or kept, the oldest first."""
-        return [session.snapshot() for session in self._all() if not session.moved]
+        return [session.snapshot() for session in self._known.all() if not session.moved]
 
     def list_everywhere(self) -> builtins.list[SessionSnapshot]:
         """Those, and what runs in other processes that share the folder, as they told up to a second ago."""
@@ -272,18 +224,15 @@ class Sessions:
 
     def received_bytes_total(self) -> int:
         """Bytes received by all sessions since the start."""
-        with self._lock:
-            return self._gone_bytes + sum(session.received_bytes for session in self._sessions.values())
+        return self._known.received_bytes_total()
 
     def backlog_bytes(self) -> int:
         """Bytes of all sessions that wait to be decoded."""
-        with self._lock:
-            return sum(one.backlog_bytes for one in self._sessions.values() if one.state is not State.ENDED)
+        return self._known.backlog_bytes()
 
     def audio_seconds_total(self) -> float:
         """Seconds of audio heard by all sessions since the start."""
-        with self._lock:
-            return self._gone_seconds + sum(session.recording.seconds for session in self._sessions.values())
+        return self._known.audio_seconds_total()
 
     def close(self, seconds: float | None = None) -> None:
         """Finish all sessions and wait for their finals; safe to call again, also where it was interrupted.
@@ -294,9 +243,9 @@ class Sessions:
         Args:
             seconds: longest wait; None: ``settings.stop_seconds``.
         """
-        with self._lock:
+        with self._known.lock:
             self._closing.set()
-            sessions = list(self._sessions.values())
+            sessions = self._known.all()
         for session in sessions:
             self.stop(session, "shutdown")
         deadline = time.monotonic() + (self.settings.stop_seconds if seconds is None else seconds)
@@ -308,13 +257,17 @@ class Sessions:
                 session.abandon(PROBLEMS.error("server_stopping"))
                 session.join(JOIN_SECONDS)
                 session.release()
-            with self._lock:
-                self._sessions.pop(session.id, None)
+            self._known.close(session)
         self._decoders.close()
         self._delivery.close(JOIN_SECONDS)
         self._syncer.close(JOIN_SECONDS)
         self._keeper.join(JOIN_SECONDS)
         self._leases.close(JOIN_SECONDS)
+
+    @property
+    def opened_total(self) -> int:
+        """How many were begun here."""
+        return self._known.opened_total
 
     @property
     def places(self) -> int:
@@ -324,7 +277,7 @@ class Sessions:
     @property
     def free_places(self) -> int:
         """How many more sessions may begin now."""
-        return free_places(self._all(), self.settings, self.engine)
+        return free_places(self._known.all(), self.settings, self.engine)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -336,17 +289,17 @@ class Sessions:
 
     def watched(self) -> tuple[Sequence[Session], int]:
         """All sessions, and how many of those that were opened here are over."""
-        with self._lock:
-            sessions = (*self._sessions.values(),)
+        with self._known.lock:
+            sessions = self._known.all()
             return sessions, self.opened_total - sum(session.ended_at is None for session in sessions)
 
     def look(self) -> None:
         """Take in what has no server any more, let go of what was deleted from outside, and see how much is there."""
         self.space.measure()
         if not self._leaving:
-            for session in self._recovery.look(self._sessions.__contains__):
+            for session in self._recovery.look(self._known.__contains__):
                 self._take_in(session)
-        for session in self._all():
+        for session in self._known.all():
             if session.ended_at is not None and not (self.settings.data_dir / session.id).exists():
                 self.forget(session)
 
@@ -356,7 +309,9 @@ class Sessions:
         Raises:
             OSError: the folder cannot be written.
         """
-        self._elsewhere.tell((session.snapshot(), session.ended_at) for session in self._all() if not session.moved)
+        self._elsewhere.tell(
+            (session.snapshot(), session.ended_at) for session in self._known.all() if not session.moved
+        )
 
     def stop(self, session: Session, reason: Reason, error: OpenmicError | None = None) -> None:
         """Finish a session, if nobody has."""
@@ -366,13 +321,8 @@ class Sessions:
 
     def drop(self, session: Session) -> None:
         """Let another process have a session: nothing is deleted."""
-        with self._lock:
-            if self._sessions.get(session.id) is not session:
-                return
-            del self._sessions[session.id]
-            self._gone_bytes += session.received_bytes
-            self._gone_seconds += session.recording.seconds
-        session.release()
+        if self._known.drop(session):
+            session.release()
 
     def forget(self, session: Session) -> None:
         """Delete a session that has ended.
@@ -380,73 +330,31 @@ class Sessions:
         Raises:
             Exception: it could not be deleted; it is still known.
         """
-        with self._lock:
-            if self._sessions.pop(session.id, None) is None:
-                return
-            self._deleted.append(session.id)
-            self._gone_bytes += session.received_bytes
-            self._gone_seconds += session.recording.seconds
+        if not self._known.delete(session):
+            return
         session.join(JOIN_SECONDS)
         try:
             session.delete()
         except Exception:  # what is promised to be deleted is: the keeper comes back to it
-            with self._lock:
-                self._sessions[session.id] = session
-                self._deleted.remove(session.id)
-                self._gone_bytes -= session.received_bytes
-                self._gone_seconds -= session.recording.seconds
+            self._known.restore(session)
             raise
         log_event(logger, "session_deleted", session=session.id)
 
     # --- its own
 
-    def _here(self, session_id: str) -> Session | None:
-        """One that this process has, running or ended."""
-        session = self._sessions.get(session_id)
-        return session if session is not None and not session.moved else None
-
     def _let_go_soon(self, session_id: str) -> None:
         """Another process asks for a session: leave it, behind all that is to be told before."""
-        session = self._here(session_id)
+        session = self._known.here(session_id)
         if session is not None:
             self._delivery.submit(partial(_let_go, session))
 
-    def _all(self) -> Sequence[Session]:
-        with self._lock:
-            return (*self._sessions.values(),)
-
-    def _fetch(self, session_id: str, token_hash: str) -> Session | None:
-        """Take up a session for its client; one at a time, and nobody waits: a crowd would take all workers.
-
-        Raises:
-            OpenmicError: ``session_held``: another process has it, or another session is being taken up.
-        """
-        if not self._fetching.acquire(blocking=False):
-            raise SessionHeld("")
-        try:
-            session = self._here(session_id)
-            if session is not None:
-                return session if hmac.compare_digest(session.token_hash, token_hash) else None
-            session = self._recovery.fetch(session_id, token_hash)
-            if session is not None:
-                self._take_in(session)
-            return session
-        finally:
-            self._fetching.release()
-
     def _take_in(self, session: Session) -> None:
-        with self._lock:
+        with self._known.lock:
             if self._closing.is_set():
                 session.abandon(PROBLEMS.error("server_stopping"))
                 session.release()
                 return
-            before = self._sessions.get(session.id)  # one that had moved, and has come back
-            self._sessions[session.id] = session
-            self._gone_bytes -= session.received_bytes  # another server received them
-            self._gone_seconds -= session.recording.seconds
-            if before is not None:
-                self._gone_bytes += before.received_bytes
-                self._gone_seconds += before.recording.seconds
+            self._known.take_in(session)
 
     def _take_up(self, folder: Path, files: SessionFiles, replay: JournalReplay) -> Session:
         opened = replay.opened
