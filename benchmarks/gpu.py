@@ -29,7 +29,7 @@ from openmic.settings import Settings
 from openmic.speech.device import choose_device
 from openmic.speech.final.walk import FinalModel
 from openmic.speech.gpu.decoder import BatchedDecoder
-from openmic.speech.gpu.select import decoder_for, warm_up
+from openmic.speech.gpu.select import decoder_for, give_slots, warm_up
 from openmic.speech.gpu.window_encoder import BatchedWindowEncoder, encoder_for
 from openmic.speech.live.decode import LiveStepDecoder
 from openmic.speech.load import load_whisper
@@ -58,12 +58,18 @@ class Parts:
         self.decoder: Decoder = (
             decoder_for(model, "float16") if cuda else BatchedDecoder(model, "float32", (sessions, 0))
         )
-        warm_up(self.decoder, record_seconds=60.0)
         self.encoder = encoder_for(model, self.decoder, encoder_precision(model.device) if cuda else "float32")
+        if cuda:
+            give_slots(self.decoder, self.encoder)
+        warm_up(self.decoder, record_seconds=60.0)
         vocabulary = Vocabulary(model)
         self.live = LiveStepDecoder(self.encoder, self.decoder, vocabulary)
         self.final = FinalModel(
-            name, model, FullEncoder(model, "float16" if cuda else "float32"), self.decoder, vocabulary
+            name,
+            model,
+            FullEncoder(model, "float16", self.encoder.layers) if cuda else FullEncoder(model, "float32"),
+            self.decoder,
+            vocabulary,
         )
 
     def told(self) -> str:

@@ -15,7 +15,7 @@ from benchmarks.gpu import Parts
 from benchmarks.gpu_lease.steps import live_steps, wait
 from openmic.speech.final.decode import decode
 from openmic.speech.gpu.cuda_graphs import StepGraphs, cuda_capture
-from openmic.speech.gpu.select import decoder_for, warm_up
+from openmic.speech.gpu.select import decoder_for, give_slots, warm_up
 
 PRODUCT = 8192  # rows and columns of the neighbour's matrices
 WARM_TEMPERATURE = 0.4
@@ -77,6 +77,7 @@ def beside(parts: Parts, number: int, device: torch.device, seconds: float) -> d
     with neighbour.at_work():
         time.sleep(0.2)
         decoder = decoder_for(parts.final.model, "float16")
+        give_slots(decoder, parts.encoder)
         warm_up(decoder, record_seconds=seconds / 3)
         graphs = getattr(decoder, "graphs", None)
         found["warmed up beside"] = {"graphs": 0 if graphs is None else len(graphs.keys)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,6 +165,49 @@ def on_own_stream(device: torch.device) -> Iterator[None]:
         yield
         with contextlib.suppress(RuntimeError):  # of a GPU that is lost: whose work it was has been told
             stream.synchronize()
+
+
+class DeviceQueue:
+    """Work that a GPU was given by this thread and may not have done; a processor does all work at once."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._on_gpu = device.type == "cuda"
+        self._last: torch.cuda.Event | None = None
+
+    def mark(self) -> None:
+        """Wait for all work but what was given since the last mark: the device has something to do meanwhile."""
+        if self._on_gpu:
+            event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            event.record()
+            self.drain()
+            self._last = event
+
+    def drain(self) -> None:
+        """Wait for all work up to the last mark."""
+        if self._last is not None:
+            self._last.synchronize()
+            self._last = None
+
+
+class DeviceMemory:
+    """What memory a GPU has left, by its driver: graphs and other programs are counted, too."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def left_bytes(self) -> int:
+        """Memory that nothing has taken, torch's own cache included in what is taken."""
+        return int(torch.cuda.mem_get_info(self._device)[0])
+
+    def needed_bytes(self, work: Callable[[], object]) -> int:
+        """Do ``work``; returns the most memory that it took meanwhile, beyond what was taken before."""
+        free_memory()
+        torch.cuda.reset_peak_memory_stats(self._device)
+        before = torch.cuda.memory_reserved(self._device)
+        work()
+        needed = torch.cuda.max_memory_reserved(self._device) - before
+        free_memory()
+        return int(needed)
 
 
 def free_memory() -> None:

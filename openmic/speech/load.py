@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import whisper
-from torch.nn import ModuleList
+from torch.nn import Conv1d, Embedding, Linear, ModuleList
 from whisper.model import Whisper
 from whisper.timing import dtw_cpu
 
@@ -29,7 +29,7 @@ from openmic.speech.engine.calibration import (
 from openmic.speech.engine.costs import Costs, describe_capacity
 from openmic.speech.engine.thread import EngineParts, WhisperEngine
 from openmic.speech.final.walk import FinalModel
-from openmic.speech.gpu.select import decoder_for, warm_up
+from openmic.speech.gpu.select import decoder_for, give_slots, is_batched, warm_up
 from openmic.speech.gpu.window_encoder import encoder_for
 from openmic.speech.languages import language_code
 from openmic.speech.live.decode import LiveStepDecoder
@@ -106,11 +106,13 @@ def _load(
     exact = decoder_for(model, exact_precision(device))
     same = decoder_precision(device) == exact_precision(device)
     quick = exact if same else decoder_for(model, decoder_precision(device))
-    live = LiveStepDecoder(encoder_for(model, quick, encoder_precision(device)), quick, vocabulary)
+    window_encoder = encoder_for(model, quick, encoder_precision(device))
+    live = LiveStepDecoder(window_encoder, quick, vocabulary)
     sketcher = None if quick is exact else quick
-    encoder = FullEncoder(model, exact_precision(device))
+    encoder = FullEncoder(model, exact_precision(device), window_encoder.layers if is_batched(exact) else None)
     final = FinalModel(name, model, encoder, exact, vocabulary, sketcher, settings.final_beam_size)
     _let_go(model, settings.final_beam_size)
+    give_slots(exact, window_encoder)  # of the memory that is left now
     progress(loading, 1.0)
     if device.type == "cpu":
         dtw_cpu(np.zeros((2, 2)))  # at its first work numba sets the number of threads, torch's too
@@ -126,11 +128,26 @@ def _load(
 
 
 def load_whisper(name: str, path: Path, device: torch.device | str) -> Whisper:
-    """openai-whisper's model with its alignment heads, which a checkpoint that is loaded by its path comes without."""
-    model = whisper.load_model(str(path), device=device).requires_grad_(False)
+    """openai-whisper's model with its alignment heads, which a checkpoint that is loaded by its path comes without.
+
+    For a GPU its matrices are float16, as they are in Whisper's checkpoints, before they get there: in float32, and
+    with the checkpoint beside them, they would take three times as much of its memory while slots are counted.
+    """
+    if torch.device(device).type == "cpu":
+        model = whisper.load_model(str(path), device="cpu").requires_grad_(False)
+    else:
+        model = halved(whisper.load_model(str(path), device="cpu").requires_grad_(False)).to(device)
     heads = whisper._ALIGNMENT_HEADS.get(name)
     if heads is not None:
         model.set_alignment_heads(heads)
+    return model
+
+
+def halved(model: Whisper) -> Whisper:
+    """The model with its matrices in float16; openai-whisper's norms, which compute in float32, stay as they are."""
+    for module in model.modules():
+        if isinstance(module, Linear | Conv1d | Embedding):
+            module.half()
     return model
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 # Only another look at the same memory, or memory that nothing is written to yet: no work for a GPU.
@@ -14,20 +15,31 @@ VIEWS = frozenset(
     | {"split", "split_with_sizes", "alias", "_unsafe_view", "as_strided", "empty", "empty_strided", "empty_like"}
     | {"lift_fresh", "unfold", "_reshape_alias", "diagonal", "new_empty", "resize_", "set_", "new_empty_strided"}
 )
+WRITES_IN_PLACE = frozenset({"index_put_", "_index_put_impl_", "copy_", "fill_", "zero_"})  # a part of what they return
 HOST_READS = frozenset({"_local_scalar_dense"})  # a number that Python asks for
 
 
 class Operations(TorchDispatchMode):
-    """While entered, counts operations by their name in ``done``."""
+    """While entered, counts operations by their name in ``done``.
+
+    Attributes:
+        largest: numbers in the largest tensor that an operation wrote.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.done: Counter[str] = Counter()
+        self.largest = 0
 
     @property
     def total(self) -> int:
         """Operations that are work."""
         return sum(count for name, count in self.done.items() if name not in VIEWS | HOST_READS)
+
+    @property
+    def uploads(self) -> int:
+        """Tensors that Python made of its own numbers: each is a copy to the device."""
+        return self.done["lift_fresh"]
 
     @property
     def copies(self) -> int:
@@ -37,5 +49,9 @@ class Operations(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        self.done[func._schema.name.split("::")[1]] += 1
-        return func(*args, **(kwargs or {}))
+        name = func._schema.name.split("::")[1]
+        self.done[name] += 1
+        found = func(*args, **(kwargs or {}))
+        if name not in VIEWS | WRITES_IN_PLACE and isinstance(found, Tensor):
+            self.largest = max(self.largest, found.numel())
+        return found

@@ -25,6 +25,7 @@ import torch
 from openmic.audio.types import SAMPLE_RATE, Samples, SpeechBoundary
 from openmic.speech.engine.costs import STEP_EVERY_SECONDS, Costs, describe_capacity
 from openmic.speech.engine.stream import EngineStream, LiveDecoder, run_step
+from openmic.speech.final.passes import walk_together
 from openmic.speech.final.walk import FinalModel, FinalPass, TimedTokens
 from openmic.speech.model.tokens import encode_text
 from openmic.speech.types import FinalText, SpeechOptions
@@ -32,7 +33,7 @@ from openmic.speech.types import FinalText, SpeechOptions
 log = logging.getLogger(__name__)
 
 CPU_BATCHES = (1, 4)
-GPU_BATCHES = (1, 4, 16, 64)
+GPU_BATCHES = (1, 4, 16, 64, 256)
 FIRST_STEP_SECONDS = 4.0  # of audio: the windows begin so short, without a draft; this step is not counted
 # Steps after it, at the slowest cadence; their median counts: a load is made of usual steps, not of quick ones.
 COUNTED_STEPS = 4
@@ -96,7 +97,8 @@ def measure(
         clocks: in seconds; what the least of them says counts. The first also says when to stop measuring.
         still_idle: asked between steps whether the device is still free for this.
         drafted: the final window is done twice, and counts as it is with live text, as every speaker's has: where
-            nothing writes a draft first (a GPU), each word of it is a pass without. The first time loads kernels.
+            nothing writes a draft first (a GPU), each word of it is a pass without. The first time loads kernels. As
+            many windows are done as are decoded side by side, and each counts as its part of their time.
 
     Raises:
         CalibrationInterrupted: it is not.
@@ -104,24 +106,30 @@ def measure(
     speech = np.resize(speech_clip(), round(SPEECH_SECONDS * SAMPLE_RATE))
     deadline = clocks[0]() + LONGEST_SECONDS
     steps: list[tuple[int, float]] = []
+    most = final.decoder.rows_together
+    batches = [count for count in batches if most is None or count <= most] or batches[:1]
     for place, count in enumerate(batches):
         progress(place / (len(batches) + 1))
         if not steps or clocks[0]() < deadline:
             steps.append((count, _step_seconds(live, final, speech, count, clocks, deadline, still_idle)))
     progress(len(batches) / (len(batches) + 1))
     passed = FinalPass(final, Clip(speech), SpeechOptions(language="en"), ended=True)
-    seconds = _walk_seconds(passed, clocks, still_idle)
+    seconds = _walk_seconds([passed], clocks, still_idle)
     if drafted:
         live_tokens = _as_live_tokens(passed.result(), final)
-        passed = FinalPass(final, Clip(speech), SpeechOptions(language="en"), ended=True, live_tokens=live_tokens)
-        seconds = _walk_seconds(passed, clocks, still_idle)
+        together = final.decoder.windows_together
+        some = [
+            FinalPass(final, Clip(speech), SpeechOptions(language="en"), ended=True, live_tokens=list(live_tokens))
+            for _ in range(together)
+        ]
+        seconds = _walk_seconds(some, clocks, still_idle) / together
     return Costs(tuple(steps), seconds)
 
 
-def _walk_seconds(passed: FinalPass, clocks: Sequence[Clock], still_idle: Callable[[], bool]) -> float:
+def _walk_seconds(some: Sequence[FinalPass], clocks: Sequence[Clock], still_idle: Callable[[], bool]) -> float:
     began = [clock() for clock in clocks]
     with torch.inference_mode():
-        for _ in passed.walk():
+        for _ in walk_together([one.walk() for one in some]) if len(some) > 1 else some[0].walk():
             _check(still_idle)
     return _elapsed(clocks, began)
 

@@ -9,6 +9,7 @@ from whisper.audio import FRAMES_PER_SECOND, HOP_LENGTH
 from openmic.audio.types import SAMPLE_RATE
 from openmic.speech.engine.costs import WINDOW_EVERY_SECONDS
 from openmic.speech.engine.stream import EngineStream
+from openmic.speech.final.passes import WalkInStep
 
 SHORTEST_WINDOW = 0.4  # of a whole window's time: what a window with little in it takes
 
@@ -24,6 +25,7 @@ class ScheduledStream:
         due_since: since when its final pass has had something to do; None: it has not.
         ended_since: since when its final text is waited for; None: it is not.
         spent_seconds: time that the final window under way has taken so far.
+        in_step: its final pass where it goes step by step with others.
         window_without_memory: number of the final window that found no memory at its first try; None: none did.
     """
 
@@ -34,6 +36,7 @@ class ScheduledStream:
     due_since: float | None = None
     spent_seconds: float = 0.0
     window_without_memory: int | None = None
+    in_step: WalkInStep | None = None
 
     def late_seconds(self, now: float) -> float:
         """How long speech has been waiting for a live step; what came faster than it was spoken waits from then on.

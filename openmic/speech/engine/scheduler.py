@@ -4,8 +4,8 @@
 together, as many as ``Costs.batch`` says; then one looks again. So an idle device steps often, a busy one finds more
 new audio when it comes round, and no stream is passed over: one that waits moves to the front.
 
-**Final passes** fill the time between, ``SLICE_SECONDS`` at a time, and are owed a part of it while live steps are
-always due: as much as they need for every window to be done before the stream's next one is due, between
+**Final passes** fill the time between, ``SLICE_SECONDS`` at a time (``final_work.py``), and are owed a part of it while
+live steps are always due: as much as they need for every window to be done before the stream's next one is due, between
 ``FINAL_SHARE`` and ``MOST_FINAL_SHARE``. Streams whose client has stopped come first, of them the one that is nearest
 to its end (shortest remaining time first, which makes the mean wait least); of the others the one whose window has been
 due longest.
@@ -28,29 +28,36 @@ import time
 from collections.abc import Callable, Sequence
 
 import torch
-from whisper.audio import FRAMES_PER_SECOND
 
-from openmic.errors import OpenmicError
 from openmic.speech.device import DeviceLost, free_memory
 from openmic.speech.engine.costs import STEP_EVERY_SECONDS, WINDOW_EVERY_SECONDS, Costs
+from openmic.speech.engine.failures import fail
+from openmic.speech.engine.final_work import SLICE_SECONDS, FinalWork, WorkQueue
 from openmic.speech.engine.overload import LATE_SECONDS, Slowness
 from openmic.speech.engine.scheduled_stream import ScheduledStream
-from openmic.speech.engine.stream import EngineStream, LiveDecoder, StepPlan, run_step
-from openmic.speech.problems import PROBLEMS
+from openmic.speech.engine.stream import LiveDecoder, StepPlan, run_step
 
 log = logging.getLogger(__name__)
 
-SLICE_SECONDS = 0.05  # how long final passes work before live steps are looked at again
 FINAL_SHARE = 0.25  # of the time, the least that final passes get while live steps are always due
 MOST_FINAL_SHARE = 0.5  # and the most, unless live steps need less than the rest at their slowest cadence
 PATIENCE_WINDOWS = 3.0  # a stream that waits for a final is owed a window's work in so many times its own duration
 GIVE_WAY_SECONDS = 1.0  # speech that has waited longer than this for its live step goes before all final passes
 LONGEST_WAIT_SECONDS = 60.0  # for a final that gives way to live text; after that it is owed
 LEAST_SHARE = 0.1  # of the time, all the same
-LEARNING = 0.2  # weight of the newest window in the mean time of a final window
 
 
 DueStep = tuple[ScheduledStream, StepPlan]
+
+
+class NothingQueued:
+    """The queue of a processor, which does all work at once."""
+
+    def mark(self) -> None:
+        """See ``WorkQueue``."""
+
+    def drain(self) -> None:
+        """See ``WorkQueue``."""
 
 
 class Scheduler:
@@ -61,10 +68,12 @@ class Scheduler:
         costs: what was measured; None: not known, then all streams are stepped together.
         clock: in seconds, monotonic.
         device_computes: asked after a failure: whether the device still does.
+        queue: of a device that is given work and does it later; None: it is done at once.
+        rows_together: streams that a live step serves at most; None: any number.
+        finals_together: streams whose final windows are decoded side by side.
 
     Attributes:
         costs: as the argument; it may change.
-        final_window_cost_seconds: mean time of a final window; 0 until known.
         step_seconds, batch_size: the latest live step's time, and how many streams it served.
         slowness: how many times dearer live steps are now than ``costs`` say; at least 1.
         finals_give_way: final passes have something to do and got no time at the last turn, because live text is late.
@@ -77,14 +86,19 @@ class Scheduler:
         costs: Costs | None,
         clock: Callable[[], float] = time.monotonic,
         device_computes: Callable[[], bool] = lambda: True,
+        queue: WorkQueue | None = None,
+        rows_together: int | None = None,
+        finals_together: int = 1,
     ) -> None:
         self._live = live
         self.costs = costs
         self._clock = clock
         self._device_computes = device_computes
+        self._rows_together = rows_together
         self.fits: int | None = None
         self._debt = 0.0  # time owed to final passes
-        self.final_window_cost_seconds = costs.final_window_cost_seconds if costs is not None else 0.0
+        cost_seconds = costs.final_window_cost_seconds if costs is not None else 0.0
+        self._finals = FinalWork(cost_seconds, clock, queue or NothingQueued(), self._check_device, finals_together)
         self.step_seconds = 0.0
         self.batch_size = 0
         self.slowness = 1.0
@@ -113,7 +127,7 @@ class Scheduler:
         self.finals_give_way = give_way and bool(finals)
         if due and (give_way or self._debt <= SLICE_SECONDS or not (finals or catching_up)):
             batch = due[: self.costs.batch(len(due))] if self.costs is not None else due
-            self._step(batch[: self.fits])
+            self._step(batch[: self.fits][: self._rows_together])
             if live_is_late:
                 share = LEAST_SHARE if owed else 0.0
             else:
@@ -122,11 +136,11 @@ class Scheduler:
             return True
         if not finals and not catching_up:
             self._debt = 0.0
-            return any(self._speculate(place) for place in places)
+            return any(self._finals.speculate(place) for place in places)
         if catching_up:
             self._step(catching_up[:1])
         if finals:
-            self._slice(finals[0])
+            self._finals.slice(finals)
         self._debt -= self._clock() - now
         if not due:
             self._debt = max(0.0, self._debt)  # the time was free
@@ -181,16 +195,20 @@ class Scheduler:
         return True, place.due_since or 0.0
 
     def _remaining(self, place: ScheduledStream) -> float:
-        whole = self.final_window_cost_seconds or WINDOW_EVERY_SECONDS  # where nothing is known: the order is the same
+        whole = (
+            self._finals.window_cost_seconds or WINDOW_EVERY_SECONDS
+        )  # where nothing is known: the order is the same
         return max(SLICE_SECONDS, place.windows_left() * whole - place.spent_seconds)
 
     def _share(self, finals: Sequence[ScheduledStream], now: float, speaking: int) -> float:
         """The part of the time in which every window now due is done early enough, while so many streams speak."""
         share = 0.0
         for place in finals:
-            work = max(SLICE_SECONDS, self.final_window_cost_seconds - place.spent_seconds)
+            work = max(SLICE_SECONDS, self._finals.window_cost_seconds - place.spent_seconds)
             allowed = (
-                PATIENCE_WINDOWS * self.final_window_cost_seconds if place.stream.final.ended else WINDOW_EVERY_SECONDS
+                PATIENCE_WINDOWS * self._finals.window_cost_seconds
+                if place.stream.final.ended
+                else WINDOW_EVERY_SECONDS
             )
             left = (place.due_since or now) + allowed - now
             share += work / max(left, work)
@@ -241,67 +259,3 @@ class Scheduler:
                 place.stream.send_progress(now)
         except Exception as error:
             fail(place.stream, error)
-
-    def _slice(self, place: ScheduledStream) -> None:
-        stream, final = place.stream, place.stream.final
-        began = now = self._clock()
-        seek = final.state.seek
-        try:
-            for pause in stream.walk:
-                now = self._clock()
-                stream.send_windows()
-                if final.state.seek != seek:
-                    self._window_done(place, final.state.seek - seek, now - began)
-                    began, seek = now, final.state.seek
-                if pause == "waiting" or now - began > SLICE_SECONDS:
-                    place.spent_seconds += now - began
-                    return
-            stream.send(final.result())
-        except torch.OutOfMemoryError as error:
-            self._without_memory(place, error)
-            return
-        except Exception as error:
-            self._check_device(error)
-            fail(stream, error)
-            return
-        stream.over = True
-
-    def _without_memory(self, place: ScheduledStream, error: torch.OutOfMemoryError) -> None:
-        """A window found no memory: it is begun again, once, with what nobody holds any more given back."""
-        free_memory()
-        if place.window_without_memory == place.stream.final.state.windows:
-            fail(place.stream, error)
-            return
-        place.window_without_memory = place.stream.final.state.windows
-        place.stream.walk = place.stream.final.walk()
-
-    def _speculate(self, place: ScheduledStream) -> bool:
-        """Work for a slice on what the stream would want if its speaker stopped now; False if there is nothing."""
-        began, worked = self._clock(), False
-        try:
-            while self._clock() - began <= SLICE_SECONDS and place.stream.final.speculate():
-                worked = True
-        except Exception as error:
-            self._check_device(error)
-            fail(place.stream, error)
-            return True
-        return worked
-
-    def _window_done(self, place: ScheduledStream, mel_frames: int, seconds: float) -> None:
-        whole = place.spent_seconds + seconds
-        place.spent_seconds = 0.0
-        place.due_since = self._clock()  # its next window, if that is complete already, queues behind the others'
-        if mel_frames >= WINDOW_EVERY_SECONDS * FRAMES_PER_SECOND / 2 and not place.stream.final.ended:
-            known = self.final_window_cost_seconds or whole
-            self.final_window_cost_seconds = known + LEARNING * (whole - known)
-
-
-def fail(stream: EngineStream, error: Exception) -> None:
-    """End a stream on which the model failed; its session may be what is at fault, and raise here too."""
-    log.exception("the model failed on a stream", exc_info=error)
-    if not isinstance(error, OpenmicError):
-        error = PROBLEMS.error("engine_failed", detail=type(error).__name__)
-    try:
-        stream.fail(error)
-    except Exception:
-        log.exception("a stream that failed could not be told so")

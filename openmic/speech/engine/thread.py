@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numba
 import torch
 
-from openmic.speech.device import DeviceLost, computes, device_report, free_memory, on_own_stream
+from openmic.speech.device import DeviceLost, DeviceQueue, computes, device_report, free_memory, on_own_stream
 from openmic.speech.engine.calibration import Measured, Recalibrate
 from openmic.speech.engine.costs import Costs
 from openmic.speech.engine.estimates import capacities, shape_of
@@ -85,7 +85,14 @@ class WhisperEngine:
         dims = parts.final.model.dims
         self._shape = shape_of(dims.n_audio_state, dims.n_audio_layer, dims.n_text_layer)
         self._device = torch.device(parts.info.device)
-        self._turns = Scheduler(parts.live, costs, device_computes=lambda: computes(self._device))
+        self._turns = Scheduler(
+            parts.live,
+            costs,
+            device_computes=lambda: computes(self._device),
+            queue=DeviceQueue(self._device),
+            rows_together=parts.final.decoder.rows_together,
+            finals_together=parts.final.decoder.windows_together,
+        )
         self._measured = Measured(costs, recalibrate)
         self._live_step_every_seconds = live_step_every_seconds
         self._max_live_window_seconds = max_live_window_seconds

@@ -16,6 +16,7 @@ from whisper.audio import FRAMES_PER_SECOND, N_FRAMES
 from whisper.timing import WordTiming
 from whisper.tokenizer import Tokenizer
 
+from openmic.speech.final.passes import CheckedPass, WindowPass
 from openmic.speech.final.segments import TimedSegment, cut, put_in, words_in
 from openmic.speech.final.speech_timeline import SpeechTimeline
 from openmic.speech.final.temperature import GREEDY, FinalModel, detect_language, failed, transcribe_window
@@ -36,7 +37,7 @@ def with_left_behind(
     segments: Sequence[TimedSegment],
     begin: float,
     end: float,
-) -> Generator[None, None, list[TimedSegment]]:
+) -> Generator[WindowPass | None, CheckedPass | None, list[TimedSegment]]:
     """A window's segments, and between them those of the speech that it has left out; a small step at a time.
 
     Args:
@@ -84,7 +85,7 @@ def _alone(
     timeline: SpeechTimeline,
     start: float,
     end: float,
-) -> Generator[None, None, list[TimedSegment]]:
+) -> Generator[WindowPass | None, CheckedPass | None, list[TimedSegment]]:
     """What is said between ``start`` and ``end``, as if nothing else were said; [] where the model is not sure."""
     first = round(start * FRAMES_PER_SECOND)
     size = min(int(N_FRAMES), math.floor(end * FRAMES_PER_SECOND) - first)

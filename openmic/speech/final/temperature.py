@@ -17,6 +17,7 @@ from whisper.model import Whisper
 from whisper.tokenizer import Tokenizer
 
 from openmic.speech.final.decode import WindowResult, decode
+from openmic.speech.final.passes import CheckedPass, WindowPass
 from openmic.speech.final.word_times import trace_tokens
 from openmic.speech.model.decoder import CrossAttentionKV, Decoder
 from openmic.speech.model.full_encoder import FullEncoder
@@ -74,7 +75,7 @@ def transcribe_window(
     expected: Sequence[int],
     sketched: bool,
     temperatures: Sequence[float] = TEMPERATURES,
-) -> Generator[None, None, WindowResult]:
+) -> Generator[WindowPass, CheckedPass | None, WindowResult]:
     """Transcribe a window, a small step at a time.
 
     Args:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -22,6 +22,7 @@ from whisper.utils import get_end
 from openmic.audio.types import SAMPLE_RATE
 from openmic.speech.final.decode import WindowResult
 from openmic.speech.final.left_behind import LEFT_BEHIND_SECONDS, with_left_behind
+from openmic.speech.final.passes import CheckedPass, Pause, Walk, WindowPass
 from openmic.speech.final.segments import TimedSegment, cut, to_segment, words_in
 from openmic.speech.final.speculation import Speculation
 from openmic.speech.final.speech_timeline import PAUSE_SECONDS, SpeechRegion, SpeechTimeline
@@ -75,9 +76,6 @@ class _Kept:
 
 TimedTokens = tuple[float, tuple[int, ...]]
 """Start in seconds and tokens of a word that the live pass has committed."""
-
-Pause = Literal["working", "waiting"]
-Walk = Generator[Pause, None, None]
 
 
 @dataclass(slots=True)
@@ -260,7 +258,7 @@ class FinalPass:
 
     def _read(
         self, states: Tensor, cross: CrossAttentionKV, language: str, size: int
-    ) -> Generator[Pause, None, WindowResult]:
+    ) -> Generator[Pause | WindowPass, CheckedPass | None, WindowResult]:
         """What is said in the window in a language; the live text is its draft if there is enough of it.
 
         The client's terms stand in front of it. Where not all of them have room, those are taken that sound like the
@@ -291,7 +289,7 @@ class FinalPass:
         expected: Sequence[int],
         sketched: bool,
         temperatures: Sequence[float] = TEMPERATURES,
-    ) -> Generator[Pause, None, WindowResult]:
+    ) -> Generator[Pause | WindowPass, CheckedPass | None, WindowResult]:
         before = self.state.prompt[-(PROMPT_TOKENS - len(pinned)) :]
         result = yield from _working(
             transcribe_window(
@@ -400,11 +398,15 @@ class FinalPass:
 T = TypeVar("T")
 
 
-def _working(steps: Generator[None, None, T]) -> Generator[Pause, None, T]:
+def _working(
+    steps: Generator[WindowPass | None, CheckedPass | None, T],
+) -> Generator[Pause | WindowPass, CheckedPass | None, T]:
+    """A window's steps as the walk's: its passes go to whoever drives the walk, and their answers come back."""
+    checked: CheckedPass | None = None
     while True:
         try:
-            next(steps)
+            wanted = steps.send(checked)
         except StopIteration as end:
             result: T = end.value
             return result
-        yield "working"
+        checked = yield wanted or "working"

@@ -1,20 +1,30 @@
 """Preallocated keys and values for the rows of a batch that one attention call serves.
 
-A row takes a slot and gives it back when it is forgotten. All slots of a pool have the same room, so a batch of rows,
-wherever their slots are, is one gather and one padded attention, with the same shapes from step to step. The idea of
-one memory for all requests, handed out in pieces, is vLLM's (Kwon et al., "Efficient Memory Management for Large
-Language Model Serving with PagedAttention", 2023); here a piece is a whole row, since rows are alike and few.
+A row takes the lowest slot that is free and gives it back when it is forgotten. A batch's lanes are the slots
+themselves, side by side, so that attention reads them where they are and nothing is gathered: live rows live only for a
+step, so they have the first slots; a lane whose slot is in no row of the batch is masked. (As in Kyutai's moshi-server:
+a fixed batch, a mask, a lane per stream.) The idea of one memory for all requests, handed out in pieces, is vLLM's
+(Kwon et al., "Efficient Memory Management for Large Language Model Serving with PagedAttention", 2023); here a piece is
+a whole row, since rows are alike and few.
+
+Nothing is ever cleared. A masked place weighs nothing in attention, but nothing times NaN is NaN; so only numbers are
+written into slots (``finite_``), and what a row leaves there harms nobody.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from openmic.speech.model.decoder import CrossAttentionKV, Row
+from openmic.speech.model.decoder import CrossAttentionKV, Decoder, Row
+from openmic.speech.model.upload import on_device
+
+LARGEST = 6e4  # of a number in a slot: float16 ends at 65,504
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +55,34 @@ class SlotShape:
 
 @dataclass(frozen=True, slots=True)
 class WindowsTogether:
-    """Cross-attention keys and values of windows that were worked out together.
+    """Windows that were encoded together; their keys and values are made in the slots, a layer at a time.
 
     Attributes:
-        keys, values: per layer, shape (windows, states, heads, head_width); behind a window's own states is anything
-            that is a number.
-        states: states of each window.
+        decoder: whose cross-attention they are for.
+        encoded: encoder states, shape (windows, length, n_audio_state); behind a window's own is anything.
+        own: how many states each window has.
+        tail: keys and values of the silence behind every window, shape (heads, n_audio_ctx, head_width) per layer.
+        tail_begins: where in the tail each window goes on.
+        tail_states: how many of the tail's states stand behind a window.
+        states: what each window's row attends to, its part of the tail included.
     """
 
-    keys: Sequence[Tensor]
-    values: Sequence[Tensor]
+    decoder: Decoder
+    encoded: Tensor
+    own: Sequence[int]
+    tail: CrossAttentionKV
+    tail_begins: Sequence[int]
+    tail_states: int
     states: Sequence[int]
-
-    @property
-    def width(self) -> int:
-        """States of each window, padding included."""
-        return int(self.keys[0].shape[1])
 
 
 class LaneKeys(CrossAttentionKV):
-    """One window of several that were worked out together; its own tensors are made when somebody wants them.
+    """One window of several that were encoded together; its own keys and values are made when somebody wants them.
 
     Attributes:
         together: all of them.
         lane: which one.
     """
-
-    __slots__ = ("lane", "together")
 
     def __init__(self, together: WindowsTogether, lane: int) -> None:
         self.together, self.lane = together, lane
@@ -84,15 +95,24 @@ class LaneKeys(CrossAttentionKV):
     @property
     def keys(self) -> list[Tensor]:  # type: ignore[override]
         """See ``CrossAttentionKV``."""
-        return self._own(self.together.keys)
+        return self.alone.keys
 
     @property
     def values(self) -> list[Tensor]:  # type: ignore[override]
         """See ``CrossAttentionKV``."""
-        return self._own(self.together.values)
+        return self.alone.values
 
-    def _own(self, layers: Sequence[Tensor]) -> list[Tensor]:
-        return [layer[self.lane, : self.states].transpose(0, 1) for layer in layers]
+    @cached_property
+    def alone(self) -> CrossAttentionKV:
+        """The same in tensors of its own."""
+        all_windows, own = self.together, self.together.own[self.lane]
+        near = all_windows.decoder.cross_attention_kv(all_windows.encoded[self.lane, :own])
+        begin = all_windows.tail_begins[self.lane]
+        tail = slice(begin, begin + self.states - own)
+        return CrossAttentionKV(
+            [torch.cat([k, far[:, tail]], dim=1) for k, far in zip(near.keys, all_windows.tail.keys, strict=True)],
+            [torch.cat([v, far[:, tail]], dim=1) for v, far in zip(near.values, all_windows.tail.values, strict=True)],
+        )
 
 
 class KVSlotPool:
@@ -120,7 +140,8 @@ class KVSlotPool:
             zeros(shape.layers, shape.states),
         )
         self.queries = zeros(shape.aligned, shape.context + 1)
-        self._free = list(range(slots))[::-1]
+        self.slots = slots
+        self._free = list(range(slots))  # a heap: the lowest first
 
     @property
     def free(self) -> int:
@@ -132,37 +153,48 @@ class KVSlotPool:
         """The place that takes what padding writes; no row attends to it."""
         return self.shape.context
 
+    def claim(self, states: int) -> SlotRow:
+        """The lowest free slot, for a row that attends to so many states; one must be free, and wide enough."""
+        return SlotRow(self.shape.context, pool=self, slot=heapq.heappop(self._free), states=states)
+
     def take(self, cross: CrossAttentionKV) -> SlotRow | None:
         """A slot that attends to ``cross``, or None if none is free or ``cross`` has more states than a slot."""
         if not self._free or cross.states > self.shape.states:
             return None
-        keys, values = ([side.transpose(0, 1)[None] for side in sides] for sides in (cross.keys, cross.values))
-        return self.take_together(WindowsTogether(keys, values, (cross.states,)), [0])[0]
+        row = self.claim(cross.states)
+        for pool, layers in ((self.cross_keys, cross.keys), (self.cross_values, cross.values)):
+            for target, side in zip(pool, layers, strict=True):
+                finite_(target[row.slot, : cross.states].copy_(side.transpose(0, 1)))
+        return row
 
-    def take_together(self, windows: WindowsTogether, lanes: Sequence[int]) -> list[SlotRow]:
-        """Slots that attend to those windows of a batch that are in ``lanes``; so many must be free, and wide enough.
-
-        What the rows before left is cleared: masked places weigh nothing in attention, but nothing times NaN is NaN.
-        """
-        device = self.keys.device
-        rows = [
-            SlotRow(self.shape.context, pool=self, slot=self._free.pop(), states=windows.states[lane]) for lane in lanes
-        ]
-        width = min(windows.width, self.shape.states)
-        slots = torch.tensor([row.slot for row in rows], device=device)
-        whole = len(lanes) == len(windows.states)
-        chosen = None if whole else torch.tensor(lanes, device=device)
-        for pool, layers in ((self.cross_keys, windows.keys), (self.cross_values, windows.values)):
-            pool[:, slots, width:] = 0
-            for layer, new in enumerate(layers):
-                pool[layer, slots, :width] = (new if chosen is None else new[chosen])[:, :width]
-        self.keys[:, slots] = 0
-        self.values[:, slots] = 0
-        return rows
+    def fill(self, rows: Sequence[SlotRow], windows: WindowsTogether, lanes: Sequence[int]) -> None:
+        """Have claimed ``rows`` attend to those windows of a batch that are in ``lanes``."""
+        device, count = self.cross_keys.device, len(windows.own)
+        numbers = on_device(
+            [
+                [row.slot, lane, windows.own[lane], windows.tail_begins[lane]]
+                for row, lane in zip(rows, lanes, strict=True)
+            ],
+            device,
+        ).T
+        slots, chosen, own, tail_begins = numbers
+        encoded = windows.encoded if list(lanes) == list(range(count)) else windows.encoded[chosen]
+        width = min(encoded.shape[1], self.shape.states)
+        flat = encoded[:, :width].flatten(0, 1)
+        steps = torch.arange(windows.tail_states, device=device)
+        behind = (own[:, None] + steps).clamp(max=self.shape.states - 1)
+        source = (tail_begins[:, None] + steps).clamp(max=windows.tail.states - 1)
+        for index, layer in enumerate(windows.decoder.layers):
+            for pool, made, tail in (
+                (self.cross_keys[index], layer.cross_keys, windows.tail.keys[index]),
+                (self.cross_values[index], layer.cross_values, windows.tail.values[index]),
+            ):
+                pool[slots, :width] = finite_(made(flat)).view(len(rows), width, self.shape.heads, self.shape.width)
+                pool[slots[:, None], behind] = tail.transpose(0, 1)[source]
 
     def give_back(self, slot: int) -> None:
         """The slot may be taken again."""
-        self._free.append(slot)
+        heapq.heappush(self._free, slot)
 
 
 @dataclass(slots=True)
@@ -181,6 +213,11 @@ class SlotRow(Row):
 
     def __del__(self) -> None:
         self.pool.give_back(self.slot)
+
+
+def finite_(x: Tensor) -> Tensor:
+    """``x`` with what is not a number, or infinite, replaced in place: a slot holds only numbers."""
+    return x.nan_to_num_(nan=0.0, posinf=LARGEST, neginf=-LARGEST)
 
 
 def bucket(buckets: Sequence[int], size: int) -> int:

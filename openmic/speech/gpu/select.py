@@ -9,6 +9,7 @@ import time
 import torch
 from whisper.model import Whisper
 
+from openmic.speech.device import DeviceMemory, free_memory
 from openmic.speech.gpu.cuda_graphs import cuda_capture
 from openmic.speech.gpu.decoder import (
     POOL_STATES,
@@ -19,40 +20,80 @@ from openmic.speech.gpu.decoder import (
     slot_shape,
 )
 from openmic.speech.gpu.kv_slots import slots_that_fit
+from openmic.speech.gpu.window_encoder import BatchedWindowEncoder
 from openmic.speech.model.decoder import Decoder
 from openmic.speech.model.linear import Precision
+from openmic.speech.model.window_encoder import WindowEncoder
 
 log = logging.getLogger(__name__)
 
 MOST_SLOTS = (512, 8)  # for live windows, and for wider ones
-MEMORY_SHARE = 0.4  # of the GPU's free memory, at most, for slots
+MEMORY_SHARE = 0.4  # at most, for slots, of the memory that the loaded model has left free
+GRAPH_BYTES = 1 << 30  # of memory, at most, for recorded steps: most of it the driver's, which torch does not count
 STEP_ROWS = (1, 4, 16, 32, 64, 128, 256, 512)  # rows of the steps that are recorded; others run in the next larger one
 RECORD_SECONDS = 20.0  # for recording steps; no more are recorded later, when people speak
 AGREEMENT = 0.05  # of scores of batched and ragged rows, relative; float16 rounds to some 0.005
 
 
 def decoder_for(model: Whisper, precision: Precision) -> Decoder:
-    """The decoder for the device that ``model`` is on, at ``precision``; see ``warm_up``."""
+    """The decoder for the device that ``model`` is on, at ``precision``; see ``give_slots``, then ``warm_up``."""
     if model.device.type != "cuda":
         return Decoder(model, precision)
-    torch.cuda.empty_cache()
-    free_bytes, _ = torch.cuda.mem_get_info(model.device)
-    shapes = [slot_shape(model, states) for states in POOL_STATES]
-    number_bytes = 2 if precision == "float16" else 4
-    slots = slots_that_fit(shapes, MOST_SLOTS, number_bytes, int(MEMORY_SHARE * free_bytes))
-    log.info("%d slots for live windows and %d for wider ones", *slots)
-    return BatchedDecoder(model, precision, slots, cuda_capture(model.device))
+    return BatchedDecoder(model, precision, [0] * len(POOL_STATES), cuda_capture(model.device))
+
+
+def is_batched(decoder: Decoder) -> bool:
+    """Whether rows go through it together: then its encoder may serve both passes."""
+    return isinstance(decoder, BatchedDecoder)
+
+
+def give_slots(decoder: Decoder, encoder: WindowEncoder, memory: DeviceMemory | None = None) -> None:
+    """Give a batched decoder slots for as many rows as fit, once all else is where it stays.
+
+    The widest pass of the encoder and the most scores are done first, and then the widest pass of the decoder over the
+    slots: what they need meanwhile is left free. (vLLM calls it a profile run.)
+
+    Args:
+        decoder: of ``decoder_for``; a ragged one has no slots.
+        encoder: of live windows.
+        memory: of the device.
+    """
+    if not isinstance(decoder, BatchedDecoder):
+        return
+    memory = memory or DeviceMemory(decoder.device)
+    works = [decoder.widest_scores, *([encoder.widest_pass] if isinstance(encoder, BatchedWindowEncoder) else [])]
+    needed = max(memory.needed_bytes(work) for work in works)
+    left = memory.left_bytes()
+    room = max(0, min(round(MEMORY_SHARE * left), left - needed - GRAPH_BYTES))
+    number_bytes = torch.finfo(decoder.dtype).bits // 8
+    slots = slots_that_fit([slot_shape(decoder, states) for states in POOL_STATES], MOST_SLOTS, number_bytes, room)
+    while any(slots):
+        try:
+            decoder.allocate(slots)
+            memory.needed_bytes(decoder.widest_pass)
+            break
+        except torch.OutOfMemoryError:
+            slots = [count // 2 for count in slots]
+            decoder.allocate([0] * len(slots))
+            free_memory()
+    log.info(
+        "%d slots for live windows and %d for wider ones; %d MB of memory are left, the widest pass takes %d",
+        *slots,
+        memory.left_bytes() / 1e6,
+        needed / 1e6,
+    )
 
 
 @torch.inference_mode()
-def warm_up(decoder: Decoder, record_seconds: float = RECORD_SECONDS) -> None:
+def warm_up(decoder: Decoder, record_seconds: float = RECORD_SECONDS, memory: DeviceMemory | None = None) -> None:
     """Hold a batched decoder's rows in slots against ragged ones, and record the steps that are likely to come.
 
     Should the two differ on this GPU, or rows in slots fail, every row is ragged from then on: slower, and right.
 
     Args:
         decoder: of ``decoder_for``; nothing is to be done for a ragged one.
-        record_seconds: no further recording is begun after so long.
+        record_seconds: no further recording is begun after so long,
+        memory: nor once recordings have taken ``GRAPH_BYTES`` of the device's.
     """
     if not isinstance(decoder, BatchedDecoder):
         return
@@ -64,16 +105,22 @@ def warm_up(decoder: Decoder, record_seconds: float = RECORD_SECONDS) -> None:
         log.warning("batched decoding %s on %s; rows are decoded one by one from now on", wrong, decoder.device)
         decoder.pools.clear()
         return
-    deadline = time.monotonic() + record_seconds
+    if memory is None and decoder.device.type == "cuda":
+        memory = DeviceMemory(decoder.device)
+    deadline, left = time.monotonic() + record_seconds, memory.left_bytes() if memory else 0
     for shape in likely_steps(decoder):
-        if not decoder.graphs.enabled or time.monotonic() > deadline:
+        taken = left - memory.left_bytes() if memory else 0
+        if not decoder.graphs.enabled or time.monotonic() > deadline or taken > GRAPH_BYTES:
             break
         decoder.record(shape)
+    if memory:
+        log.info("%d recorded steps take %d MB", len(decoder.graphs.keys), (left - memory.left_bytes()) / 1e6)
 
 
 def likely_steps(decoder: BatchedDecoder) -> list[StepShape]:
     """The steps of live windows, the largest first: what they need between kernels, the smaller ones use again."""
-    rows = [size for size in STEP_ROWS if size <= decoder.pools[0].free]
+    slots = decoder.pools[0].slots
+    rows = [*(size for size in STEP_ROWS if size < slots), slots] if slots else []
     states = [size for size in STATE_BUCKETS if size <= POOL_STATES[0]]
     shapes = [StepShape(0, *sizes) for sizes in itertools.product(rows, STEP_CACHE, states)]
     return sorted(shapes, key=lambda shape: -shape.rows * (shape.cache + shape.states))

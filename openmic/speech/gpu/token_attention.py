@@ -13,14 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from openmic.speech.gpu.kv_slots import KVSlotPool, SlotRow
+from openmic.speech.gpu.kv_slots import KVSlotPool, SlotRow, finite_
 from openmic.speech.model.alignment import LEAST_DEVIATION, MIDDLE, median_between
 from openmic.speech.model.decoder import TokenSpan
+from openmic.speech.model.upload import on_device
 
 if TYPE_CHECKING:
     from openmic.speech.gpu.decoder import BatchedDecoder
 
-MOST_WEIGHTS = 1 << 26  # of attention in one pass, padding included: bounds the memory
+MOST_WEIGHTS = 1 << 24  # of attention in one pass, padding included; the filter holds a dozen float32 for each
 
 
 def spans_of_a_pass(spans: Sequence[TokenSpan], heads: int) -> int:
@@ -32,18 +33,18 @@ def spans_of_a_pass(spans: Sequence[TokenSpan], heads: int) -> int:
 def token_attention(decoder: BatchedDecoder, pool: KVSlotPool, spans: Sequence[TokenSpan]) -> list[NDArray[np.float64]]:
     """``Decoder.token_attention`` for rows of one pool. Padding behind a row's tokens and states counts for nothing."""
     width, states = max(span.count for span in spans), max(span.states for span in spans)
-    slots, first, count, own = torch.tensor(
-        [(cast(SlotRow, span.row).slot, span.first, span.count, span.states) for span in spans], device=decoder.device
+    slots, first, count, own = on_device(
+        [[cast(SlotRow, span.row).slot, span.first, span.count, span.states] for span in spans], decoder.device
     ).T
     aligned, layers, heads = decoder.aligned_heads
-    places = (first[:, None] + torch.arange(width, device=decoder.device)).clamp(max=pool.padding)
-    queries = pool.queries[aligned[:, None, None], slots[:, None], places, heads[:, None, None]]
+    along = decoder.along[:states]
+    places = (first[:, None] + decoder.along[:width]).clamp(max=pool.padding)
+    queries = finite_(pool.queries[aligned[:, None, None], slots[:, None], places, heads[:, None, None]])
     keys = pool.cross_keys[:, :, :states][layers[:, None], slots, :, heads[:, None]]
     scores = queries.float() @ keys.float().transpose(-1, -2) * decoder.head_width**-0.5
-    along = torch.arange(states, device=decoder.device)
     scores.masked_fill_((along >= own[:, None])[:, None], -torch.inf)
     attention = scores.softmax(dim=-1)
-    inside = (torch.arange(width, device=decoder.device) < count[:, None])[..., None]
+    inside = (decoder.along[:width] < count[:, None])[..., None]
     number = count[:, None, None]
     mean = (attention * inside).sum(dim=-2, keepdim=True) / number
     distance = attention - mean

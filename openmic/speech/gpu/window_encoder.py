@@ -26,17 +26,33 @@ from openmic.speech.model.encoder import EncoderCache
 from openmic.speech.model.linear import Precision
 from openmic.speech.model.mel import log_mel_power, normalized
 from openmic.speech.model.units import MEL_FRAMES_PER_STATE, STATE_SAMPLES
+from openmic.speech.model.upload import on_device
 from openmic.speech.model.window_encoder import PAD_SECONDS, Window, WindowEncoder
 
 log = logging.getLogger(__name__)
 
 LENGTHS = (128, 256, 384, 512, 640, 832, 1024, 1280, 1500)  # encoder states that windows are padded to
-MOST_STATES = 32_768  # in one pass, padding included: bounds the memory of activations
+PASS_BYTES = 1 << 30  # of activations in one pass, about
+NUMBERS_OF_A_STATE = 16  # times the model's width: of one encoder state, between two layers' ends
 AGREEMENT = 0.05  # of keys of windows encoded together and alone, relative; float16 rounds to some 0.005
 
 
 class BatchedWindowEncoder(WindowEncoder):
-    """A ``WindowEncoder`` whose windows go through the model together."""
+    """A ``WindowEncoder`` whose windows go through the model together.
+
+    Attributes:
+        most_states: in one pass, padding included: bounds the memory of activations, whatever the model's width.
+    """
+
+    def __init__(self, model: Whisper, decoder: Decoder, precision: Precision) -> None:
+        super().__init__(model, decoder, precision)
+        self.most_states = states_of_a_pass(int(model.dims.n_audio_state), decoder.dtype)
+
+    @torch.inference_mode()
+    def widest_pass(self) -> None:
+        """The pass that takes most memory."""
+        window = np.zeros((self.context - 1) * STATE_SAMPLES - round(PAD_SECONDS * SAMPLE_RATE), np.float32)
+        self.windows([window] * max(1, self.most_states // LENGTHS[-1]))
 
     def windows(self, samples: Sequence[Samples], settled: Sequence[EncoderCache | None] = ()) -> list[Window]:
         """Encode each of ``samples``, shape (n,), float32, as ``window`` does.
@@ -56,7 +72,7 @@ class BatchedWindowEncoder(WindowEncoder):
             groups.setdefault(bucket(LENGTHS, count), []).append(place)
         found: dict[int, Window] = {}
         for length, places in groups.items():
-            most = max(1, MOST_STATES // length)
+            most = max(1, self.most_states // length)
             for first in range(0, len(places), most):
                 part = places[first : first + most]
                 windows = self._together([samples[i] for i in part], [counts[i] for i in part], length)
@@ -65,20 +81,12 @@ class BatchedWindowEncoder(WindowEncoder):
 
     def _together(self, samples: Sequence[Samples], counts: Sequence[int], length: int) -> list[Window]:
         """Windows of ``counts`` states, all padded to ``length``."""
-        state_counts = torch.tensor(counts, device=self.device)
-        states = self._padded_states(self._on_device(samples, length * STATE_SAMPLES), state_counts)
-        flat = self.decoder.cross_attention_kv(states.flatten(0, 1))
-        tail_begins = state_counts.clamp(min=self._tail_begin)
-        keys = [
-            self._with_tails(k, far, state_counts, tail_begins)
-            for k, far in zip(flat.keys, self._tail.keys, strict=True)
+        encoded = self._padded_states(self._on_device(samples, length * STATE_SAMPLES), on_device(counts, self.device))
+        begins = [max(count, self._tail_begin) for count in counts]
+        wholes = [
+            count + min(self.tail_states, self.context - begin) for count, begin in zip(counts, begins, strict=True)
         ]
-        values = [
-            self._with_tails(v, far, state_counts, tail_begins)
-            for v, far in zip(flat.values, self._tail.values, strict=True)
-        ]
-        wholes = [count + min(self.tail_states, self.context - max(count, self._tail_begin)) for count in counts]
-        together = WindowsTogether(keys, values, wholes)
+        together = WindowsTogether(self.decoder, encoded, counts, self._tail, begins, self.tail_states, wholes)
         return [Window(LaneKeys(together, lane), count) for lane, count in enumerate(counts)]
 
     def _on_device(self, samples: Sequence[Samples], length: int) -> Tensor:
@@ -105,7 +113,7 @@ class BatchedWindowEncoder(WindowEncoder):
         )
         x = x + self._positions[: x.shape[1]]
         mask = torch.zeros_like(inside, dtype=x.dtype).masked_fill(~inside, -torch.inf)[:, None, None]
-        for layer in self._layers:
+        for layer in self.layers:
             qkv = layer.qkv(layer.attn_ln(x)).view(*x.shape[:2], 3, layer.heads, -1)
             query, key, value = qkv.permute(2, 0, 3, 1, 4)
             x = x + layer.out(attended(query, key, value, mask).transpose(1, 2).flatten(2))
@@ -113,25 +121,10 @@ class BatchedWindowEncoder(WindowEncoder):
         states: Tensor = self._encoder.ln_post(x)
         return states
 
-    def _with_tails(self, near: Tensor, far: Tensor, state_counts: Tensor, tail_begins: Tensor) -> Tensor:
-        """Put the tail behind each window.
 
-        Args:
-            near: of all windows one after another, shape (heads, windows * length, head_width).
-            far: of the tail, shape (heads, n_audio_ctx, head_width).
-            state_counts: of each window, shape (windows,).
-            tail_begins: where in the tail each window goes on, shape (windows,).
-
-        Returns:
-            Shape (windows, length + tail_states, heads, head_width).
-        """
-        windows, (heads, _, width) = len(state_counts), near.shape
-        spliced = F.pad(near.transpose(0, 1).reshape(windows, -1, heads, width), (0, 0, 0, 0, 0, self.tail_states))
-        steps = torch.arange(self.tail_states, device=self.device)
-        source = (tail_begins[:, None] + steps).clamp(max=self.context - 1)
-        lanes = torch.arange(windows, device=self.device)[:, None]
-        spliced[lanes, state_counts[:, None] + steps] = far.transpose(0, 1)[source]
-        return spliced
+def states_of_a_pass(width: int, dtype: torch.dtype) -> int:
+    """How many states of ``width`` numbers each go through together: as many bytes for every model."""
+    return PASS_BYTES // (NUMBERS_OF_A_STATE * width * (torch.finfo(dtype).bits // 8))
 
 
 def encoder_for(model: Whisper, decoder: Decoder, precision: Precision) -> WindowEncoder:

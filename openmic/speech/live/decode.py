@@ -11,6 +11,7 @@ time warping as in openai-whisper's ``timing.py``.
 from __future__ import annotations
 
 import copy
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -24,10 +25,11 @@ from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.speech.live.language import LanguageEvidence
 from openmic.speech.live.repetition import trim_repetition
 from openmic.speech.model.alignment import first_states
-from openmic.speech.model.decoder import Decoder, Row, TokenSpan
+from openmic.speech.model.decoder import MOST_SCORES, Decoder, Row, TokenSpan
 from openmic.speech.model.encoder import EncoderCache
 from openmic.speech.model.tokens import Vocabulary
 from openmic.speech.model.units import STATE_SECONDS
+from openmic.speech.model.upload import on_device
 from openmic.speech.model.window_encoder import Window, WindowEncoder
 from openmic.speech.types import Task
 
@@ -197,7 +199,8 @@ class LiveStepDecoder:
                 [request.memory.settled if request.memory else None for request in requests],
             )
         with self._observe("rows", len(requests)):
-            rows = self._decoder.rows([window.cross for window in windows])
+            feeds = [len(request.context) + len(request.prefix) + len(request.draft) for request in requests]
+            rows = self._decoder.rows([window.cross for window in windows], feeds)
         languages = self._languages(rows, requests)
         states = [self._begin(*item) for item in zip(rows, requests, languages, strict=True)]
         with self._observe("draft", len(requests)):
@@ -243,39 +246,57 @@ class LiveStepDecoder:
         """Feed control, prefix and draft tokens in one pass; accept the draft as far as the model agrees."""
         drafts = [list(r.draft[: s.limit - len(r.prefix)]) for s, r in zip(states, requests, strict=True)]
         feeds = [[*s.control, *r.prefix, *d] for s, r, d in zip(states, requests, drafts, strict=True)]
-        hidden = self._decoder.forward([state.row for state in states], feeds)
-        firsts: list[int] = []  # of each row, the place of its first score in ``wanted``,
-        wanted: list[int] = []  # places of states among all rows' states
+        hidden = torch.cat(self._decoder.forward([state.row for state in states], feeds))
+        starts: list[int] = []  # of each row, the place of its start-of-transcript token among all rows' states
+        firsts: list[int] = []  # of each row, the number of its first choice
+        places: list[int] = []  # of the states whose next token is chosen
+        begun: list[int] = []  # numbers of the choices of a window's first token
         offset = 0
-        for state, feed, draft in zip(states, feeds, drafts, strict=True):
-            firsts.append(len(wanted))
-            last = offset + len(feed)
-            wanted += [offset + state.start_token, *range(last - len(draft) - 1, last)]
-            offset = last
-        device = self._decoder.device
-        scores = self._decoder.logits(torch.cat(hidden)[torch.tensor(wanted, device=device)])
-        no_speech = scores[torch.tensor(firsts, device=device)].softmax(dim=-1)[:, self._vocabulary.any.no_speech]
-        begun = [first + 1 for first, request in zip(firsts, requests, strict=True) if not request.prefix]
-        if begun:
-            scores[torch.tensor(begun, device=device)[:, None], self._blank] = -torch.inf
-        choices, logprobs, silences = self._choose(scores, no_speech)
+        for state, request, feed, draft in zip(states, requests, feeds, drafts, strict=True):
+            starts.append(offset + state.start_token)
+            firsts.append(len(places))
+            offset += len(feed)
+            if not request.prefix:
+                begun.append(len(places))
+            places += range(offset - len(draft) - 1, offset)
+        choices, logprobs, silences = self._choices(hidden, starts, places, begun)
         for state, request, draft, first, silence in zip(states, requests, drafts, firsts, silences, strict=True):
             state.no_speech_prob = silence
             state.tokens = list(request.prefix)
             for place in range(len(draft) + 1):
-                token = choices[first + 1 + place]
+                token = choices[first + place]
                 state.row.length = len(state.control) + len(state.tokens)
-                self._take(state, token, logprobs[first + 1 + place])
+                self._take(state, token, logprobs[first + place])
                 if state.done or draft[place : place + 1] != [token]:
                     break
 
-    def _choose(self, scores: Tensor, no_speech: Tensor) -> tuple[list[int], list[float], list[float]]:
-        """The likeliest tokens and their log-probabilities, and ``no_speech``, in one copy to the host."""
-        scores[:, self._never] = -torch.inf
-        best, tokens = scores.max(dim=-1)
-        numbers = torch.cat([tokens.float(), best - scores.logsumexp(dim=-1), no_speech]).tolist()  # exact to 2**24
-        count = len(scores)
-        return [int(token) for token in numbers[:count]], numbers[count : 2 * count], numbers[2 * count :]
+    def _choices(
+        self, hidden: Tensor, starts: Sequence[int], places: Sequence[int], begun: Sequence[int]
+    ) -> tuple[list[int], list[float], list[float]]:
+        """What comes next at ``places``, with log-probabilities, and how likely each row is silence.
+
+        ``MOST_SCORES`` states are scored at a time, which bounds the memory; the numbers come in one copy to the host.
+        """
+        rows = len(starts)
+        blank = [rows + number for number in begun]
+        numbers = on_device([*starts, *places, *blank], hidden.device)
+        wanted, firsts = numbers[: rows + len(places)], numbers[rows + len(places) :]
+        tokens, logprobs, silences = [], [], []
+        for first in range(0, len(wanted), MOST_SCORES):
+            part = wanted[first : first + MOST_SCORES]
+            scores = self._decoder.logits(hidden[part])
+            asked = min(max(rows - first, 0), len(part))
+            silences.append(scores[:asked].softmax(dim=-1)[:, self._vocabulary.any.no_speech])
+            begin, end = bisect_left(blank, first), bisect_left(blank, first + MOST_SCORES)
+            if end > begin:
+                scores[firsts[begin:end, None] - first, self._blank] = -torch.inf
+            scores[:, self._never] = -torch.inf
+            best, likeliest = scores[asked:].max(dim=-1)
+            tokens.append(likeliest.float())  # exact to 2**24
+            logprobs.append(best - scores[asked:].logsumexp(dim=-1))
+        found = torch.cat([*tokens, *logprobs, *silences]).tolist()
+        count = len(places)
+        return [int(token) for token in found[:count]], found[count : 2 * count], found[2 * count :]
 
     def _take(self, state: _RowState, token: int, logprob: float) -> None:
         state.logprobs.append(logprob)

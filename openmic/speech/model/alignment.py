@@ -51,10 +51,12 @@ def median_filtered(x: Tensor) -> Tensor:
     """
     if x.shape[-1] <= MIDDLE:
         return x
-    return torch.stack([_of_one_head(head) for head in x])
+    if x.device.type != "cpu":  # there each operation is a launch, and no cache to stay in
+        return _reflected_median(x)
+    return torch.stack([_reflected_median(head) for head in x])
 
 
-def _of_one_head(x: Tensor) -> Tensor:
+def _reflected_median(x: Tensor) -> Tensor:
     return median_between(F.pad(x, (MIDDLE, MIDDLE), mode="reflect"))
 
 

@@ -23,6 +23,8 @@ from whisper.model import ResidualAttentionBlock, Whisper
 from openmic.speech.model.alignment import smoothed
 from openmic.speech.model.linear import Precision, linear, norm, threads_for
 
+MOST_SCORES = 1024  # states that are scored at a time: each takes some 10 bytes for each token of the vocabulary
+
 
 @dataclass(slots=True)
 class CrossAttentionKV:
@@ -129,6 +131,16 @@ class Decoder:
         for layer, head in model.alignment_heads.indices().T.tolist():
             self.alignment_heads.setdefault(layer, []).append(head)
 
+    @property
+    def windows_together(self) -> int:
+        """How many final windows are best decoded side by side; a processor does one after the other."""
+        return 1
+
+    @property
+    def rows_together(self) -> int | None:
+        """How many rows of live windows it has room for side by side; None: any number."""
+        return None
+
     def cross_attention_kv(self, states: Tensor) -> CrossAttentionKV:
         """Keys and values for encoder ``states`` of shape (states, n_audio_state)."""
         keys, values = [], []
@@ -152,8 +164,13 @@ class Decoder:
             queries={layer: empty() for layer in self.alignment_heads},
         )
 
-    def rows(self, windows: Sequence[CrossAttentionKV]) -> list[Row]:
-        """An empty row for each window; see ``row``."""
+    def rows(self, windows: Sequence[CrossAttentionKV], feeds: Sequence[int] = ()) -> list[Row]:
+        """An empty row for each window; see ``row``.
+
+        Args:
+            windows: what the rows attend to.
+            feeds: how many tokens each row will be fed first, about; a hint.
+        """
         return [self.row(window) for window in windows]
 
     def forward(self, rows: Sequence[Row], tokens: Sequence[Sequence[int]]) -> list[Tensor]:

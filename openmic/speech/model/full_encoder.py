@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,13 +21,14 @@ class FullEncoder:
     Args:
         model: the loaded model; its convolutions, positions and norms are used as they are.
         precision: of the layers' matrices.
+        layers: at that precision, where they are there already; None: they are laid out here, for whole windows.
     """
 
-    def __init__(self, model: Whisper, precision: Precision) -> None:
+    def __init__(self, model: Whisper, precision: Precision, layers: Sequence[EncoderLayer] | None = None) -> None:
         self._encoder = model.encoder
-        self._layers = [EncoderLayer(block, precision, whole=True) for block in model.encoder.blocks]
+        self._layers = layers or [EncoderLayer(block, precision, whole=True) for block in model.encoder.blocks]
 
-    def encode(self, mel: Tensor) -> Generator[None, None, Tensor]:
+    def encode(self, mel: Tensor) -> Generator[None, object, Tensor]:
         """Encode a window, a layer a step, so that live steps fit in between.
 
         Args:
@@ -39,6 +40,8 @@ class FullEncoder:
         encoder = self._encoder
         x = F.gelu(encoder.conv2(F.gelu(encoder.conv1(mel[None]))))[0].T
         x = (x + encoder.positional_embedding).to(x.dtype)
+        if x.is_cuda:
+            x = x.contiguous()  # else each norm lays it out anew
         for index, layer in enumerate(self._layers):
             yield
             x = layer(x, EncoderCache(), index, 0)

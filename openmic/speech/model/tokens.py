@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
 
+import torch
+from torch import Tensor
 from whisper.model import Whisper
 from whisper.tokenizer import Tokenizer, get_tokenizer
 
@@ -41,6 +43,7 @@ class Vocabulary:
         self.translates = self.multilingual and model.dims.n_text_layer == model.dims.n_audio_layer
         self._name = name
         self._languages = int(model.num_languages)
+        self._never_on: dict[torch.device, Tensor] = {}
         self._tokenizers: dict[tuple[str, Task], Tokenizer] = {}
 
     def check(self, options: SpeechOptions) -> None:
@@ -89,6 +92,12 @@ class Vocabulary:
         """
         t = self.any
         return sorted({*t.non_speech_tokens, *range(t.eot + 1, t.timestamp_begin)})
+
+    def never_on(self, device: torch.device) -> Tensor:
+        """``never`` on ``device``, shape (n,), int64; it is put there once."""
+        if device not in self._never_on:
+            self._never_on[device] = torch.tensor(self.never, device=device)
+        return self._never_on[device]
 
     @cached_property
     def blank(self) -> list[int]:

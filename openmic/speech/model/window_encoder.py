@@ -59,6 +59,9 @@ class WindowEncoder:
         decoder: whose cross-attention keys and values are wanted.
         precision: of the encoder's matrices.
         tail_states: of the tail that is placed behind a window.
+
+    Attributes:
+        layers: of the encoder, at ``precision``.
     """
 
     def __init__(self, model: Whisper, decoder: Decoder, precision: Precision, tail_states: int = TAIL_STATES) -> None:
@@ -69,7 +72,7 @@ class WindowEncoder:
         self.tail_states = tail_states
         self._encoder = model.encoder
         self._positions = model.encoder.positional_embedding.to(decoder.dtype)
-        self._layers = [EncoderLayer(block, precision) for block in model.encoder.blocks]
+        self.layers = [EncoderLayer(block, precision) for block in model.encoder.blocks]
         clip = tail_clip()
         self._tail = decoder.cross_attention_kv(self._states(clip, self.context, EncoderCache(), 0))
         self._tail_begin = round(len(clip) / SAMPLE_RATE / STATE_SECONDS) + 1  # before it the tail still speaks
@@ -125,7 +128,7 @@ class WindowEncoder:
         mel = normalized(power, settled.loudest)[None].to(self.decoder.dtype)
         x = F.gelu(self._encoder.conv2(F.gelu(self._encoder.conv1(mel))))[0].T[margin:]
         x = x + self._positions[first:state_count]
-        for index, layer in enumerate(self._layers):
+        for index, layer in enumerate(self.layers):
             x = layer(x, settled, index, kept)
         settled.states += kept
         states: Tensor = self._encoder.ln_post(x)

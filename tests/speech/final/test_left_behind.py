@@ -93,7 +93,7 @@ def test_what_voice_activity_mistakes_for_speech_adds_no_word(
         assert returned(steps) == []
 
 
-def returned(steps: Generator[None, None, list[TimedSegment]]) -> list[TimedSegment]:
+def returned(steps: Generator[object, None, list[TimedSegment]]) -> list[TimedSegment]:
     while True:
         try:
             next(steps)

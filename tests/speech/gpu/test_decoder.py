@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,13 +19,15 @@ from openmic.speech.gpu import decoder as batched
 from openmic.speech.gpu.cuda_graphs import Step
 from openmic.speech.gpu.decoder import CACHE_BUCKETS, ROW_BUCKETS, STATE_BUCKETS, BatchedDecoder, StepShape
 from openmic.speech.gpu.kv_slots import SlotRow
-from openmic.speech.gpu.select import decoder_for
+from openmic.speech.gpu.select import decoder_for, give_slots
+from openmic.speech.gpu.window_encoder import BatchedWindowEncoder
 from openmic.speech.model.decoder import CrossAttentionKV, Decoder, OwnRow, Row
 from openmic.speech.model.full_encoder import FullEncoder
 from openmic.speech.model.tokens import Vocabulary
 from openmic.speech.model.window_encoder import WindowEncoder
 from openmic.speech.types import SpeechOptions
 from tests.support.clip import Clip
+from tests.support.operations import Operations
 
 SOT, EN, TR, DE, TRANSCRIBE, NO_TIMESTAMPS, EOT = 50258, 50259, 50268, 50261, 50359, 50363, 50257
 PREFIXES = (
@@ -156,7 +159,10 @@ def test_a_slot_keeps_nothing_of_its_last_row(
     poison = CrossAttentionKV([k * torch.nan for k in windows[1].keys], [v * torch.nan for v in windows[1].values])
     bad = decoder.row(poison)
     assert isinstance(bad, SlotRow)
+    positions = decoder.positions
+    decoder.positions = positions * torch.nan
     hidden = decoder.forward([bad], [PREFIXES[2]])[0]
+    decoder.positions = positions
     assert bool(hidden.isnan().all())
     del bad
     row = decoder.row(windows[0])
@@ -172,6 +178,52 @@ def test_slots_are_given_back_when_rows_are_forgotten(decoder: BatchedDecoder, w
     assert len({row.slot for row in rows if isinstance(row, SlotRow)}) == len(windows)
     del rows
     assert [pool.free for pool in decoder.pools] == before
+
+
+def test_lanes_that_are_in_no_row_harm_nobody(
+    decoder: BatchedDecoder, windows: list[CrossAttentionKV], never: torch.Tensor
+) -> None:
+    """Rows end in any order, and those between them are masked lanes of the next step."""
+    rows, ragged = [decoder.row(w) for w in windows], [own(decoder, w) for w in windows]
+    for some in (rows, ragged):
+        decoder.forward(some, PREFIXES)
+    for left in ((0, 1, 2, 3, 4), (0, 2, 4), (4,), (1,), (0, 3)):
+        ours = decoder.choose([rows[i] for i in left], [440] * len(left), never)
+        theirs = decoder.choose([ragged[i] for i in left], [440] * len(left), never)
+        assert ours[0] == theirs[0]
+        assert torch.allclose(torch.tensor(ours[1]), torch.tensor(theirs[1]), atol=1e-3)
+
+
+def test_a_step_reads_slots_where_they_are(
+    decoder: BatchedDecoder, windows: list[CrossAttentionKV], never: torch.Tensor
+) -> None:
+    """No cache is gathered: that would be three times its bytes for each token, most of a step from 16 rows on."""
+    rows = [decoder.row(w) for w in windows]
+    decoder.forward(rows, PREFIXES)
+    decoder.choose(rows, [440] * len(rows), never)
+    with Operations() as done:
+        decoder.choose(rows, [440] * len(rows), never)
+    assert done.done["index_select"] == 0
+    assert done.done["gather"] == 0
+    one_layers_keys = len(rows) * 832 * decoder.heads * decoder.head_width
+    assert done.largest <= 8 * len(decoder.vocabulary(torch.zeros(1, 512))[0]) < one_layers_keys / 5  # the scores
+
+
+def test_scores_have_an_aligned_width_and_none_is_chosen_beyond_the_vocabulary(decoder: BatchedDecoder) -> None:
+    hidden = torch.randn(3, 512, generator=torch.Generator().manual_seed(0))
+    assert decoder.vocabulary(hidden).shape == (3, 51_904)  # 811 times 64
+    assert decoder.logits(hidden).shape == (3, 51_865)
+    assert torch.allclose(decoder.logits(hidden), hidden @ decoder.embedding.T, atol=1e-3)
+
+
+def test_rows_that_are_fed_alike_are_side_by_side(base_model: Any, decoder: BatchedDecoder) -> None:
+    """So that a pass of many tokens has no lanes of others between its own."""
+    encoder = BatchedWindowEncoder(base_model, decoder, "float32")
+    speech = np.zeros(SAMPLE_RATE, np.float32)
+    made = encoder.windows([speech, np.resize(speech, 3 * SAMPLE_RATE), speech, speech])
+    rows = decoder.rows([window.cross for window in made], [70, 5, 6, 64])
+    assert [row.slot for row in rows if isinstance(row, SlotRow)] == [3, 0, 1, 2]
+    assert [len(places) for _, places in decoder._groups(rows, [70, 5, 6, 64])] == [1, 2, 1]
 
 
 def test_a_full_pool_makes_ragged_rows_and_the_answer_stays(
@@ -245,7 +297,7 @@ def test_a_pass_is_bounded(
     decoder: BatchedDecoder, windows: list[CrossAttentionKV], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows with many tokens go through in several passes, and rows with few do not wait in their width."""
-    feeds = [[5] * count for count in (60, 3, 40, 7, 34)]
+    feeds = [[5] * count for count in (60, 40, 34, 3, 7)]
     expected = decoder.forward([own(decoder, w) for w in windows], feeds)
     passes: list[tuple[int, ...]] = []
     one_pass = BatchedDecoder._pass
@@ -257,7 +309,7 @@ def test_a_pass_is_bounded(
     monkeypatch.setattr(BatchedDecoder, "_pass", noted)
     monkeypatch.setattr(batched, "MOST_TOKENS", 128)
     hidden = decoder.forward([decoder.row(w) for w in windows], feeds)
-    assert passes == [(60, 40), (34,), (3, 7)]
+    assert passes == [(60, 40), (34,), (3, 7)]  # of 64 tokens a lane, two lanes
     for one, other in zip(hidden, expected, strict=True):
         assert torch.allclose(decoder.logits(one), decoder.logits(other), atol=2e-3)
 
@@ -275,6 +327,7 @@ def test_on_a_gpu_graphs_replay_what_the_steps_say(base_model: Any) -> None:
     model = copy.deepcopy(base_model).to("cuda")
     decoder = decoder_for(model, "float16")
     assert isinstance(decoder, BatchedDecoder)
+    give_slots(decoder, WindowEncoder(model, decoder, "float16"))
     decoder.record(StepShape(0, 64, 128, 832))
     plain = BatchedDecoder(model, "float16", (64, 0))  # no graphs
     states = torch.randn(64, 600, 512, generator=torch.Generator().manual_seed(0)).to("cuda", torch.float16)

@@ -1,11 +1,11 @@
-"""Slots are handed out, cleared, given back; how many fit is stated beforehand."""
+"""Slots are handed out and given back, and hold numbers; how many fit is stated beforehand."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from openmic.speech.gpu.kv_slots import KVSlotPool, SlotShape, bucket, slots_that_fit
+from openmic.speech.gpu.kv_slots import LARGEST, KVSlotPool, SlotShape, bucket, slots_that_fit
 from openmic.speech.model.decoder import CrossAttentionKV
 
 SHAPE = SlotShape(layers=2, aligned=1, heads=3, width=4, context=10, states=16)
@@ -31,17 +31,25 @@ def test_a_row_finds_its_window_in_its_slot() -> None:
         assert torch.equal(slots.cross_values[layer, row.slot, :7].transpose(0, 1), cross.values[layer])
 
 
-def test_a_slot_is_cleared_when_it_is_taken_again() -> None:
+def test_a_slot_holds_only_numbers_so_nothing_needs_to_be_cleared() -> None:
     slots = pool(1)
     row = slots.take(window(16, torch.nan))
     assert row is not None
-    for tensor in (slots.keys, slots.values):
-        tensor[:, row.slot] = torch.inf
+    assert not slots.cross_keys.any()
     del row
-    assert slots.take(window(5)) is not None
-    for tensor in (slots.keys, slots.values, slots.cross_keys, slots.cross_values):
-        assert bool(tensor.isfinite().all())
-    assert not slots.cross_keys[:, 0, 5:].any()
+    assert slots.take(window(5, torch.inf)) is not None
+    assert slots.cross_keys[:, 0, :5].tolist() == [[[[LARGEST] * 4] * 3] * 5] * 2
+    assert slots.cross_values[:, 0, :5].tolist() == [[[[-LARGEST] * 4] * 3] * 5] * 2
+
+
+def test_the_lowest_slot_is_taken_first() -> None:
+    """A step's lanes are all slots up to its last row's."""
+    slots = pool(4)
+    rows = [slots.take(window(5)) for _ in range(4)]
+    assert [row.slot for row in rows if row is not None] == [0, 1, 2, 3]
+    del rows[2], rows[1]
+    rows.append(slots.take(window(5)))
+    assert [row.slot for row in rows if row is not None] == [0, 3, 1]
 
 
 def test_a_full_pool_has_no_slot_and_gets_one_back() -> None:

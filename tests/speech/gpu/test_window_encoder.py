@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from openmic.audio.types import SAMPLE_RATE, Samples
-from openmic.speech.gpu import window_encoder as batched_encoder
 from openmic.speech.gpu.decoder import BatchedDecoder
 from openmic.speech.gpu.window_encoder import BatchedWindowEncoder, agrees, encoder_for
 from openmic.speech.model.decoder import Decoder
@@ -66,7 +65,7 @@ def test_a_pass_is_bounded(encoder: BatchedWindowEncoder, speech: Samples, monke
         return together(self, samples, counts, length)
 
     monkeypatch.setattr(BatchedWindowEncoder, "_together", noted)
-    monkeypatch.setattr(batched_encoder, "MOST_STATES", 512)
+    monkeypatch.setattr(encoder, "most_states", 512)
     encoder.windows([speech[: 4 * SAMPLE_RATE]] * 3 + [speech[:SAMPLE_RATE]])
     assert passes == [(2, 256), (1, 256), (1, 128)]
 
