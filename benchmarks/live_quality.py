@@ -2,10 +2,13 @@
 
     python -m benchmarks.live_quality [--clips] [--seconds N] [--model base] [--step 0.5] [--cost 0.3] [--show]
     python -m benchmarks.live_quality --german --mixed
+    python -m benchmarks.live_quality --languages [--starts 3]
     python -m benchmarks.live_quality --minutes 60 --step 1
 
 Encoder and decoder seconds are processor seconds of this machine. For streams in which the language is detected it
-tells which language each stretch of committed text was decoded in.
+tells which language each stretch of committed text was decoded in. ``--languages`` holds English, German and Spanish
+beside each other, with the WER of ``whisper.transcribe``; each recording begins ``--starts`` times, at other moments
+between two live steps, since of a minute's words only some are near a step's end.
 """
 
 from __future__ import annotations
@@ -20,18 +23,21 @@ from typing import Any
 
 import numba
 import torch
+import whisper
 
-from benchmarks.corpus.reading import Reading, german_reading, join, load_reading, mixed_reading
-from benchmarks.corpus.recordings import Clip, jfk_clip, reading_clips, sample_clips, shared_folder
-from benchmarks.metrics.display import Delay, Display, Measured, measure
+from benchmarks.corpus.reading import Reading, begun_later, german_reading, join, load_reading, mixed_reading
+from benchmarks.corpus.recordings import Clip, jfk_clip, reading_clips, sample_clips, shared_folder, spanish_clip
+from benchmarks.metrics.display import Delay, Display, Measured, measure, pooled, word_error_rate
 from benchmarks.simulated.endurance import endure
 from benchmarks.simulated.virtual import GrowingRecording, Told, VirtualEngine
+from benchmarks.tail import loaded
 from openmic.settings import Settings
 from openmic.speech.engine.thread import EngineParts
 from openmic.speech.load import load_parts
 from openmic.speech.types import CommittedText, LiveText
 
 MIXED_SECONDS = 30.0  # of English before and after the German
+LANGUAGE_SECONDS = 120.0  # of English beside the other languages
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +169,8 @@ def main() -> None:
     parser.add_argument("--clips", action="store_true", help="also each LibriVox clip, jfk and our own samples")
     parser.add_argument("--german", action="store_true", help="our German recording instead, told and detected")
     parser.add_argument("--mixed", action="store_true", help="English, German, English instead, detected")
+    parser.add_argument("--languages", action="store_true", help="English, German and Spanish instead, told")
+    parser.add_argument("--starts", type=int, default=3, help="for --languages: so many beginnings of each")
     parser.add_argument("--minutes", type=float, help="the reading over and over for so long: does anything change?")
     parser.add_argument("--show", action="store_true", help="print every event")
     arguments = parser.parse_args()
@@ -173,10 +181,41 @@ def main() -> None:
         kept: Any = asdict(
             endure(virtual, load_reading(min(arguments.seconds or 900.0, 15 * arguments.minutes)), arguments.minutes)
         )
+    elif arguments.languages:
+        kept = [asdict(quality) for quality in by_language(parts, settings, arguments)]
     else:
         kept = [asdict(quality) for quality in _assessed(parts, settings, arguments)]
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+
+
+LANGUAGES_HEAD = (
+    "| language | words | first seen median / p90 / max | stable median / p90 / max | flicker % | live WER % "
+    "| final WER % |\n" + "| --- " * 7 + "|"
+)
+
+
+def by_language(parts: EngineParts, settings: Settings, arguments: argparse.Namespace) -> list[Quality]:
+    """Print a line for each language, which the streams are told; each recording begins at several moments."""
+    folder = shared_folder()
+    given = [load_reading(arguments.seconds or LANGUAGE_SECONDS), german_reading()]
+    given += [join("Spanish", [spanish_clip(folder)])] if folder is not None else []
+    found = []
+    print(LANGUAGES_HEAD)
+    for reading in given:
+        virtual = VirtualEngine(parts, settings, arguments.cost, reading.language)
+        begins = [start * arguments.step / arguments.starts for start in range(arguments.starts)]
+        qualities = [assess(virtual, begun_later(reading, seconds)) for seconds in begins]
+        model = loaded(parts.final.name, parts.info.device)
+        final = whisper.transcribe(model, reading.samples, language=reading.language, fp16=False)["text"]
+        m = pooled([quality.measured for quality in qualities])
+        print(
+            f"| {reading.name} | {m.words} | {_text(m.first_seen)} | {_text(m.stable)} | {100 * m.flicker:.1f} "
+            f"| {100 * m.live_wer:.1f} | {100 * word_error_rate(reading.text, final, reading.language):.1f} |",
+            flush=True,
+        )
+        found += qualities
+    return found
 
 
 def _assessed(parts: EngineParts, settings: Settings, arguments: argparse.Namespace) -> list[Quality]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -97,6 +97,13 @@ def clips_of(clips: Sequence[Clip], seconds: float) -> list[Clip]:
 def german_reading() -> Reading:
     """Our own recording in another language."""
     return join("German", [german_clip()])
+
+
+def begun_later(reading: Reading, seconds: float) -> Reading:
+    """The same with noise at -80 dB in front: live steps meet its words at other moments."""
+    noise = np.random.default_rng(0).normal(0, 1e-4, round(seconds * SAMPLE_RATE)).astype(np.float32)
+    placed = tuple(SpokenWord(word.text, word.end + len(noise) / SAMPLE_RATE) for word in reading.words)
+    return replace(reading, samples=np.concatenate([noise, reading.samples]), words=placed)
 
 
 def mixed_reading(seconds: float) -> Reading:

@@ -53,6 +53,12 @@ def german_clip() -> Clip:
     return Clip(file.stem, load(file), file.with_suffix(".txt").read_text(encoding="utf-8").strip(), "de")
 
 
+def spanish_clip(folder: Path) -> Clip:
+    """A letter, LibriVox."""
+    text = (folder / "librivox-es" / "carta.txt").read_text(encoding="utf-8").strip()
+    return Clip("carta", load(folder / "librivox-es" / "carta.mp3"), text, "es")
+
+
 def jfk_clip(folder: Path) -> Clip:
     """The inaugural address, whose text its folder's README quotes."""
     quoted = (folder / "README.md").read_text(encoding="utf-8").split("jfk.flac", 1)[1].split('"')[1]

@@ -18,8 +18,10 @@ from openmic.speech.live.decode import Hypothesis, TimedWord
 from openmic.speech.model.units import LOGPROB_THRESHOLD, NO_SPEECH_THRESHOLD
 
 GUARD_SECONDS = 0.3  # words that end closer than this to the end of the audio are not committed yet
-EDGE_SECONDS = 0.06  # a word that ends closer than this to the end of the audio may be cut in its middle:
-SURE = 0.9  # it is not even shown, unless the model is as sure as this (shown all the same, one word in ten changes)
+EDGE_SECONDS = 0.12  # a word that ends closer than this to the end of the audio may be cut in its middle:
+SURE = 0.9  # it is not even shown, unless the model is as sure as this
+UNSURE = 0.4  # and a word less probable than this, with all behind it, is shown only once it ended UNSURE_SECONDS ago:
+UNSURE_SECONDS = 1.0  # what comes next often makes another word of it, most of all where words are long
 CONTEXT_TOKENS = 100  # committed text before the window that is fed as a prompt
 KEEP_SECONDS = 2.0  # committed audio kept in front of the unstable words when the window slides
 SLIDE_SECONDS = 8.0  # a window longer than this slides as soon as it can
@@ -81,7 +83,7 @@ class CommitPolicy:
             self.copied = True
             words = self.previous
             if not endpoint:
-                return PolicyUpdate((), _not_cut_off(words, end))
+                return PolicyUpdate((), _shown(words, end))
         if endpoint:
             committed = words
         elif behind:
@@ -99,7 +101,7 @@ class CommitPolicy:
             self._restart(audio_end)
         else:
             self._slide(audio_end)
-        return PolicyUpdate(committed, _not_cut_off(self.previous, end))
+        return PolicyUpdate(committed, _shown(self.previous, end))
 
     def commit_all(self, audio_end: int) -> PolicyUpdate:
         """Speech ended at ``audio_end`` and the last hypothesis has seen all of it: commit its words."""
@@ -189,9 +191,15 @@ class CommitPolicy:
         del self.context[:-CONTEXT_TOKENS]
 
 
-def _not_cut_off(words: Sequence[TimedWord], end: float) -> tuple[TimedWord, ...]:
-    """The words up to the first that the end of the audio may have cut."""
-    return tuple(takewhile(lambda word: word.end <= end - EDGE_SECONDS or word.probability > SURE, words))
+def _shown(words: Sequence[TimedWord], end: float) -> tuple[TimedWord, ...]:
+    """The words up to the first that the end of the audio may have cut, or that is improbable and new."""
+
+    def is_shown(word: TimedWord) -> bool:
+        age = end - word.end
+        whole = age >= EDGE_SECONDS or word.probability > SURE
+        return whole and (word.probability >= UNSURE or age >= UNSURE_SECONDS)
+
+    return tuple(takewhile(is_shown, words))
 
 
 def _is_spoken(word: TimedWord) -> bool:

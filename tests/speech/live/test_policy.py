@@ -72,10 +72,35 @@ def test_agreement_knows_the_letters_of_the_language(language: str, first: str, 
 
 def test_words_at_the_very_end_of_the_audio_wait() -> None:
     policy = CommitPolicy()
-    step(policy, "ask not", 0.9)
-    update = step(policy, "ask not", 0.9)  # "not" ends at 0.8 s, 0.1 s before the end of the audio
+    step(policy, "ask not", 0.95)
+    update = step(policy, "ask not", 0.95)  # "not" ends at 0.8 s, 0.15 s before the end of the audio
     assert text_of(update.committed) == "ask"
     assert text_of(update.live) == "not"
+
+
+@pytest.mark.parametrize(
+    ("probability", "end", "shown"),
+    [
+        (0.5, 3.0, "ask not what"),
+        (0.3, 1.3, "ask"),  # "not" ended 0.5 s ago: what comes next may make another word of it
+        (0.3, 1.75, "ask"),
+        (0.3, 1.85, "ask not"),
+        (0.3, 2.25, "ask not what"),
+        (0.95, 1.25, "ask not what"),  # "what" ended 0.05 s ago, and the model is sure of it
+        (0.6, 1.25, "ask not"),
+    ],
+)
+def test_improbable_words_are_shown_once_they_are_a_second_old(probability: float, end: float, shown: str) -> None:
+    first, *rest = words("ask not what")
+    unsure = Hypothesis((first, *(replace(word, probability=probability) for word in rest)), "es", 0.0, -0.2, False)
+    assert text_of(CommitPolicy().update(unsure, round(end * SAMPLE_RATE), False).live) == shown
+
+
+def test_an_improbable_word_on_which_hypotheses_agree_is_committed() -> None:
+    policy = CommitPolicy()
+    unsure = Hypothesis(tuple(replace(word, probability=0.1) for word in words("ask not")), "en", 0.0, -0.2, False)
+    assert text_of(policy.update(unsure, round(1.3 * SAMPLE_RATE), False).live) == ""
+    assert text_of(policy.update(unsure, round(1.3 * SAMPLE_RATE), False).committed) == "ask not"
 
 
 def test_more_words_than_anybody_says_were_copied_from_the_prompt() -> None:
