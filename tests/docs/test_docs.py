@@ -256,6 +256,8 @@ def test_pages_for_developers_name_what_the_code_has(name: str) -> None:
     files = [path for room in rooms for kind in ("*.py", "*.js") for path in room.rglob(kind)]
     words = {word for path in files for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
     words |= {path.name for path in (ROOT / "openmic").rglob("*")} | {"flock", "PYTHONPATH"}
+    tests = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    words |= {name for text in tests for name in re.findall(r"def (test_\w+)", text)}
     page = (ROOT / "docs" / name).read_text(encoding="utf-8")
     codes = [code.removesuffix("()") for code in inline_code(page)]
     identifiers = [code for code in codes if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", code)]

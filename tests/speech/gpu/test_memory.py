@@ -69,6 +69,7 @@ def test_what_the_allocator_counts_is_what_lives() -> None:
         assert memory.left_bytes() == 10 * MB
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [48, 80])
 def test_a_step_of_all_slots_finds_the_memory_that_it_needs(model: Whisper, room: int) -> None:
     """On a card of that size: what is left when the slots are there is enough for as many rows as there are slots."""
