@@ -1,9 +1,10 @@
-"""Does anybody speak where nobody speaks? Ten minutes each of silence, noise, a tone and music must add no word.
+"""Does anybody speak where nobody speaks? Minutes of silence, noise, music, humming and coughs must add no word.
 
-    python -m benchmarks.quiet [--minutes 10] [--model base]
+    python -m benchmarks.quiet [--minutes 10] [--model base] [--only TEXT]
 
-Each sound is heard alone, and between two sentences, through voice activity, the live pass and the final pass, as fast
-as the engine goes. Prints every word that was invented or lost, in live or final text, and how far the times of the
+Each sound is heard alone, between two sentences, and for three seconds between each two of six, so close that one
+window has them all, through voice activity, the live pass and the final pass, as fast as the engine goes. Of a far
+television words may be written that were said on it. Prints every word that was invented or lost, in live or final text, and how far the times of the
 final's words are from a forced alignment's. Ends with status 1 if anything was invented or lost, or 0.3 s off.
 """
 
@@ -20,7 +21,7 @@ import numpy as np
 
 from benchmarks.corpus.alignment import word_ends
 from benchmarks.corpus.recordings import Clip, sample_clips
-from benchmarks.corpus.sounds import SOUNDS
+from benchmarks.corpus.sounds import SAID, SOUNDS
 from benchmarks.corpus.words import SpokenWord, words
 from benchmarks.metrics.display import normalizer
 from benchmarks.simulated.virtual import GrowingRecording
@@ -35,6 +36,8 @@ PIECE_SECONDS = 0.5  # heard at once
 AHEAD_SECONDS = 2.0  # speech may run so far ahead of the live pass
 WAIT_SECONDS = 1800.0  # for a final
 MOST_OFF_SECONDS = 0.3
+CLOSE_SECONDS = 3.0  # of a sound between sentences that one window hears
+CLOSE_TIMES = 3
 SENTENCES = ((0.0, 4.4), (4.4, 10.2))  # of quickstart.wav, in seconds
 
 
@@ -112,17 +115,33 @@ def joined(pieces: list[tuple[Samples, list[SpokenWord]]]) -> tuple[Samples, lis
     return np.concatenate(samples), spoken
 
 
-def judged(heard: Heard, spoken: list[SpokenWord]) -> Verdict:
-    """Compare all that was ever shown, and the final, with what was spoken; a number may be in figures."""
-    reference = _counted(" ".join(word.text for word in spoken))
+def close_by(sound: Samples) -> list[tuple[Samples, list[SpokenWord]]]:
+    """The two sentences over and over, and behind each a little of the sound."""
+    first, second = sentences()
+    size = round(CLOSE_SECONDS * SAMPLE_RATE)
+    parts = [sound[size * place : size * (place + 1)] for place in range(2 * CLOSE_TIMES)]
+    said = [first, second] * CLOSE_TIMES
+    return [piece for sentence, part in zip(said, parts, strict=True) for piece in (sentence, (part, []))]
+
+
+def judged(heard: Heard, spoken: list[SpokenWord], also: str = "") -> Verdict:
+    """Compare all that was ever shown, and the final, with what was spoken; a number may be in figures.
+
+    Args:
+        heard: by an engine.
+        spoken: all of it has to be heard.
+        also: said in the background: any of it may be.
+    """
+    reference, background = _counted(" ".join(word.text for word in spoken)), _counted(also)
     final = _counted(heard.final.text)
     invented = list((final - reference).elements())
     invented += list((_counted(heard.committed) - reference).elements())
     if not spoken:
         invented += [word for text in heard.shown for word in words(text)]
+    invented = [word for word in invented if word not in background]
     lost = list((reference - final).elements())
     ends = [word.end for segment in heard.final.segments for word in segment.words if words(word.word)]
-    off = [abs(end - word.end) for end, word in zip(ends, spoken, strict=False)] if not invented and not lost else []
+    off = [abs(end - word.end) for end, word in zip(ends, spoken, strict=False)] if not (invented or lost or also) else []
     return Verdict(invented, lost, max(off, default=0.0))
 
 
@@ -135,6 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quiet", description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=10.0, help="of each sound")
     parser.add_argument("--model", default="base")
+    parser.add_argument("--only", default="", help="sounds whose name has this in it")
     arguments = parser.parse_args()
     engine = load_engine(Settings(model=arguments.model))
     first, second = sentences()
@@ -142,11 +162,15 @@ def main() -> None:
     print("| sound | where | invented | lost | farthest word end, s off | CPU s |\n" + "| --- " * 6 + "|")
     good = True
     for name, make in SOUNDS.items():
+        if arguments.only not in name:
+            continue
         sound: tuple[Samples, list[SpokenWord]] = (make(60 * arguments.minutes), [])
-        for where, pieces in (("alone", [sound]), ("between sentences", [first, sound, second])):
+        also = SAID.get(name, lambda: "")()
+        close = close_by(make(2 * CLOSE_TIMES * CLOSE_SECONDS))
+        for where, pieces in (("alone", [sound]), ("between sentences", [first, sound, second]), ("close by", close)):
             samples, spoken = joined(pieces)
             began = time.process_time()
-            verdict = judged(listen(engine, samples), spoken)
+            verdict = judged(listen(engine, samples), spoken, also)
             good = good and verdict.good
             print(
                 f"| {name} | {where} | {' '.join(verdict.invented) or 0} | {' '.join(verdict.lost) or 0} "

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.corpus.recordings import sample_clips
+from benchmarks.corpus.recordings import Clip, sample_clips
 from openmic.audio.types import SAMPLE_RATE, Samples
 
 ROOM_DECIBELS = -40.0  # of full scale
@@ -95,10 +95,9 @@ def coughs(seconds: float) -> Samples:
 
 def television(seconds: float) -> Samples:
     """Our interview on a television in another room: through a wall and its own room's echoes, 30 dB down."""
-    speech = next(clip.samples for clip in sample_clips() if clip.name == "interview")
     clock = _clock(REVERBERATION_SECONDS)
     echoes = np.random.default_rng(3).normal(size=len(clock)) * 10 ** (-3 * clock / REVERBERATION_SECONDS)
-    spoken = _over_and_over(speech.astype(np.float64), round(seconds * SAMPLE_RATE))
+    spoken = _over_and_over(_interview().samples.astype(np.float64), round(seconds * SAMPLE_RATE))
     count = len(spoken) + len(echoes)
     hertz = np.fft.rfftfreq(count, 1 / SAMPLE_RATE)
     spectrum = np.fft.rfft(spoken, count) * np.fft.rfft(echoes, count) / (1 + (hertz / WALL_HERTZ) ** 4)
@@ -115,6 +114,9 @@ SOUNDS: dict[str, Callable[[float], Samples]] = {
     "coughs": coughs,
     "a far television": television,
 }
+
+SAID: dict[str, Callable[[], str]] = {"a far television": lambda: _interview().text}
+"""What is said on a sound, by its name."""
 
 
 def _bar(chord: tuple[int, ...], number: int) -> Samples:
@@ -134,6 +136,10 @@ def _bar(chord: tuple[int, ...], number: int) -> Samples:
         cymbal = np.where(since >= BEAT_SECONDS / 2, np.exp(-40.0 * (since - BEAT_SECONDS / 2).clip(0)), 0.0)
         sound += 0.05 * cymbal * rng.normal(size=len(clock))
     return sound.astype(np.float32)
+
+
+def _interview() -> Clip:
+    return next(clip for clip in sample_clips() if clip.name == "interview")
 
 
 def _resonant(source: Signal, resonances: Sequence[tuple[float, float]]) -> Signal:

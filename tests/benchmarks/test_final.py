@@ -98,3 +98,4 @@ def test_the_quiet_benchmark_finds_invented_lost_and_late_words() -> None:
     assert judged(Heard((), " Good morning. Thank you.", right), spoken).invented == ["thank", "you"]
     assert judged(Heard((), " Good", final(Word(" Good", 0.5, 1.0, 0.9))), spoken).lost == ["morning"]
     assert judged(Heard((" You",), "", final()), []).invented == ["you"]
+    assert judged(Heard((" Good", " Good you"), "", final()), [], "A good day.").invented == ["you"]

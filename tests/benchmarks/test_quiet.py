@@ -1,4 +1,4 @@
-"""Silence, noise, a tone and music add no word, alone or between sentences: real voice activity, real weights."""
+"""Silence, noise, music, humming, coughs add no word, alone or beside sentences: real voice activity, real weights."""
 
 from __future__ import annotations
 
@@ -6,14 +6,23 @@ from typing import Any
 
 import pytest
 
-from benchmarks.corpus.sounds import SOUNDS, music, room, silence, tone
-from benchmarks.quiet import MOST_OFF_SECONDS, joined, judged, listen, sentences
+from benchmarks.corpus.sounds import SAID, SOUNDS, music, room, silence, tone
+from benchmarks.quiet import MOST_OFF_SECONDS, close_by, joined, judged, listen, sentences
 
 
 @pytest.mark.parametrize("name", list(SOUNDS))
 def test_where_nobody_speaks_nothing_is_written(name: str, engine: Any) -> None:
-    verdict = judged(listen(engine, SOUNDS[name](40.0)), [])
+    verdict = judged(listen(engine, SOUNDS[name](40.0)), [], SAID.get(name, str)())
     assert verdict.invented == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["humming", "breath", "coughs", "a far television"])
+def test_what_is_nearly_speech_changes_no_sentence_beside_it(name: str, engine: Any) -> None:
+    """Three seconds of it behind each of six sentences, all in one or two windows."""
+    samples, spoken = joined(close_by(SOUNDS[name](18.0)))
+    verdict = judged(listen(engine, samples), spoken, SAID.get(name, str)())
+    assert (verdict.invented, verdict.lost) == ([], [])
 
 
 def test_sentences_between_them_are_kept_and_none_is_added(engine: Any) -> None:
