@@ -33,7 +33,7 @@ CLAUSE = re.compile(r"[.;:,(] ?|\b(?:then|and|or|elsewhere|[Ii]f [^,]+,|[Ii]n Co
 TURKISH_REQUEST = re.compile(r"\w[ıiuü]n\b(?=[^.]*[.;]?)|Kendisi bulsun", re.I)  # deneyin, açın, seçin, sorun
 # Words that only this project would use so, and clauses in the place of a subject ("Who is refused is told").
 PRIVATE = re.compile(r"(?:^|[.;] )(?:Who|Whoever|What)\b|\b(?:anew|told|heard|taken back)\b")
-LOWER_CASE_NAMES = ("ngrok", "openmic", "pip ", "cloudflared", "listen()", "{", "`")
+LOWER_CASE_NAMES = ("ngrok", "openmic", "torch ", "pip ", "cloudflared", "listen()", "{", "`")
 GIVEN = (
     "{detail}",
     "{detail}.",

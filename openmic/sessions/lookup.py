@@ -1,4 +1,4 @@
-"""A session by its id, whoever has it: here, in the folder, or at another process that is asked to let go."""
+"""A session by its id, wherever it is: here, in the folder, or at another process that is asked to let go."""
 
 from __future__ import annotations
 

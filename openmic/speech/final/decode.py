@@ -64,8 +64,8 @@ def decode(
 ) -> Generator[WindowPass, CheckedPass | None, WindowResult]:
     """Sample one window's tokens, a pass of the decoder a step.
 
-    Each pass is yielded before it is done. Who drives several windows may do their passes together and send each its
-    answer; a window that is sent none does its pass alone.
+    Each pass is yielded before it is done. A caller that drives several windows may do their passes together and send
+    each its answer; a window that is sent none does its pass alone.
 
     Args:
         decoder: at the precision wanted.

@@ -401,7 +401,7 @@ T = TypeVar("T")
 def _working(
     steps: Generator[WindowPass | None, CheckedPass | None, T],
 ) -> Generator[Pause | WindowPass, CheckedPass | None, T]:
-    """A window's steps as the walk's: its passes go to whoever drives the walk, and their answers come back."""
+    """A window's steps as the walk's: its passes go to the caller that drives the walk, and their answers come back."""
     checked: CheckedPass | None = None
     while True:
         try:
