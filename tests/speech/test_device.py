@@ -12,7 +12,7 @@ import torch
 
 from openmic.errors import OpenmicError
 from openmic.speech import device
-from openmic.speech.device import choose_device, computes, free_memory, on_own_stream, use
+from openmic.speech.device import DeviceQueue, choose_device, computes, free_memory, on_own_stream, use
 
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 
@@ -62,6 +62,35 @@ def test_work_goes_to_the_device_on_a_stream_of_its_own(monkeypatch: pytest.Monk
         "synchronize",
         "leave",
     ]
+
+
+def test_the_work_before_the_last_mark_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One step of work is always queued, so that the device is not idle while the host starts the next."""
+    calls: list[str] = []
+
+    class Event:
+        made = 0
+
+        def __init__(self) -> None:
+            Event.made += 1
+            self.name = str(Event.made)
+
+        def record(self) -> None:
+            calls.append(f"record {self.name}")
+
+        def synchronize(self) -> None:
+            calls.append(f"wait for {self.name}")
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    queue = DeviceQueue(torch.device("cuda:0"))
+    queue.drain()
+    for _ in range(2):
+        queue.mark()
+    queue.drain()
+    queue.drain()
+    assert calls == ["record 1", "record 2", "wait for 1", "wait for 2"]
+    DeviceQueue(torch.device("cpu")).mark()
+    assert Event.made == 2
 
 
 def test_a_processor_needs_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
