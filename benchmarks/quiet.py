@@ -4,8 +4,9 @@
 
 Each sound is heard alone, between two sentences, and for three seconds between each two of six, so close that one
 window has them all, through voice activity, the live pass and the final pass, as fast as the engine goes. Of a far
-television words may be written that were said on it. Prints every word that was invented or lost, in live or final text, and how far the times of the
-final's words are from a forced alignment's. Ends with status 1 if anything was invented or lost, or 0.3 s off.
+television words may be written that were said on it. Prints every word that was invented or lost, in live or final
+text, and how far the times of the final's words are from a forced alignment's. Ends with status 1 if anything was
+invented or lost, or 0.3 s off.
 """
 
 from __future__ import annotations
@@ -141,7 +142,9 @@ def judged(heard: Heard, spoken: list[SpokenWord], also: str = "") -> Verdict:
     invented = [word for word in invented if word not in background]
     lost = list((reference - final).elements())
     ends = [word.end for segment in heard.final.segments for word in segment.words if words(word.word)]
-    off = [abs(end - word.end) for end, word in zip(ends, spoken, strict=False)] if not (invented or lost or also) else []
+    off = (
+        [abs(end - word.end) for end, word in zip(ends, spoken, strict=False)] if not (invented or lost or also) else []
+    )
     return Verdict(invented, lost, max(off, default=0.0))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,30 @@ def test_an_inner_room_imports_its_sisters_alone(room: str, inner: str) -> None:
     names = {name for _, name in imports(PACKAGE / room / inner) if name.startswith(f"openmic.{room}.")}
     sisters = {name.split(".")[2] for name in names} & set(INSIDE[room])
     assert sisters - {inner} <= INSIDE[room][inner]
+
+
+def imported_modules(path: Path) -> set[str]:
+    """The modules of openmic that a file imports when it runs: not those that only its annotations name."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            place = PACKAGE.parent / node.module.replace(".", "/")
+            inner = {f"{node.module}.{alias.name}" for alias in node.names if (place / f"{alias.name}.py").is_file()}
+            found |= inner or {node.module}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name for name in found if name.startswith("openmic.")}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    files = {path.relative_to(PACKAGE.parent).with_suffix(""): path for path in PACKAGE.rglob("*.py")}
+    graph = {".".join(name.parts).removesuffix(".__init__"): imported_modules(path) for name, path in files.items()}
+    assert graph["openmic.service.launch"] >= {"openmic.service.service", "openmic.terminal"}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names them
 
 
 def test_only_loading_sees_the_gpu_and_the_weights() -> None:

@@ -21,7 +21,7 @@ from openmic.sessions.state import State
 
 
 class Metrics(Collector):
-    """Reads sessions, engine and door at each scrape, and counts errors by their code."""
+    """Reads sessions, engine and gate at each scrape, and counts errors by their code."""
 
     def __init__(self, sessions: Sessions, entry: Gate, connections: Connections) -> None:
         self._sessions = sessions

@@ -14,7 +14,7 @@ GLOSSARY = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split
 # Words of a language that only this project would speak; the glossary's or the field's stand in their place.
 PRIVATE = {"heard", "told", "said", "apart", "kept", "diary", "hearing"}
 # Metaphors: they are not used for locals either, nor in any sentence of the code and its documentation.
-METAPHORS = {"story", "stories"}
+METAPHORS = {"story", "stories", "island", "islands", "diary"}
 # A clause in the place of a subject ("Who is refused is told"): name the client, the process or the speaker instead.
 CLAUSES = re.compile(r"(?i:\bwhoever\b)|(?:^|[.;:] )Who (?!.*\?)")
 SOURCES = [path for folder in ("openmic", "openmic_setup", "benchmarks") for path in (ROOT / folder).rglob("*.py")]

@@ -1,6 +1,6 @@
 """Where in a recording somebody speaks, as voice activity tells it while the recording grows.
 
-The final pass looks only at islands of speech: what lies between them is neither encoded nor written down, so nothing
+The final pass looks only at regions of speech: what lies between them is neither encoded nor written down, so nothing
 can be invented there. Whisper itself writes words where there are none, in noise and music above all (Koenecke et
 al., "Careless Whisper", 2024); telling it where to listen is what WhisperX does for whole files (Bain et al., 2023).
 """
@@ -16,7 +16,7 @@ from whisper.timing import WordTiming
 
 from openmic.audio.types import SpeechBoundary
 
-PAUSE_SECONDS = 4.0  # a longer one parts two islands; speakers' pauses are shorter, and Whisper hears them as such
+PAUSE_SECONDS = 4.0  # a longer one parts two regions; speakers' pauses are shorter, and Whisper hears them as such
 PAD_SECONDS = 0.3  # around speech, in which a word still counts as spoken
 
 
@@ -35,7 +35,7 @@ class SpeechRegion:
 
 
 class SpeechTimeline:
-    """The speech of one recording. One thread tells (``hear``), another asks; told nothing, all of it is speech."""
+    """The speech of one recording. One thread adds boundaries, another asks; without any, all of it is speech."""
 
     def __init__(self) -> None:
         self._pending: deque[tuple[Sequence[SpeechBoundary], float]] = deque()
@@ -53,8 +53,8 @@ class SpeechTimeline:
         """Take in what starts and ends in the newest part of the recording, which is ``seconds`` long by now."""
         self._pending.append((tuple(boundaries), seconds))
 
-    def island(self, after: float, ended: bool) -> SpeechRegion | None:
-        """The first island that ends behind ``after``; None where there is none yet.
+    def region(self, after: float, ended: bool) -> SpeechRegion | None:
+        """The first region that ends behind ``after``; None where there is none yet.
 
         Args:
             after: seconds.

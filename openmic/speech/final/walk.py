@@ -107,7 +107,7 @@ class FinalPass:
         self.options, self._glossary, self._ahead = options, None, None
 
     def ready(self) -> bool:
-        """Whether there is something to do now: a whole window, the rest of an island, or of an ended recording."""
+        """Whether there is something to do now: a whole window, the rest of a region, or of an ended recording."""
         if not self._speculation_valid():
             self._ahead = None  # the pause is over
         return self.ended or self._window() > 0
@@ -196,20 +196,20 @@ class FinalPass:
         if self.ended and available_mel_frames <= self.state.seek:
             return 0
         seek_seconds = self.state.seek / FRAMES_PER_SECOND
-        island = self._speech_ahead()
+        region = self._speech_ahead()
         known = self.timeline.known_until_seconds or 0.0
         if not self.ended and 0.0 < known < seek_seconds:  # another pass has walked this before; it is heard again
             return 0
-        if island is None:
+        if region is None:
             if known > seek_seconds + PAUSE_SECONDS + LATE_SECONDS + LEAD_SECONDS:
                 self.state.seek = int((known - LATE_SECONDS - LEAD_SECONDS) * FRAMES_PER_SECOND)
                 self.state.in_silence = True
             return 0
-        if self.state.in_silence or island.start > seek_seconds + PAUSE_SECONDS:
-            self.state.seek = max(self.state.seek, int((island.start - LEAD_SECONDS) * FRAMES_PER_SECOND))
+        if self.state.in_silence or region.start > seek_seconds + PAUSE_SECONDS:
+            self.state.seek = max(self.state.seek, int((region.start - LEAD_SECONDS) * FRAMES_PER_SECOND))
             self.state.in_silence = False
-        if island.over or self.ended:
-            content = int(min(available_mel_frames, (island.end + TRAIL_SECONDS) * FRAMES_PER_SECOND))
+        if region.over or self.ended:
+            content = int(min(available_mel_frames, (region.end + TRAIL_SECONDS) * FRAMES_PER_SECOND))
             return max(0, min(int(N_FRAMES), content - self.state.seek))
         return int(N_FRAMES) if available_mel_frames >= self.state.seek + N_FRAMES + EDGE_FRAMES else 0
 
@@ -218,13 +218,13 @@ class FinalPass:
         after = self.state.seek / FRAMES_PER_SECOND
         if self.state.last_speech_seconds is not None:
             after = max(after, self.state.last_speech_seconds + LEFT_SECONDS)
-        return self.timeline.island(after, self.ended)
+        return self.timeline.region(after, self.ended)
 
     def _paused_at(self) -> float | None:
         """When speech ended, if somebody has spoken since the last window and has been silent for a moment."""
-        island = self._speech_ahead()
+        region = self._speech_ahead()
         known = min(len(self.recording) / SAMPLE_RATE, self.timeline.known_until_seconds or 0.0)
-        return island.end if island is not None and known >= island.end + QUIET_SECONDS else None
+        return region.end if region is not None and known >= region.end + QUIET_SECONDS else None
 
     def _speculation_valid(self) -> bool:
         """Whether the speaker has stopped where ``speculate`` took it that he would."""
@@ -307,10 +307,10 @@ class FinalPass:
         return result
 
     def _is_crumb(self, size: int) -> bool:
-        """Whether hardly anything is said in the window, behind a word of the same island, and nothing of it live."""
+        """Whether hardly anything is said in the window, behind a word of the same region, and nothing of it live."""
         begin, end = self.state.seek / FRAMES_PER_SECOND, (self.state.seek + size) / FRAMES_PER_SECOND
-        last, island = self.state.last_speech_seconds, self._speech_ahead()
-        if last is None or island is None or island.start > last or self._expected(size):
+        last, region = self.state.last_speech_seconds, self._speech_ahead()
+        if last is None or region is None or region.start > last or self._expected(size):
             return False
         return (
             self.timeline.known_until_seconds is not None and self.timeline.speech_seconds(begin, end) < CRUMB_SECONDS
@@ -388,10 +388,10 @@ class FinalPass:
         return terms and self.timeline.speech_seconds(last + LEFT_SECONDS, end) > MOST_LEFT_SECONDS
 
     def _over(self, last: float) -> bool:
-        """Whether a word that ended at ``last`` is its island's last: how the walk goes on does not matter then."""
-        island = self.timeline.island(last + LEFT_SECONDS, self.ended)
-        if island is not None:
-            return island.start > last + PAUSE_SECONDS
+        """Whether a word that ended at ``last`` is its region's last: how the walk goes on does not matter then."""
+        region = self.timeline.region(last + LEFT_SECONDS, self.ended)
+        if region is not None:
+            return region.start > last + PAUSE_SECONDS
         return self.ended or (self.timeline.known_until_seconds or 0.0) > last + PAUSE_SECONDS
 
 
