@@ -18,7 +18,8 @@ stepped less often, in turn. Only a stream that has waited for a final longer th
 **Time that nobody wants** goes to streams that have fallen silent and may be finished (``final/speculation.py``).
 
 **Catching up.** A stream with more unheard audio than a window holds because it was sent faster than it was spoken (a
-file) steps alone, in the same time as final passes. One that fell behind as it was spoken is late, and goes first.
+file, or what was said while its replica was being replaced) steps in the same time as final passes, with others that
+catch up where ``Costs.batch`` says so. One that fell behind as it was spoken is late, and goes first.
 """
 
 from __future__ import annotations
@@ -126,8 +127,7 @@ class Scheduler:
         give_way = live_is_late and not owed
         self.finals_give_way = give_way and bool(finals)
         if due and (give_way or self._debt <= SLICE_SECONDS or not (finals or catching_up)):
-            batch = due[: self.costs.batch(len(due))] if self.costs is not None else due
-            self._step(batch[: self.fits][: self._rows_together])
+            self._step(self._batch(due))
             if live_is_late:
                 share = LEAST_SHARE if owed else 0.0
             else:
@@ -138,7 +138,7 @@ class Scheduler:
             self._debt = 0.0
             return any(self._finals.speculate(place) for place in places)
         if catching_up:
-            self._step(catching_up[:1])
+            self._step(self._batch(catching_up))
         if finals:
             self._finals.slice(finals)
         self._debt -= self._clock() - now
@@ -188,6 +188,11 @@ class Scheduler:
                 due.append((place, plan))
         due.sort(key=lambda step: -step[0].late_seconds(now))
         return due, catching_up
+
+    def _batch(self, due: list[DueStep]) -> list[DueStep]:
+        """Those of ``due`` that are stepped together now, the first ones."""
+        batch = due[: self.costs.batch(len(due))] if self.costs is not None else due
+        return batch[: self.fits][: self._rows_together]
 
     def _urgency(self, place: ScheduledStream) -> tuple[bool, float]:
         if place.stream.final.ended:

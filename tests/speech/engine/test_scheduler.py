@@ -118,6 +118,16 @@ def test_a_file_sent_quickly_does_not_slow_speakers_down() -> None:
     assert stage.most_waiting < alone + 0.6
 
 
+def test_many_who_catch_up_are_stepped_together_where_a_batch_costs_little_more() -> None:
+    """As after another replica's death: its speakers resume here all at once, with what they said meanwhile."""
+    stage = Stage(DEVICE)
+    came = [stage.speaker(speed=1000.0, seconds=25.0) for _ in range(24)]
+    while not all(speaker.stream.live_over for speaker in came):
+        stage.play(stage.now + 0.05)
+    assert stage.live.batches[:3] == [24, 24, 24]
+    assert stage.now < 0.5  # one by one: two seconds
+
+
 def test_a_speaker_who_fell_behind_is_caught_up_at_once() -> None:
     stage = Stage(PROCESSOR)
     one = stage.speaker()
