@@ -25,7 +25,7 @@ from benchmarks.metrics.display import Delay, pooled
 from benchmarks.simulated.virtual import VirtualEngine
 from openmic.settings import Settings
 from openmic.speech.engine.thread import EngineParts
-from openmic.speech.live.decode import Hypothesis, TimedWord
+from openmic.speech.live.hypothesis import Hypothesis, TimedWord
 from openmic.speech.live.policy import CommitPolicy, PolicyUpdate
 
 GUARDS = (0.2, 0.5, 1.0)  # seconds before the end of the audio that the attention guard does not trust

@@ -31,7 +31,8 @@ from benchmarks.corpus.recordings import Clip, jfk_clip, reading_clips, sample_c
 from benchmarks.metrics.display import normalizer
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.settings import Settings
-from openmic.speech.live.decode import LiveStepDecoder, StepInput
+from openmic.speech.live.decode import LiveStepDecoder
+from openmic.speech.live.hypothesis import StepInput
 from openmic.speech.load import load_whisper
 from openmic.speech.model.decoder import Decoder
 from openmic.speech.model.encoder import EncoderCache

@@ -24,7 +24,7 @@ from openmic.speech.engine.scheduled_stream import SHORTEST_WINDOW, ScheduledStr
 from openmic.speech.engine.scheduler import Scheduler
 from openmic.speech.engine.stream import StepPlan
 from openmic.speech.final.walk_state import WalkState
-from openmic.speech.live.decode import Hypothesis, StepInput
+from openmic.speech.live.hypothesis import Hypothesis, StepInput
 from openmic.speech.types import EngineStats, FinalText, SpeechEvent
 
 WINDOW_PIECES = 5  # in which a final window's time passes

@@ -49,7 +49,7 @@ from benchmarks.simulated.virtual import GrowingRecording, Told, VirtualEngine
 from benchmarks.tail import LEAST_SECONDS, Construction, FullEncoder, Grown, decoded, filled
 from openmic.audio.types import SAMPLE_RATE
 from openmic.settings import Settings
-from openmic.speech.live.decode import Hypothesis, TimedWord
+from openmic.speech.live.hypothesis import Hypothesis, TimedWord
 from openmic.speech.live.policy import CommitPolicy
 from openmic.speech.model.decoder import Decoder
 from openmic.speech.model.window_encoder import WindowEncoder

@@ -15,7 +15,8 @@ from openmic.speech.gpu import kv_slots, token_attention, window_encoder
 from openmic.speech.gpu.decoder import BatchedDecoder
 from openmic.speech.gpu.window_encoder import BatchedWindowEncoder
 from openmic.speech.live import decode as live_decode
-from openmic.speech.live.decode import LiveStepDecoder, StepInput
+from openmic.speech.live.decode import LiveStepDecoder
+from openmic.speech.live.hypothesis import StepInput
 from openmic.speech.model.tokens import Vocabulary
 from openmic.speech.model.upload import on_device
 from tests.support.operations import Operations

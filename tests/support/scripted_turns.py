@@ -20,7 +20,7 @@ from openmic.speech.engine.scheduler import Scheduler
 from openmic.speech.engine.stream import EngineStream
 from openmic.speech.final.speech_timeline import SpeechTimeline
 from openmic.speech.final.walk_state import WalkState
-from openmic.speech.live.decode import Hypothesis, StepInput, TimedWord
+from openmic.speech.live.hypothesis import Hypothesis, StepInput, TimedWord
 from openmic.speech.types import CommittedText, FinalText, LiveText, SpeechEvent, SpeechOptions
 
 HOP = 160  # samples of a mel frame

@@ -14,7 +14,7 @@ from openmic.errors import OpenmicError
 from openmic.speech.final.walk import FinalModel, FinalPass, Walk
 from openmic.speech.final.walk_state import WalkState
 from openmic.speech.glossary import LIVE_TERM_TOKENS, Glossary
-from openmic.speech.live.decode import Hypothesis, StepCache, StepInput, TimedWord
+from openmic.speech.live.hypothesis import Hypothesis, StepCache, StepInput, TimedWord
 from openmic.speech.live.language import LanguageEvidence
 from openmic.speech.live.policy import CommitPolicy, PolicyUpdate
 from openmic.speech.types import (

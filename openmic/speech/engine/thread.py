@@ -22,7 +22,7 @@ from openmic.speech.engine.scheduler import Scheduler
 from openmic.speech.engine.stream import EngineStream, LiveDecoder
 from openmic.speech.final.walk import FinalModel
 from openmic.speech.glossary import FINAL_TERM_TOKENS, Glossary
-from openmic.speech.live.decode import TimedWord
+from openmic.speech.live.hypothesis import TimedWord
 from openmic.speech.model.tokens import encode_text
 from openmic.speech.problems import PROBLEMS
 from openmic.speech.types import (

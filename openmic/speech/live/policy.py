@@ -14,7 +14,7 @@ from itertools import takewhile
 
 from openmic.audio.types import SAMPLE_RATE
 from openmic.folding import fold_letters
-from openmic.speech.live.decode import Hypothesis, TimedWord
+from openmic.speech.live.hypothesis import Hypothesis, TimedWord
 from openmic.speech.model.units import LOGPROB_THRESHOLD, NO_SPEECH_THRESHOLD
 
 GUARD_SECONDS = 0.3  # words that end closer than this to the end of the audio are not committed yet

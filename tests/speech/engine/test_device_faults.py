@@ -24,7 +24,7 @@ from openmic.speech.engine.costs import Costs
 from openmic.speech.engine.stream import LiveDecoder
 from openmic.speech.engine.thread import EngineParts, WhisperEngine
 from openmic.speech.final.walk import FinalModel
-from openmic.speech.live.decode import Hypothesis, StepInput
+from openmic.speech.live.hypothesis import Hypothesis, StepInput
 from openmic.speech.model.decoder import Decoder
 from openmic.speech.types import ModelInfo, SpeechEvent, SpeechFailed, SpeechOptions
 from tests.support.clip import Clip

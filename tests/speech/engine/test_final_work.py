@@ -13,7 +13,7 @@ from openmic.speech.engine.costs import Costs
 from openmic.speech.engine.final_work import SLICE_SECONDS
 from openmic.speech.engine.scheduler import Scheduler
 from openmic.speech.final.passes import CheckedPass, WalkInStep, WindowPass
-from openmic.speech.live.decode import Hypothesis, StepInput
+from openmic.speech.live.hypothesis import Hypothesis, StepInput
 from openmic.speech.types import SpeechFailed
 from tests.support.scripted_turns import PIECES, ScriptedFinal, ScriptedLive, Speaker, Stage
 

@@ -10,7 +10,7 @@ import pytest
 from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.speech.engine.stream import EngineStream, StepPlan
 from openmic.speech.final.walk import FinalPass
-from openmic.speech.live.decode import Hypothesis
+from openmic.speech.live.hypothesis import Hypothesis
 from openmic.speech.live.policy import KEEP_SECONDS, CommitPolicy
 from openmic.speech.types import CommittedText, SpeechEvent, SpeechOptions
 from tests.speech.live.test_policy import words

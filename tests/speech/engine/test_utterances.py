@@ -10,7 +10,7 @@ import pytest
 from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.speech.engine.stream import SKIP_BACKLOG_SECONDS, EngineStream
 from openmic.speech.final.walk import FinalPass
-from openmic.speech.live.decode import Hypothesis
+from openmic.speech.live.hypothesis import Hypothesis
 from openmic.speech.types import CommittedText, LiveText, SpeechEvent, SpeechOptions, UtteranceOver
 from tests.speech.live.test_policy import words
 from tests.support.clip import Clip

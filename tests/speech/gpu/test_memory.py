@@ -23,7 +23,8 @@ from openmic.speech.gpu.decoder import BatchedDecoder
 from openmic.speech.gpu.select import give_slots, warm_up
 from openmic.speech.gpu.window_encoder import BatchedWindowEncoder, states_of_a_pass
 from openmic.speech.live import decode as live_decode
-from openmic.speech.live.decode import LiveStepDecoder, StepInput
+from openmic.speech.live.decode import LiveStepDecoder
+from openmic.speech.live.hypothesis import StepInput
 from openmic.speech.model.full_encoder import FullEncoder
 from openmic.speech.model.tokens import Vocabulary
 from tests.support.allocator import Allocator

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from openmic.audio.types import SAMPLE_RATE, Samples
-from openmic.speech.live.decode import Hypothesis, LiveStepDecoder, StepCache, StepInput
+from openmic.speech.live.decode import LiveStepDecoder
+from openmic.speech.live.hypothesis import Hypothesis, StepCache, StepInput
 from openmic.speech.live.language import LanguageEvidence
 from openmic.speech.live.policy import CommitPolicy
 from openmic.speech.model.decoder import Decoder

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from openmic.audio.types import SAMPLE_RATE
-from openmic.speech.live.decode import Hypothesis, TimedWord
+from openmic.speech.live.hypothesis import Hypothesis, TimedWord
 from openmic.speech.live.policy import CONTEXT_TOKENS, SLIDE_SECONDS, CommitPolicy, PolicyUpdate
 
 
