@@ -49,7 +49,8 @@ TESTS = {
         "tests/server/dialects/test_native_schema.py",
         "tests/benchmarks/test_benchmarks.py::test_pictures_are_drawn_of_rows_with_and_without_figures",
         "tests/setup/test_requirements.py::test_everything_resolves_on_each_python",
-        "tests/cli/test_main.py::test_a_qr_code_needs_block_characters",
+        "tests/client/test_live_lines.py",
+        "tests/test_terminal.py",
         "tests/notebook/microphone/test_display.py",
     ),
 }
