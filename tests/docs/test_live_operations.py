@@ -67,5 +67,6 @@ def test_copies_to_and_from_the_device_are_as_many_for_any_number_of_rows(
             counts.append((done.uploads, len(sent), done.copies))
     assert counts[0] == counts[1] == counts[2]
     uploads, staged, copies = counts[0]
-    assert uploads + staged <= 8
+    assert staged <= 5
+    assert uploads <= 6  # numbers such as -inf, which are written on the device
     assert copies == 0  # what comes back comes in whole tensors
