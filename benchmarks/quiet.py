@@ -141,7 +141,9 @@ def judged(heard: Heard, spoken: list[SpokenWord], also: str = "") -> Verdict:
     invented = [word for word in invented if word not in background]
     lost = list((reference - final).elements())
     ends = [word.end for segment in heard.final.segments for word in segment.words if words(word.word)]
-    off = [abs(end - word.end) for end, word in zip(ends, spoken, strict=False)] if not (invented or lost or also) else []
+    off = (
+        [abs(end - word.end) for end, word in zip(ends, spoken, strict=False)] if not (invented or lost or also) else []
+    )
     return Verdict(invented, lost, max(off, default=0.0))
 
 
