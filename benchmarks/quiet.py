@@ -2,11 +2,11 @@
 
     python -m benchmarks.quiet [--minutes 10] [--model base] [--only TEXT]
 
-Each sound is heard alone, between two sentences, and for three seconds between each two of six, so close that one
-window has them all, through voice activity, the live pass and the final pass, as fast as the engine goes. Of a far
-television words may be written that were said on it. Prints every word that was invented or lost, in live or final
-text, and how far the times of the final's words are from a forced alignment's. Ends with status 1 if anything was
-invented or lost, or 0.3 s off.
+Each sound is heard alone, between two sentences, and for three seconds behind each of six, so close that one window has
+them all, through voice activity, the live pass and the final pass, as fast as the engine goes. Of a far television
+words may be written that were said on it. Prints every word that was invented or lost, in live or final text, and how
+far the times of the final's words are from a forced alignment's. Ends with status 1 if anything was invented or lost,
+or 0.3 s off.
 """
 
 from __future__ import annotations

@@ -344,6 +344,8 @@ class EngineStream:
         return max(min(*marks, length) if marks else length, self.policy.window_start) if marks else None
 
     def _after(self, plan: StepPlan, update: PolicyUpdate) -> None:
+        if update.again:
+            return
         self._stepped_to = max(self._stepped_to, plan.end_sample)
         if update.committed:
             self.final.live_tokens.extend((word.start, word.tokens) for word in update.committed)

@@ -142,7 +142,7 @@ class FinalPass:
                     self.state.prompt = before
             yield "working"
             silent = result.no_speech_prob > NO_SPEECH_THRESHOLD and result.avg_logprob <= LOGPROB_THRESHOLD
-            if silent or (failed(result) and self._is_crumb(size)):
+            if silent or self._is_copy(result) or (failed(result) and self._is_crumb(size)):
                 kept = _Kept([], self.state.seek + size, self.state.last_speech_seconds)
             else:
                 tokenizer = self._tokenizer(self.state.window_language)
@@ -305,6 +305,15 @@ class FinalPass:
             )
         )
         return result
+
+    def _is_copy(self, result: WindowResult) -> bool:
+        """Whether a text stands in the prompt word for word, where nobody seems to speak: a hum, a breath."""
+        said = self.parts.vocabulary.any.decode(list(result.tokens)).strip()
+        return (
+            result.no_speech_prob > NO_SPEECH_THRESHOLD
+            and said != ""
+            and said in self.parts.vocabulary.any.decode(self.state.prompt)
+        )
 
     def _is_crumb(self, size: int) -> bool:
         """Whether hardly anything is said in the window, behind a word of the same region, and nothing of it live."""

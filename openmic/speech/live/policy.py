@@ -28,15 +28,27 @@ SLIDE_SECONDS = 8.0  # a window longer than this slides as soon as it can
 STALL_SECONDS = 2.0  # of speech after which nothing is heard: the committed words in the window are in the way
 FASTEST = 8.0  # words a second, and BURST_WORDS: more than nobody says, so they were copied from the prompt
 BURST_WORDS = 6
+UNHEARD = (
+    0.18  # no-speech probability times nats per token: an utterance above this is a hum, a breath, a far television
+)
+COPIED_WORDS = 4  # in a row, or 2 and all, that the prompt has, too: they may be read off from it,
+COPIED_NO_SPEECH_PROBABILITY = 0.2  # and are if nobody seems to speak; of who says a thing twice it is below this
 PATIENCE_SECONDS = 5.0  # words that are older than this are committed even if hypotheses never agree on them
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyUpdate:
-    """What a step changed: newly committed words, and the unstable words after them that can be shown."""
+    """What a step changed.
+
+    Attributes:
+        committed: new words that stay.
+        live: the unstable words after them that can be shown.
+        again: nothing; the window is to be decoded again, without its prompt.
+    """
 
     committed: tuple[TimedWord, ...]
     live: tuple[TimedWord, ...]
+    again: bool = False
 
 
 @dataclass(slots=True)
@@ -77,7 +89,11 @@ class CommitPolicy:
             behind: more audio waits than one window holds: commit without a second hypothesis.
         """
         end = audio_end / SAMPLE_RATE
-        words = () if _is_silence(hypothesis) else hypothesis.words
+        words = () if self._is_silence(hypothesis) else hypothesis.words
+        if words and self._is_copy(hypothesis):
+            self.context.clear()
+            self.copied, self.previous = True, ()  # which began it
+            return PolicyUpdate((), (), again=True)
         if len(words) > self._most_words(end):
             self.context.clear()
             self.copied = True
@@ -129,6 +145,22 @@ class CommitPolicy:
         """Speech begins again at ``sample``; what lies before it is silence."""
         if not self.prefix and not self.previous:
             self.window_start = max(self.window_start, sample)
+
+    def _is_silence(self, hypothesis: Hypothesis) -> bool:
+        """Whether nothing was said: by openai-whisper's two thresholds, or of an utterance that has no words yet."""
+        no_speech, nats = hypothesis.no_speech_prob, -hypothesis.avg_logprob
+        if not self.prefix and no_speech * nats > UNHEARD:
+            return True
+        return no_speech > NO_SPEECH_THRESHOLD and -nats < LOGPROB_THRESHOLD
+
+    def _is_copy(self, hypothesis: Hypothesis) -> bool:
+        """Whether what was heard stands in the prompt word for word, and nobody seems to speak."""
+        if hypothesis.no_speech_prob <= COPIED_NO_SPEECH_PROBABILITY:
+            return False
+        said, known = hypothesis.words, _spelled(self.context)
+        size = max(2, min(COPIED_WORDS, len(said)))
+        runs = (said[place : place + size] for place in range(len(said) - size + 1))
+        return any(_spelled(_without_last_mark(run)) in known for run in runs)
 
     def _most_words(self, end: float) -> float:
         """How many words can have been said after the prefix, up to ``end`` seconds."""
@@ -206,5 +238,11 @@ def _is_spoken(word: TimedWord) -> bool:
     return any(letter.isalnum() for letter in word.text)
 
 
-def _is_silence(hypothesis: Hypothesis) -> bool:
-    return hypothesis.no_speech_prob > NO_SPEECH_THRESHOLD and hypothesis.avg_logprob < LOGPROB_THRESHOLD
+def _without_last_mark(words: Sequence[TimedWord]) -> list[int]:
+    tokens = [token for word in words for token in word.tokens]
+    return tokens[: len(tokens) - words[-1].mark_tokens]
+
+
+def _spelled(tokens: Sequence[int]) -> str:
+    """Tokens as one text, in which a run of others can be found."""
+    return "," + "".join(f"{token}," for token in tokens)

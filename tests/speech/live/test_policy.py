@@ -173,6 +173,38 @@ def test_a_full_stop_inside_is_promised_with_its_word() -> None:
     assert text_of(update.committed) == "well. then"
 
 
+@pytest.mark.parametrize("endpoint", [False, True])
+@pytest.mark.parametrize("copied", ["thank you for calling the library", "thank you"])
+def test_a_hum_that_is_heard_as_the_prompt_says_is_decoded_without_it(copied: str, endpoint: bool) -> None:
+    policy = CommitPolicy()
+    step(policy, "good morning and thank you for calling the library", 4.0, endpoint=True)
+    policy.update(heard("good", 5.0, 0.3), 6 * SAMPLE_RATE, False)
+    update = policy.update(heard(copied, 5.0, 0.3), 7 * SAMPLE_RATE, endpoint)
+    assert update == PolicyUpdate((), (), again=True)
+    assert (policy.context, policy.previous, policy.window_start) == ([], (), 4 * SAMPLE_RATE)
+    anew = policy.update(heard(copied, 5.0, 0.3), 7 * SAMPLE_RATE, True)
+    assert text_of(anew.committed) == copied  # it was said after all
+
+
+def test_who_says_a_thing_twice_is_heard_twice() -> None:
+    policy = CommitPolicy()
+    for begin in (0.0, 5.0):
+        update = policy.update(heard("thank you for calling", begin, 0.1), round((begin + 4) * SAMPLE_RATE), True)
+        assert text_of(update.committed) == "thank you for calling"
+
+
+def test_an_utterance_that_is_hardly_speech_has_no_words() -> None:
+    """What a hum, a breath and a far television are heard as; and words of half a second, of which less is sure."""
+    for no_speech, logprob, text in ((0.27, -1.5, ""), (0.42, -0.69, ""), (0.56, -0.42, ""), (0.22, -0.58, "yes")):
+        policy = CommitPolicy()
+        update = policy.update(heard("yes", 0.0, no_speech, logprob), SAMPLE_RATE, True)
+        assert text_of(update.committed) == text
+    policy = CommitPolicy()
+    step(policy, "we are here", 3.0)
+    assert text_of(step(policy, "we are here", 3.0).committed) == "we are here"
+    assert text_of(policy.update(heard("now", 2.0, 0.5, -0.7), 4 * SAMPLE_RATE, True).committed) == "now"
+
+
 def test_committed_words_that_block_the_decoder_leave_the_window_and_the_prompt() -> None:
     policy = CommitPolicy(context=[1, 2, 3])
     for _ in range(2):
