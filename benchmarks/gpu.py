@@ -46,7 +46,7 @@ HEAD = (
     "| model | sessions | steps, sessions in one | step ms median / p90 | busy | first seen median / p90 / max "
     "| stable median / p90 / max | last display WER % | memory MB |\n" + "| --- " * 9 + "|"
 )
-PIECES_HEAD = "| model | rows | encode ms | check ms | choose ms |\n" + "| --- " * 5 + "|"
+PIECES_HEAD = "| model | rows | encode ms | check ms | choose ms | its floor ms |\n" + "| --- " * 6 + "|"
 
 
 class Parts:
@@ -109,8 +109,11 @@ def row(name: str, found: Crowd, memory: int | None) -> str:
 
 def piece_rows(name: str, pieces: Pieces) -> list[str]:
     """The table of parts."""
-    columns = zip(pieces.rows, pieces.encode, pieces.check, pieces.choose, strict=True)
-    return [f"| {name} | {rows} | {1000 * a:.1f} | {1000 * b:.1f} | {1000 * c:.2f} |" for rows, a, b, c in columns]
+    columns = zip(pieces.rows, pieces.encode, pieces.check, pieces.choose, pieces.floor, strict=True)
+    return [
+        f"| {name} | {rows} | {1000 * encode:.1f} | {1000 * check:.1f} | {1000 * choose:.2f} | {1000 * floor:.2f} |"
+        for rows, encode, check, choose, floor in columns
+    ]
 
 
 def compare(device: torch.device, numbers: Sequence[int], reading: Reading, shapes: str) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from benchmarks.gpu import Parts
+from benchmarks.simulated.pieces import least_bytes
 from openmic.audio.types import SAMPLE_RATE
 from openmic.speech.engine.calibration import Clip, calibration_stream, speech_clip
 from openmic.speech.engine.costs import STEP_EVERY_SECONDS
@@ -34,7 +35,6 @@ def choices(decoder: Decoder, numbers: list[int]) -> list[dict[str, Any]]:
     heads, width, layers = decoder.heads, decoder.head_width, len(decoder.layers)
     never = torch.tensor([0], device=decoder.device)
     side = [torch.randn(heads, STATES, width, device=decoder.device).to(decoder.dtype) for _ in range(layers)]
-    matrices = layers * 14 * (heads * width) ** 2 + decoder.embedding.numel()  # cross keys and values left out
     found = []
     for number in numbers:
         rows = [decoder.row(CrossAttentionKV(side, side)) for _ in range(number)]
@@ -47,9 +47,8 @@ def choices(decoder: Decoder, numbers: list[int]) -> list[dict[str, Any]]:
             for _ in range(CALLS):
                 decoder.choose(rows, [1] * len(rows), never)
 
-        row_values = layers * 2 * (STATES + TOKENS) * heads * width
         entry = {"rows": number, "seconds": timed(work, decoder.device) / CALLS}
-        entry["least_bytes"] = (matrices + number * row_values) * decoder.embedding.element_size()
+        entry["least_bytes"] = least_bytes(decoder, number, STATES, TOKENS)
         if isinstance(decoder, BatchedDecoder):
             graphs, decoder.graphs = decoder.graphs, StepGraphs(None)
             entry["without_graphs"] = timed(work, decoder.device) / CALLS

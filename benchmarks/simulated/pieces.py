@@ -23,6 +23,7 @@ from openmic.speech.model.window_encoder import WindowEncoder
 WINDOW_SECONDS = 6.0
 CHECK_TOKENS = 40
 CHOICES = 8
+COPIED_BYTES = 1 << 27
 SHAPES = {
     "turbo": ModelDimensions(128, 1500, 1280, 20, 32, 51866, 448, 1280, 20, 4),
     "tiny": ModelDimensions(80, 1500, 384, 6, 4, 51865, 448, 384, 6, 4),
@@ -31,12 +32,19 @@ SHAPES = {
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """Seconds of each part, by rising numbers of rows."""
+    """Seconds of each part, by rising numbers of rows.
+
+    Attributes:
+        rows: the numbers.
+        encode, check, choose: seconds; the last of one token for each row.
+        floor: of that, what reading the weights, keys and values once takes at the device's pace of copying.
+    """
 
     rows: tuple[int, ...]
     encode: tuple[float, ...]
     check: tuple[float, ...]
     choose: tuple[float, ...]
+    floor: tuple[float, ...]
 
     def seconds(self, step: LiveStep) -> float:
         """What these parts of a live step take; between the numbers measured, on a straight line."""
@@ -61,7 +69,8 @@ def random_model(name: str, device: torch.device) -> Whisper:
 def measure_pieces(encoder: WindowEncoder, decoder: Decoder, numbers: Sequence[int]) -> Pieces:
     """Time the parts for each number of rows, with noise for speech; the quicker one of two times each."""
     generator = np.random.default_rng(0)
-    encode, check, choose = [], [], []
+    encode, check, choose, floor = [], [], [], []
+    pace = copied_bytes_per_second(decoder.device)
     never = torch.tensor([0], device=decoder.device)
     for number in numbers:
         windows = [
@@ -75,7 +84,7 @@ def measure_pieces(encoder: WindowEncoder, decoder: Decoder, numbers: Sequence[i
                 encoded = encoder.windows(windows)
             else:
                 encoded = [encoder.window(window) for window in windows]
-            rows.extend(decoder.row(window.cross) for window in encoded)
+            rows.extend(decoder.rows([window.cross for window in encoded]))
 
         def feed(rows: Sequence[Row] = rows) -> None:
             for row in rows:
@@ -91,7 +100,27 @@ def measure_pieces(encoder: WindowEncoder, decoder: Decoder, numbers: Sequence[i
         encode.append(_time(begin, decoder.device))
         check.append(_time(feed, decoder.device))
         choose.append(_time(step, decoder.device) / CHOICES)
-    return Pieces(tuple(numbers), tuple(encode), tuple(check), tuple(choose))
+        floor.append(
+            least_bytes(decoder, number, round(WINDOW_SECONDS * 50) + encoder.tail_states, CHECK_TOKENS) / pace
+        )
+    return Pieces(tuple(numbers), tuple(encode), tuple(check), tuple(choose), tuple(floor))
+
+
+def least_bytes(decoder: Decoder, rows: int, states: int, tokens: int) -> int:
+    """What a pass of one token per row must read: weights once, and each row's keys and values once."""
+    width, layers = decoder.heads * decoder.head_width, len(decoder.layers)
+    matrices = layers * 14 * width**2 + decoder.embedding.numel()  # windows' keys and values are not made in it
+    return int((matrices + rows * layers * 2 * (states + tokens) * width) * decoder.embedding.element_size())
+
+
+def copied_bytes_per_second(device: torch.device) -> float:
+    """Bytes read and written while a large tensor is copied on ``device``."""
+    data = torch.zeros(COPIED_BYTES, dtype=torch.uint8, device=device)
+
+    def copy() -> None:
+        data.clone()
+
+    return 2 * COPIED_BYTES / _time(copy, device)
 
 
 def _time(work: Callable[[], None], device: torch.device) -> float:

@@ -15,9 +15,11 @@ from benchmarks.corpus.reading import Reading
 from benchmarks.corpus.recordings import Clip, sample_clips
 from benchmarks.simulated import crowd
 from benchmarks.simulated.crowd import LiveStep
-from benchmarks.simulated.pieces import Pieces, random_model
+from benchmarks.simulated.pieces import Pieces, least_bytes, random_model
 from openmic.audio.types import SAMPLE_RATE
 from openmic.settings import Settings
+from openmic.speech.model.decoder import Decoder
+from tests.support.small_whisper import small_whisper
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +60,14 @@ def test_a_device_that_is_too_slow_shows_as_delay(parts: gpu.Parts, reading: Rea
 
 
 def test_the_time_of_parts_is_added_up_for_a_step() -> None:
-    pieces = Pieces((1, 4), encode=(0.1, 0.4), check=(0.01, 0.02), choose=(0.001, 0.004))
+    pieces = Pieces((1, 4), encode=(0.1, 0.4), check=(0.01, 0.02), choose=(0.001, 0.004), floor=(0.0, 0.0))
     assert pieces.seconds(LiveStep(4, (4, 2, 1), 9.0)) == pytest.approx(0.4 + 0.02 + 0.004 + 0.002 + 0.001)
+
+
+def test_a_pass_reads_at_least_the_weights_and_each_rows_keys_and_values() -> None:
+    decoder = Decoder(small_whisper(), "float32")  # two layers, a width of 64
+    weights = 2 * 14 * 64**2 + 51_865 * 64
+    assert least_bytes(decoder, 3, 500, 40) == 4 * (weights + 3 * 2 * 2 * 540 * 64)
 
 
 def test_random_weights_give_numbers() -> None:
