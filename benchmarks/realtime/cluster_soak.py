@@ -178,24 +178,30 @@ async def _soak(
 
 
 async def _kill(cluster: Cluster, run: Soak, began: float, seconds: float, replicas: int, dice: random.Random) -> None:
+    killed: set[int] = set()
     for minute in range(int(seconds / KILL_SECONDS)):
         at = (minute + 0.2 + 0.6 * dice.random()) * KILL_SECONDS
         await asyncio.sleep(max(0.0, began + at - time.monotonic()))
-        alive = await asyncio.to_thread(_alive, cluster)
+        alive = await asyncio.to_thread(_alive, cluster, killed)
         if not alive:
             continue
-        os.kill(dice.choice(alive).pid, signal.SIGKILL)
+        victim = dice.choice(alive).pid
+        killed.add(victim)
+        os.kill(victim, signal.SIGKILL)
         kill = Kill(time.monotonic() - began)
         run.kills.append(kill)
         await asyncio.sleep(1.0)
         while time.monotonic() - began < seconds and kill.back_seconds is None:
-            if len(await asyncio.to_thread(_alive, cluster)) == replicas:
+            if len(await asyncio.to_thread(_alive, cluster, killed)) == replicas:
                 kill.back_seconds = time.monotonic() - began - kill.at
             await asyncio.sleep(0.5)
 
 
-def _alive(cluster: Cluster) -> list[Report]:
-    return [report for report in cluster.replicas() if Path(f"/proc/{report.pid}").exists()]
+def _alive(cluster: Cluster, killed: set[int]) -> list[Report]:
+    """Those at work; a killed one's process may still be there until Ray has asked how it ended."""
+    return [
+        report for report in cluster.replicas() if report.pid not in killed and Path(f"/proc/{report.pid}").exists()
+    ]
 
 
 async def _watch(cluster: Cluster, run: Soak, began: float, seconds: float) -> None:
