@@ -17,6 +17,8 @@ from openmic.speech.engine.thread import WhisperEngine
 from openmic.speech.types import Word
 from tests.support.scripted_turns import ScriptedFinal, Stage
 
+FINAL: Any = SimpleNamespace(decoder=SimpleNamespace(rows_together=None, windows_together=1))
+
 
 def replace_final_pass(monkeypatch: pytest.MonkeyPatch, passes: Any) -> None:
     """In the measurement, and in the streams that it steps."""
@@ -59,7 +61,7 @@ def test_measuring_replays_steps_and_one_window(monkeypatch: pytest.MonkeyPatch)
     stage = Stage(Costs(((1, 0.1), (4, 0.3)), 1.6))
     replace_final_pass(monkeypatch, lambda parts, recording, options, ended=False: _final(stage, recording))
     told: list[float] = []
-    measured = capacity.measure(stage.live, None, (1, 4), told.append, [lambda: stage.now])  # type: ignore[arg-type]
+    measured = capacity.measure(stage.live, FINAL, (1, 4), told.append, [lambda: stage.now])
     assert [count for count, _ in measured.steps] == [1, 4]
     assert [seconds for _, seconds in measured.steps] == pytest.approx([0.1, 0.3])
     assert measured.final_window_cost_seconds == pytest.approx(1.6)
@@ -72,7 +74,7 @@ def test_others_work_on_the_machine_is_not_measured(monkeypatch: pytest.MonkeyPa
     stage = Stage(Costs(((1, 0.1),), 1.6))
     replace_final_pass(monkeypatch, lambda parts, recording, options, ended=False: _final(stage, recording))
     clocks = [lambda: 5.0 * stage.now, lambda: stage.now]
-    measured = capacity.measure(stage.live, None, (1,), clocks=clocks)  # type: ignore[arg-type]
+    measured = capacity.measure(stage.live, FINAL, (1,), clocks=clocks)
     assert measured.final_window_cost_seconds == pytest.approx(1.6)
     assert measured.step_cost_seconds(1) == pytest.approx(0.1)
 
@@ -90,8 +92,8 @@ def test_where_nothing_writes_a_draft_first_a_window_counts_as_with_live_text(mo
         return passed
 
     replace_final_pass(monkeypatch, passes)
-    parts = SimpleNamespace(vocabulary=SimpleNamespace(any=get_tokenizer(multilingual=True)))
-    measured = capacity.measure(stage.live, parts, (1,), clocks=[lambda: stage.now], drafted=True)  # type: ignore[arg-type]
+    parts = SimpleNamespace(decoder=FINAL.decoder, vocabulary=SimpleNamespace(any=get_tokenizer(multilingual=True)))
+    measured = capacity.measure(stage.live, parts, (1,), clocks=[lambda: stage.now], drafted=True)
     assert measured.final_window_cost_seconds == pytest.approx(0.2)
     assert given[:-1] == [[]] * (len(given) - 1)
     assert len(given[-1]) == len(words) - 2
@@ -100,7 +102,7 @@ def test_where_nothing_writes_a_draft_first_a_window_counts_as_with_live_text(mo
 def test_a_slow_machine_does_not_measure_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(Costs(((1, 3.0), (4, 12.0)), 40.0))
     replace_final_pass(monkeypatch, lambda parts, recording, options, ended=False: _final(stage, recording))
-    measured = capacity.measure(stage.live, None, (1, 4), clocks=[lambda: stage.now])  # type: ignore[arg-type]
+    measured = capacity.measure(stage.live, FINAL, (1, 4), clocks=[lambda: stage.now])
     assert stage.live.batches == [1, 1]
     assert measured.capacity() == 1
 
@@ -111,7 +113,7 @@ def test_a_measurement_is_given_up_when_somebody_comes(monkeypatch: pytest.Monke
     answers = {"a live step": lambda: len(stage.live.batches) < 3, "a window": lambda: stage.now < 2.5}
     for where, nobody in answers.items():
         with pytest.raises(capacity.CalibrationInterrupted):
-            capacity.measure(stage.live, None, (1, 4), clocks=[lambda: stage.now], still_idle=nobody)  # type: ignore[arg-type]
+            capacity.measure(stage.live, FINAL, (1, 4), clocks=[lambda: stage.now], still_idle=nobody)
         assert (len(stage.live.batches) == 3) == (where == "a live step")
 
 
