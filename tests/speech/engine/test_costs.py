@@ -92,7 +92,9 @@ def test_where_nothing_writes_a_draft_first_a_window_counts_as_with_live_text(mo
         return passed
 
     replace_final_pass(monkeypatch, passes)
-    parts = SimpleNamespace(decoder=FINAL.decoder, vocabulary=SimpleNamespace(any=get_tokenizer(multilingual=True)))
+    parts: Any = SimpleNamespace(
+        decoder=FINAL.decoder, vocabulary=SimpleNamespace(any=get_tokenizer(multilingual=True))
+    )
     measured = capacity.measure(stage.live, parts, (1,), clocks=[lambda: stage.now], drafted=True)
     assert measured.final_window_cost_seconds == pytest.approx(0.2)
     assert given[:-1] == [[]] * (len(given) - 1)
