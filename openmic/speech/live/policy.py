@@ -28,9 +28,6 @@ SLIDE_SECONDS = 8.0  # a window longer than this slides as soon as it can
 STALL_SECONDS = 2.0  # of speech after which nothing is heard: the committed words in the window are in the way
 FASTEST = 8.0  # words a second, and BURST_WORDS: more than nobody says, so they were copied from the prompt
 BURST_WORDS = 6
-UNHEARD = (
-    0.18  # no-speech probability times nats per token: an utterance above this is a hum, a breath, a far television
-)
 COPIED_WORDS = 4  # in a row, or 2 and all, that the prompt has, too: they may be read off from it,
 COPIED_NO_SPEECH_PROBABILITY = 0.2  # and are if nobody seems to speak; of who says a thing twice it is below this
 PATIENCE_SECONDS = 5.0  # words that are older than this are committed even if hypotheses never agree on them
@@ -89,7 +86,7 @@ class CommitPolicy:
             behind: more audio waits than one window holds: commit without a second hypothesis.
         """
         end = audio_end / SAMPLE_RATE
-        words = () if self._is_silence(hypothesis) else hypothesis.words
+        words = () if _is_silence(hypothesis) else hypothesis.words
         if words and self._is_copy(hypothesis):
             self.context.clear()
             self.copied, self.previous = True, ()  # which began it
@@ -145,13 +142,6 @@ class CommitPolicy:
         """Speech begins again at ``sample``; what lies before it is silence."""
         if not self.prefix and not self.previous:
             self.window_start = max(self.window_start, sample)
-
-    def _is_silence(self, hypothesis: Hypothesis) -> bool:
-        """Whether nothing was said: by openai-whisper's two thresholds, or of an utterance that has no words yet."""
-        no_speech, nats = hypothesis.no_speech_prob, -hypothesis.avg_logprob
-        if not self.prefix and no_speech * nats > UNHEARD:
-            return True
-        return no_speech > NO_SPEECH_THRESHOLD and -nats < LOGPROB_THRESHOLD
 
     def _is_copy(self, hypothesis: Hypothesis) -> bool:
         """Whether what was heard stands in the prompt word for word, and nobody seems to speak."""
@@ -246,3 +236,7 @@ def _without_last_mark(words: Sequence[TimedWord]) -> list[int]:
 def _spelled(tokens: Sequence[int]) -> str:
     """Tokens as one text, in which a run of others can be found."""
     return "," + "".join(f"{token}," for token in tokens)
+
+
+def _is_silence(hypothesis: Hypothesis) -> bool:
+    return hypothesis.no_speech_prob > NO_SPEECH_THRESHOLD and hypothesis.avg_logprob < LOGPROB_THRESHOLD

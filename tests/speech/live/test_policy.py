@@ -193,16 +193,11 @@ def test_who_says_a_thing_twice_is_heard_twice() -> None:
         assert text_of(update.committed) == "thank you for calling"
 
 
-def test_an_utterance_that_is_hardly_speech_has_no_words() -> None:
-    """What a hum, a breath and a far television are heard as; and words of half a second, of which less is sure."""
-    for no_speech, logprob, text in ((0.27, -1.5, ""), (0.42, -0.69, ""), (0.56, -0.42, ""), (0.22, -0.58, "yes")):
-        policy = CommitPolicy()
-        update = policy.update(heard("yes", 0.0, no_speech, logprob), SAMPLE_RATE, True)
-        assert text_of(update.committed) == text
-    policy = CommitPolicy()
-    step(policy, "we are here", 3.0)
-    assert text_of(step(policy, "we are here", 3.0).committed) == "we are here"
-    assert text_of(policy.update(heard("now", 2.0, 0.5, -0.7), 4 * SAMPLE_RATE, True).committed) == "now"
+@pytest.mark.parametrize(("no_speech", "logprob", "text"), [(0.7, -1.2, ""), (0.56, -1.2, "yes"), (0.42, -0.69, "yes")])
+def test_speech_in_noise_is_not_taken_for_silence(no_speech: float, logprob: float, text: str) -> None:
+    """By no stricter measure than openai-whisper's: it would hide most of what is said among other voices."""
+    update = CommitPolicy().update(heard("yes", 0.0, no_speech, logprob), SAMPLE_RATE, True)
+    assert text_of(update.committed) == text
 
 
 def test_committed_words_that_block_the_decoder_leave_the_window_and_the_prompt() -> None:
