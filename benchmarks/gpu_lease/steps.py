@@ -30,6 +30,7 @@ STEP_SECONDS = STEP_EVERY_SECONDS
 FIRST_SECONDS = 4.0
 
 
+@torch.inference_mode()
 def choices(decoder: Decoder, numbers: list[int]) -> list[dict[str, Any]]:
     """Seconds of a pass of one token per row as it is, without graphs, and the fewest bytes that it must read."""
     heads, width, layers = decoder.heads, decoder.head_width, len(decoder.layers)
