@@ -106,7 +106,8 @@ def test_an_idle_engine_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     nothing: Any = None
     info = ModelInfo("scripted", "cpu", "float32", ("en", "de"), True, "CPU")
     shape = SimpleNamespace(n_audio_state=512, n_audio_layer=6, n_text_layer=6)
-    final: Any = SimpleNamespace(model=SimpleNamespace(dims=shape))
+    decoder = SimpleNamespace(rows_together=None, windows_together=1)
+    final: Any = SimpleNamespace(model=SimpleNamespace(dims=shape), decoder=decoder)
     engine = WhisperEngine(EngineParts(info, nothing, final), 0.5, 12.0, costs(1), again)
     try:
         deadline = time.monotonic() + 120
