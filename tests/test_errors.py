@@ -87,9 +87,9 @@ def test_an_error_says_what_happened_and_why_and_what_to_do(row: Row) -> None:
 
 def test_what_is_put_into_a_warning_asks_for_something() -> None:
     code = "".join((ROOT / "openmic_setup" / name).read_text(encoding="utf-8") for name in ("place.py", "pip.py"))
-    advices = re.findall(r'(?:advice|in_colab) = f?"([^"]+)"', code)
-    assert len(advices) == 3
-    assert all(asks(advice) for advice in advices)
+    sentences = re.findall(r'(?:advice|in_colab) = f?"([^"]+)"', code)
+    assert len(sentences) == 3
+    assert all(asks(advice) for advice in sentences)
 
 
 def test_a_row_without_a_deed_is_found() -> None:

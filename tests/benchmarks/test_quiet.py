@@ -30,11 +30,6 @@ def test_a_breath_beside_sentences_is_not_heard_as_one_of_them(engine_parts: Any
     assert verdict.lost == []
 
 
-@pytest.mark.slow
-def test_nothing_of_a_far_television_is_in_the_final(engine_parts: Any) -> None:
-    assert heard(engine_parts[0], SOUNDS["a far television"](24.0)).final.text == ""
-
-
 def heard(parts: EngineParts, samples: Samples) -> Heard:
     """What is made of a recording in virtual time, whatever else the machine does."""
     engine = VirtualEngine(parts, Settings(), 0.3, None)
