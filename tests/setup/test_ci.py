@@ -42,10 +42,10 @@ def run(tmp_path: Path, fails: str, *arguments: str) -> tuple[subprocess.Complet
     ("fails", "failed"),
     [
         ("", set()),
-        ("colab_bootstrap.py", {"tests"}),
+        ("colab_bootstrap.py", {"tests", "cluster"}),
         ("ruff", {"lint"}),
         ("mypy tests.matrix", {"lint", "matrix"}),
-        ("colab_bootstrap.py mypy tests.matrix", {"tests", "lint", "matrix"}),
+        ("colab_bootstrap.py mypy tests.matrix", {"tests", "lint", "cluster", "matrix"}),
     ],
 )
 def test_every_stage_is_run_and_told(tmp_path: Path, fails: str, failed: set[str]) -> None:
@@ -56,10 +56,11 @@ def test_every_stage_is_run_and_told(tmp_path: Path, fails: str, failed: set[str
         "-m ruff check .",
         "-m ruff format --check .",
         "-m mypy",
+        "colab_bootstrap.py test --cluster --durations=5",
         "-m tests.matrix --skip 3.13-newest",
     ]
     told = dict(re.findall(r"^(\w+): (passed|FAILED), \d+ s$", done.stdout, re.M))
-    assert told == {stage: "FAILED" if stage in failed else "passed" for stage in ("tests", "lint", "matrix")}
+    assert told == {stage: "FAILED" if stage in failed else "passed" for stage in ("tests", "lint", "cluster", "matrix")}
     assert (done.returncode == 0) == (not failed)
 
 
@@ -69,7 +70,7 @@ def test_one_stage_can_be_run_alone(tmp_path: Path, fails: str, status: int) -> 
     assert done.returncode == status
     assert asked == ["-m ruff check .", "-m ruff format --check .", "-m mypy"]
     _, asked = run(tmp_path, fails, "--only", "cluster")
-    assert asked == ["colab_bootstrap.py test --cluster --durations=15"]
+    assert asked == ["colab_bootstrap.py test --cluster --durations=5"]
     _, asked = run(tmp_path, fails, "--only", "tests", "-k", "some words")
     assert asked == ["-m tests.matrix.room", "colab_bootstrap.py test --durations=15 -k some words"]
 
@@ -78,5 +79,5 @@ def test_one_stage_can_be_run_alone(tmp_path: Path, fails: str, status: int) -> 
 def test_a_stage_that_is_not_there_is_refused(tmp_path: Path, stage: str) -> None:
     done, asked = run(tmp_path, "", "--only", stage)
     assert done.returncode == 2
-    assert "tests lint matrix cluster" in done.stderr
+    assert "tests lint cluster matrix" in done.stderr
     assert asked == []
