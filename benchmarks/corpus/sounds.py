@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.corpus.recordings import Clip, sample_clips
+from benchmarks.corpus.recordings import Clip, german_clip, sample_clips
 from openmic.audio.types import SAMPLE_RATE, Samples
 
 ROOM_DECIBELS = -40.0  # of full scale
@@ -28,6 +28,8 @@ BETWEEN_COUGHS_SECONDS = 2.5
 REVERBERATION_SECONDS = 1.0  # until an echo of the room has fallen by 60 dB
 WALL_HERTZ = 500.0  # above, a wall lets ever less through
 TELEVISION_DECIBELS = -30.0
+MURMURING = 5  # voices
+MURMUR_DECIBELS = -35.0  # RMS, of full scale
 Signal = NDArray[np.float64]
 
 
@@ -102,6 +104,15 @@ def television(seconds: float) -> Samples:
     hertz = np.fft.rfftfreq(count, 1 / SAMPLE_RATE)
     spectrum = np.fft.rfft(spoken, count) * np.fft.rfft(echoes, count) / (1 + (hertz / WALL_HERTZ) ** 4)
     return _level(np.fft.irfft(spectrum, count), seconds, 10 ** (TELEVISION_DECIBELS / 20))
+
+
+def murmur(seconds: float) -> Samples:
+    """Five of our voices at once and backwards: a room full of people, of whom no word can be understood."""
+    voices = [sample_clips()[0], _interview(), german_clip()]
+    parts = [clip.samples[shift * SAMPLE_RATE :] for clip in voices for shift in (0, 5)][:MURMURING]
+    count = round(seconds * SAMPLE_RATE)
+    mixed = sum(_over_and_over(part[::-1] / np.sqrt((part**2).mean()), count) for part in parts)
+    return np.asarray(mixed / np.sqrt((mixed**2).mean()) * 10 ** (MURMUR_DECIBELS / 20), np.float32)
 
 
 SOUNDS: dict[str, Callable[[float], Samples]] = {

@@ -60,7 +60,9 @@ def test_every_stage_is_run_and_told(tmp_path: Path, fails: str, failed: set[str
         "-m tests.matrix --skip 3.13-newest",
     ]
     told = dict(re.findall(r"^(\w+): (passed|FAILED), \d+ s$", done.stdout, re.M))
-    assert told == {stage: "FAILED" if stage in failed else "passed" for stage in ("tests", "lint", "cluster", "matrix")}
+    assert told == {
+        stage: "FAILED" if stage in failed else "passed" for stage in ("tests", "lint", "cluster", "matrix")
+    }
     assert (done.returncode == 0) == (not failed)
 
 

@@ -23,6 +23,7 @@ from openmic.speech.final.temperature import GREEDY, FinalModel, detect_language
 from openmic.speech.final.word_times import words_of_all
 from openmic.speech.model.mel import log_mel_power_of, normalized
 from openmic.speech.model.units import NO_SPEECH_THRESHOLD
+from openmic.speech.stock_phrases import is_invented
 from openmic.speech.types import Recording, SpeechOptions
 
 LEFT_BEHIND_SECONDS = 1.5  # of speech without a word between: more is a fault
@@ -102,7 +103,11 @@ def _alone(
         return []
     fields = cut(result, tokenizer, first, size).segments
     words = words_of_all(fields, parts.decoder, result.trace, tokenizer, size, start)
-    heard = [TimedSegment(one, spoken) for one, spoken in zip(fields, words, strict=True) if spoken]
+    heard = [
+        TimedSegment(one, spoken)
+        for one, spoken in zip(fields, words, strict=True)
+        if spoken and not is_invented(one["text"], spoken[0].probability, language)
+    ]
     timeline.place(words_in(heard), start, end)
     covered = sum(timeline.speech_seconds(one.words[0].start, one.words[-1].end) for one in heard)
     return heard if covered >= LEAST_COVERED * timeline.speech_seconds(start, end) else []

@@ -40,6 +40,7 @@ from openmic.speech.glossary import FINAL_TERM_TOKENS, Glossary
 from openmic.speech.model.decoder import CrossAttentionKV
 from openmic.speech.model.mel import log_mel_power_of, normalized
 from openmic.speech.model.units import LOGPROB_THRESHOLD, NO_SPEECH_THRESHOLD
+from openmic.speech.stock_phrases import is_invented
 from openmic.speech.types import FinalText, Recording, SpeechOptions
 
 __all__ = ["FinalModel", "FinalPass", "Walk"]
@@ -358,7 +359,9 @@ class FinalPass:
         for segment, spoken in zip(segments, words, strict=True):
             if not spoken or segment["start"] == segment["end"] or not segment["text"].strip():
                 kept.append(TimedSegment(segment | {"text": "", "tokens": []}, []))
-            elif self.timeline.has_speech(spoken[0].start, spoken[-1].end):
+            elif self.timeline.has_speech(spoken[0].start, spoken[-1].end) and not is_invented(
+                segment["text"], spoken[0].probability, tokenizer.language
+            ):
                 kept.append(TimedSegment(segment, spoken))
         return _Kept(kept, seek, last_speech)
 

@@ -16,6 +16,7 @@ from openmic.audio.types import SAMPLE_RATE
 from openmic.folding import fold_letters
 from openmic.speech.live.hypothesis import Hypothesis, TimedWord
 from openmic.speech.model.units import LOGPROB_THRESHOLD, NO_SPEECH_THRESHOLD
+from openmic.speech.stock_phrases import LEAST_PROBABILITY, is_invented
 
 GUARD_SECONDS = 0.3  # words that end closer than this to the end of the audio are not committed yet
 EDGE_SECONDS = 0.12  # a word that ends closer than this to the end of the audio may be cut in its middle:
@@ -29,7 +30,8 @@ STALL_SECONDS = 2.0  # of speech after which nothing is heard: the committed wor
 FASTEST = 8.0  # words a second, and BURST_WORDS: more than nobody says, so they were copied from the prompt
 BURST_WORDS = 6
 COPIED_WORDS = 4  # in a row, or 2 and all, that the prompt has, too: they may be read off from it,
-COPIED_NO_SPEECH_PROBABILITY = 0.2  # and are if nobody seems to speak; of who says a thing twice it is below this
+MOST_NO_SPEECH_PROBABILITY = 0.2  # and are if nobody seems to speak: while somebody does, it is mostly below this
+UNREAD_SECONDS = 1.0  # at the end of a full window, behind which more waits: it is read with what follows
 PATIENCE_SECONDS = 5.0  # words that are older than this are committed even if hypotheses never agree on them
 
 
@@ -86,7 +88,7 @@ class CommitPolicy:
             behind: more audio waits than one window holds: commit without a second hypothesis.
         """
         end = audio_end / SAMPLE_RATE
-        words = () if _is_silence(hypothesis) else hypothesis.words
+        words = () if _is_silence(hypothesis) or self._is_unheard(hypothesis) else hypothesis.words
         if words and self._is_copy(hypothesis):
             self.context.clear()
             self.copied, self.previous = True, ()  # which began it
@@ -96,11 +98,13 @@ class CommitPolicy:
             self.copied = True
             words = self.previous
             if not endpoint:
+                if behind:
+                    self._leave(audio_end)
                 return PolicyUpdate((), _shown(words, end))
         if endpoint:
             committed = words
         elif behind:
-            committed = tuple(word for word in words if word.end < end - 1.0) or words[:-1]
+            committed = tuple(word for word in words if word.end < end - UNREAD_SECONDS) or words[:-1]
         else:
             committed = self._stable(words, end, hypothesis.language)
         words = words[len(committed) :]
@@ -110,10 +114,13 @@ class CommitPolicy:
             committed, words = (*before, word), (mark,)
         self.previous = words
         self.prefix.extend(committed)
+        start = self.window_start
         if endpoint:
             self._restart(audio_end)
         else:
             self._slide(audio_end)
+        if behind and self.window_start == start:
+            self._leave(audio_end)
         return PolicyUpdate(committed, _shown(self.previous, end))
 
     def commit_all(self, audio_end: int) -> PolicyUpdate:
@@ -145,12 +152,23 @@ class CommitPolicy:
 
     def _is_copy(self, hypothesis: Hypothesis) -> bool:
         """Whether what was heard stands in the prompt word for word, and nobody seems to speak."""
-        if hypothesis.no_speech_prob <= COPIED_NO_SPEECH_PROBABILITY:
+        if hypothesis.no_speech_prob <= MOST_NO_SPEECH_PROBABILITY:
             return False
         said, known = hypothesis.words, _spelled(self.context)
         size = max(2, min(COPIED_WORDS, len(said)))
         runs = (said[place : place + size] for place in range(len(said) - size + 1))
         return any(_spelled(_without_last_mark(run)) in known for run in runs)
+
+    def _is_unheard(self, hypothesis: Hypothesis) -> bool:
+        """Whether an utterance begins with words that the model writes without having heard them: a hum, a cough."""
+        words = hypothesis.words
+        if self.prefix or not words:
+            return False
+        begin = words[0].probability
+        doubted = hypothesis.avg_logprob < LOGPROB_THRESHOLD and begin < LEAST_PROBABILITY
+        if doubted and hypothesis.no_speech_prob > MOST_NO_SPEECH_PROBABILITY:
+            return True
+        return is_invented("".join(word.text for word in words), begin, hypothesis.language)
 
     def _most_words(self, end: float) -> float:
         """How many words can have been said after the prefix, up to ``end`` seconds."""
@@ -178,6 +196,15 @@ class CommitPolicy:
         self.previous = ()
         self.copied = False
         self.window_start = audio_end
+
+    def _leave(self, audio_end: int) -> None:
+        """Go on behind the last word of a full window: nothing more is heard in it, and nothing more has room.
+
+        Else it would be looked at for ever.
+        """
+        last = self.prefix[-1].end if self.prefix else 0.0
+        unread = min(round(UNREAD_SECONDS * SAMPLE_RATE), (audio_end - self.window_start) // 2)
+        self._restart(max(audio_end - unread, min(audio_end, round(last * SAMPLE_RATE))))
 
     def _slide(self, audio_end: int) -> None:
         """Move a long window to a pause between committed words, or behind them if nothing is heard after them."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from openmic.audio.types import SAMPLE_RATE
 from openmic.speech.live.hypothesis import Hypothesis, TimedWord
@@ -200,6 +202,27 @@ def test_speech_in_noise_is_not_taken_for_silence(no_speech: float, logprob: flo
     assert text_of(update.committed) == text
 
 
+@pytest.mark.parametrize(
+    ("said", "begin", "no_speech", "logprob", "text"),
+    [
+        ("we are going home", 0.14, 0.35, -1.7, ""),  # a hum
+        ("we are going home", 0.14, 0.1, -1.7, "we are going home"),  # somebody mumbles
+        ("we are going home", 0.6, 0.35, -1.7, "we are going home"),
+        ("we are going home", 0.14, 0.35, -0.7, "we are going home"),
+        ("thank you", 0.06, 0.1, -0.8, ""),  # coughs
+        ("thank you", 0.6, 0.1, -0.8, "thank you"),
+    ],
+)
+def test_an_utterance_that_the_model_does_not_hear_begin_is_not_written(
+    said: str, begin: float, no_speech: float, logprob: float, text: str
+) -> None:
+    policy = CommitPolicy()
+    first, *others = words(said, 0.0)
+    hypothesis = Hypothesis((replace(first, probability=begin), *others), "en", no_speech, logprob, False)
+    assert text_of(policy.update(hypothesis, 3 * SAMPLE_RATE, False).live) == text
+    assert text_of(policy.update(hypothesis, 3 * SAMPLE_RATE, True).committed) == text
+
+
 def test_committed_words_that_block_the_decoder_leave_the_window_and_the_prompt() -> None:
     policy = CommitPolicy(context=[1, 2, 3])
     for _ in range(2):
@@ -253,3 +276,22 @@ def test_silence_before_speech_is_skipped_but_never_words() -> None:
     step(policy, "ask not", 7.0, start=5.0)
     policy.skip_to(6 * SAMPLE_RATE)
     assert policy.window_start == 5 * SAMPLE_RATE
+
+
+@given(
+    texts=st.lists(st.sampled_from(["", "and", "the same again", "thank you", "no " * 130]), min_size=1, max_size=6),
+    each=st.sampled_from([0.1, 0.4, 4.0, 12.0]),
+    no_speech=st.sampled_from([0.0, 0.4, 0.9]),
+    logprob=st.sampled_from([-0.2, -1.5]),
+)
+def test_a_full_window_is_left_whatever_is_heard_in_it(
+    texts: list[str], each: float, no_speech: float, logprob: float
+) -> None:
+    """Else it would be decoded again for ever, and the final never begin: twenty seconds of a murmur did that."""
+    policy = CommitPolicy()
+    for text in texts:
+        start, heard_words = policy.window_start, words(text, policy.window_start / SAMPLE_RATE, each)
+        hypothesis = Hypothesis(heard_words, "en", no_speech, logprob, False)
+        update = policy.update(hypothesis, start + 12 * SAMPLE_RATE, False, behind=True)
+        assert policy.window_start > start or update.again
+        assert policy.window_start <= start + 12 * SAMPLE_RATE
