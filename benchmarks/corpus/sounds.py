@@ -111,7 +111,7 @@ def murmur(seconds: float) -> Samples:
     voices = [sample_clips()[0], _interview(), german_clip()]
     parts = [clip.samples[shift * SAMPLE_RATE :] for clip in voices for shift in (0, 5)][:MURMURING]
     count = round(seconds * SAMPLE_RATE)
-    mixed = sum(_over_and_over(part[::-1] / np.sqrt((part**2).mean()), count) for part in parts)
+    mixed = np.sum([_over_and_over(part[::-1] / np.sqrt((part**2).mean()), count) for part in parts], axis=0)
     return np.asarray(mixed / np.sqrt((mixed**2).mean()) * 10 ** (MURMUR_DECIBELS / 20), np.float32)
 
 
