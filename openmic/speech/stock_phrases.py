@@ -9,7 +9,6 @@ Audio", 2025).
 from __future__ import annotations
 
 import functools
-import re
 
 from openmic.folding import fold_letters
 
@@ -166,14 +165,22 @@ def is_stock(text: str, language: str | None) -> bool:
         language: its code; None: not known.
     """
     said = fold_letters(text, language)
-    phrases = _folded(language) | _folded("en")
-    return bool(said) and (
-        (len(said) > 1 and len(set(said)) == 1)
-        or re.fullmatch(f"({'|'.join(phrases)})+", said) is not None
-        or (len(said) >= LEAST_LETTERS and any(phrase.startswith(said) for phrase in phrases))
-    )
+    if len(said) > 1 and len(set(said)) == 1:
+        return True
+    phrases, rest = _longest_first(language), said
+    while rest:
+        if len(rest) >= LEAST_LETTERS and any(phrase.startswith(rest) for phrase in phrases):
+            return True
+        phrase = next((phrase for phrase in phrases if rest.startswith(phrase)), None)
+        if phrase is None:
+            return False
+        rest = rest.removeprefix(phrase)
+    return said != ""
 
 
 @functools.cache
-def _folded(language: str | None) -> frozenset[str]:
-    return frozenset(fold_letters(phrase, language) for phrase in STOCK_PHRASES.get(language or "", ()))
+def _longest_first(language: str | None) -> tuple[str, ...]:
+    phrases = {*STOCK_PHRASES.get(language or "", ()), *STOCK_PHRASES["en"]}
+    return tuple(
+        sorted({fold_letters(phrase, language) for phrase in phrases}, key=lambda phrase: (-len(phrase), phrase))
+    )

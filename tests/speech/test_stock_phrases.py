@@ -26,6 +26,8 @@ SAID = ("Thank you.", "Thank you very much.", "Good night.", "Thanks for watchin
         (" Thank you.", "en"),
         (" thank you", "de"),  # English ones turn up in every language
         (" Thank you. Thank you.", "en"),
+        (" Thank you. Thanks for", "en"),
+        (" Bye." * 400, "en"),
         (" Thanks for", "en"),  # of which more may come
         (" Altyazı M.K.", "tr"),
         (" ALTYAZI M.K.", "tr"),
@@ -49,6 +51,7 @@ def test_they_are_known_however_they_are_written(text: str, language: str) -> No
         (" Thank you for calling.", "en"),
         (" I said thank you.", "en"),
         (" I", "en"),
+        (" Bye." * 400 + " Anna.", "en"),
         (" Altyazı M.K.", "en"),
     ],
 )

@@ -21,7 +21,7 @@ from openmic.speech.stock_phrases import LEAST_PROBABILITY, is_invented
 GUARD_SECONDS = 0.3  # words that end closer than this to the end of the audio are not committed yet
 EDGE_SECONDS = 0.12  # a word that ends closer than this to the end of the audio may be cut in its middle:
 SURE = 0.9  # it is not even shown, unless the model is as sure as this
-UNSURE = 0.5  # and a word less probable than this, with all behind it, is shown only once it ended UNSURE_SECONDS ago:
+UNSURE = 0.6  # and a word less probable than this, with all behind it, is shown only once it ended UNSURE_SECONDS ago:
 UNSURE_SECONDS = 1.0  # what comes next often makes another word of it, most of all where words are long
 CONTEXT_TOKENS = 100  # committed text before the window that is fed as a prompt
 KEEP_SECONDS = 2.0  # committed audio kept in front of the unstable words when the window slides

@@ -83,8 +83,8 @@ def test_words_at_the_very_end_of_the_audio_wait() -> None:
 @pytest.mark.parametrize(
     ("probability", "end", "shown"),
     [
-        (0.55, 3.0, "ask not what"),
-        (0.45, 1.3, "ask"),  # "not" ended 0.5 s ago: what comes next may make another word of it
+        (0.65, 3.0, "ask not what"),
+        (0.55, 1.3, "ask"),  # "not" ended 0.5 s ago: what comes next may make another word of it
         (0.3, 1.75, "ask"),
         (0.3, 1.85, "ask not"),
         (0.3, 2.25, "ask not what"),
