@@ -18,9 +18,9 @@ from torch import Tensor
 from whisper.model import Whisper
 
 from openmic.audio.types import SAMPLE_RATE, Samples
-from openmic.speech.gpu.attention import attended
 from openmic.speech.gpu.decoder import BatchedDecoder
 from openmic.speech.gpu.kv_slots import LaneKeys, WindowsTogether, bucket
+from openmic.speech.model.attention import attended
 from openmic.speech.model.decoder import Decoder
 from openmic.speech.model.encoder import EncoderCache
 from openmic.speech.model.linear import Precision
