@@ -70,6 +70,15 @@ def test_measuring_replays_steps_and_one_window(monkeypatch: pytest.MonkeyPatch)
     assert told[-1] < 1
 
 
+def test_more_streams_than_are_served_together_are_measured_in_several_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(Costs(((1, 0.1), (2, 0.2), (4, 0.3)), 1.6))
+    replace_final_pass(monkeypatch, lambda parts, recording, options, ended=False: _final(stage, recording))
+    parts: Any = SimpleNamespace(decoder=SimpleNamespace(rows_together=4, windows_together=1))
+    measured = capacity.measure(stage.live, parts, (1, 6), clocks=[lambda: stage.now])
+    assert stage.live.batches == [1] * 5 + [4, 2] * 5
+    assert measured.step_cost_seconds(6) == pytest.approx(0.5)
+
+
 def test_others_work_on_the_machine_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(Costs(((1, 0.1),), 1.6))
     replace_final_pass(monkeypatch, lambda parts, recording, options, ended=False: _final(stage, recording))
