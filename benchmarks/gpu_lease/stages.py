@@ -39,6 +39,7 @@ TESTED = (
     "speech/gpu/test_cuda_graphs.py",
     "speech/gpu/test_decoder.py",
     "speech/gpu/test_window_encoder.py",
+    "speech/gpu/test_settled_slots.py",
     "speech/gpu/test_select.py",
     "speech/weights/test_selection.py",
     "speech/test_device.py",
