@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from openmic.speech.model.encoder import EncoderCache
 from openmic.speech.model.tokens import Vocabulary
 from openmic.speech.model.window_encoder import PAD_SECONDS, SETTLED_SECONDS, Window, WindowEncoder
 from tests.support.operations import Operations
-from tests.support.small_whisper import small_whisper
+from tests.support.small_whisper import DIMS, small_whisper
 
 SHAPES = {  # width, encoder layers, decoder layers
     "tiny": (384, 4, 4),
@@ -301,6 +302,17 @@ def test_half_precision_agrees(small: Whisper) -> None:
     """What a GPU computes: float16 throughout."""
     encoder = BatchedWindowEncoder(small, BatchedDecoder(small, "float16", (0, 0)), "float16")
     encoder.keeps_settled = True
+    assert growing_agrees(encoder)
+
+
+@pytest.mark.slow
+def test_half_precision_agrees_through_as_many_layers_as_turbo_has() -> None:
+    torch.manual_seed(0)
+    model = Whisper(replace(DIMS, n_audio_layer=32, n_text_layer=4, n_mels=128)).requires_grad_(False).eval()
+    for positions in (model.encoder.positional_embedding, model.decoder.positional_embedding):
+        positions.data.normal_(std=0.02)
+    encoder = BatchedWindowEncoder(model, BatchedDecoder(model, "float16", (0, 0)), "float16")
+    assert encoder.keeps_settled
     assert growing_agrees(encoder)
 
 
