@@ -30,7 +30,8 @@ from openmic.speech.device import choose_device
 from openmic.speech.final.walk import FinalModel
 from openmic.speech.gpu.decoder import BatchedDecoder
 from openmic.speech.gpu.select import decoder_for, give_slots, warm_up
-from openmic.speech.gpu.window_encoder import BatchedWindowEncoder, encoder_for
+from openmic.speech.gpu.select_encoder import encoder_for
+from openmic.speech.gpu.window_encoder import BatchedWindowEncoder
 from openmic.speech.live.decode import LiveStepDecoder
 from openmic.speech.load import load_whisper
 from openmic.speech.model.decoder import Decoder

@@ -7,7 +7,9 @@ times; with each ``Costs.load`` is computed as the engine does it. Bytes go at a
 arithmetic at a usual part of the data sheet's speed, and each operation costs the host its time to start it. ``first``
 is what openmic did at first: rows are copied out of their slots, words timed and drafts checked row by row, final
 windows transcribed one by one. ``measured`` is what an H200 has run, with word times and drafts together; ``in place``
-is what it does now. Operations are those that ``tests/docs/test_live_operations.py`` counts.
+leaves rows in their slots and has finals side by side; ``settled`` is what it does now, with settled states kept where
+the encoder decides and a window has a slot for them: one step of ``ANEW_EVERY`` follows a slide of its window, and
+encodes all of it. Operations are those that ``tests/docs/test_live_operations.py`` counts.
 """
 
 from __future__ import annotations
@@ -17,10 +19,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from openmic.speech.engine.costs import Costs
+from openmic.speech.gpu.decoder import POOL_STATES
+from openmic.speech.gpu.kv_slots import SlotShape, slots_that_fit
+from openmic.speech.gpu.select import MOST_SLOTS, SHARE_WITH_SETTLED
+from openmic.speech.gpu.settled_slots import SLOT_STATES as SETTLED_STATES
+from openmic.speech.gpu.settled_slots import encoder_decides
 
 PASSES = 7  # of one token per row in a live step
 MEASURED = (1, 16, 64, 256)  # streams, as calibration would
 WINDOW_STATES, TAIL_STATES, SLOT_STATES = 384, 200, 832  # of a live window of 7 s, the silence behind it, a slot
+NEW_STATES, ANEW_STATES, ANEW_EVERY = 160, 288, 4  # of a window that grew by 1.5 s; of one that has slid, to 5 s
 READ_STATES, PADDED_TOKENS, TOKENS = 832, 128, 100  # of a row in a pass: with padding, and what is there of tokens
 FINAL_STATES, FINAL_PASSES, FINAL_TOKENS = 1500, 26, 33  # so many passes that an H100 takes about what an H200 took,
 DRAFT_SECONDS = 0.0002  # with so much of the host's time in each for the draft, which no window shares
@@ -30,15 +38,17 @@ TIME_WARP_SECONDS = 0.0002  # of a row's live tokens, on the host; of a final wi
 FINAL_WARP_SECONDS = 0.003  # twice, for its own times and for where whisper.transcribe would go on
 VOCABULARY = 51_866
 
-Way = Literal["first", "measured", "in place"]
-WAYS: tuple[Way, ...] = ("first", "measured", "in place")
+Way = Literal["first", "measured", "in place", "settled"]
+WAYS: tuple[Way, ...] = ("first", "measured", "in place", "settled")
+IN_PLACE = ("in place", "settled")
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A card by its data sheet, and what its usual host needs to start an operation."""
+    """A card by its data sheet, its memory that is free beside ``turbo``, and its host's time to start an operation."""
 
     name: str
+    free_gigabytes: float
     gigabytes_per_second: float
     teraflops: float
     operation_seconds: float
@@ -65,19 +75,30 @@ class Shape:
         """Keys and values that a pass reads of a row."""
         return 2.0 * self.decoder_layers * 2 * self.width * (READ_STATES + PADDED_TOKENS)
 
-    def encode_flop(self, states: int) -> float:
-        """To encode a window of so many states."""
-        return 2.0 * self.encoder_layers * states * (12 * self.width**2 + 2 * states * self.width)
+    @property
+    def settled_bytes(self) -> float:
+        """A slot's for settled states."""
+        return 2.0 * (2 * self.encoder_layers + 1) * (SETTLED_STATES + 1) * self.width
+
+    @property
+    def keeps_settled(self) -> bool:
+        """Whether settled states are kept."""
+        return encoder_decides(self.width, self.encoder_layers, self.decoder_layers)
+
+    def encode_flop(self, states: int, attended: int | None = None) -> float:
+        """To encode so many states, which attend to so many; by default to themselves."""
+        return 2.0 * self.encoder_layers * states * (12 * self.width**2 + 2 * (attended or states) * self.width)
 
 
 CARDS = (
-    Card("T4", 320, 25, 12e-6, 4e-6),
-    Card("L4", 300, 55, 10e-6, 3e-6),
-    Card("A100", 1555, 170, 8e-6, 2.5e-6),
-    Card("H100", 3350, 400, 6e-6, 2.2e-6),
+    Card("T4", 12, 320, 25, 12e-6, 4e-6),
+    Card("L4", 20, 300, 55, 10e-6, 3e-6),
+    Card("A100", 36, 1555, 170, 8e-6, 2.5e-6),
+    Card("H100", 75, 3350, 400, 6e-6, 2.2e-6),
 )
 SHAPES = (Shape("base", 512, 6, 6, 8), Shape("turbo", 1280, 32, 4, 6))
 OPERATIONS_OF_A_LAYER = 29  # of the decoder in a pass, and some ten beside its layers
+OPERATIONS_OF_AN_ENCODER_LAYER = 18  # over new states, copied out of their slots
 
 
 def pass_seconds(card: Card, shape: Shape, rows: int, way: Way) -> float:
@@ -85,18 +106,42 @@ def pass_seconds(card: Card, shape: Shape, rows: int, way: Way) -> float:
     bandwidth = card.gigabytes_per_second * 1e9
     weights = shape.decoder_bytes / (BANDWIDTH_PART * bandwidth)
     read = rows * shape.row_bytes / (BANDWIDTH_PART * bandwidth)
-    if way != "in place":
+    if way not in IN_PLACE:
         read += 2 * rows * shape.row_bytes / (0.6 * bandwidth)
     nodes = (OPERATIONS_OF_A_LAYER * shape.decoder_layers + 10) * card.graph_node_seconds
     return weights + read + nodes + 1e-4 + rows * 1.2e-6
 
 
+def slots_with_settled(card: Card, shape: Shape) -> int:
+    """Windows whose settled states have a slot."""
+    if not shape.keeps_settled:
+        return 0
+    aligned = min(shape.aligned_heads, shape.decoder_layers)
+    slots = [SlotShape(shape.decoder_layers, aligned, 1, shape.width, 448, states) for states in POOL_STATES]
+    room = round(SHARE_WITH_SETTLED * card.free_gigabytes * 1e9)
+    return slots_that_fit(slots, MOST_SLOTS, 2, room, round(shape.settled_bytes))[0]
+
+
+def encode_seconds(card: Card, shape: Shape, rows: int, way: Way) -> float:
+    """Time to encode a window of each of so many streams."""
+    flops = card.teraflops * 1e12
+    kept = min(rows, slots_with_settled(card, shape)) if way == "settled" else 0
+    whole = (rows - kept) * shape.encode_flop(WINDOW_STATES) / flops
+    if not kept:
+        return whole
+    new = shape.encode_flop(NEW_STATES, WINDOW_STATES), shape.encode_flop(ANEW_STATES)
+    copied = 2.0 * shape.encoder_layers * 2 * shape.width * (3 * WINDOW_STATES + 4 * NEW_STATES)
+    moved = copied / (0.6 * card.gigabytes_per_second * 1e9)
+    started = OPERATIONS_OF_AN_ENCODER_LAYER * shape.encoder_layers * card.operation_seconds  # of one pass more
+    return whole + started + kept * (((ANEW_EVERY - 1) * new[0] + new[1]) / ANEW_EVERY / flops + moved)
+
+
 def step_seconds(card: Card, shape: Shape, rows: int, way: Way) -> float:
     """Time of a live step of so many streams."""
     bandwidth = BANDWIDTH_PART * card.gigabytes_per_second * 1e9
-    encode = rows * shape.encode_flop(WINDOW_STATES) / (card.teraflops * 1e12)
+    encode = encode_seconds(card, shape, rows, way)
     numbers = 2.0 * rows * shape.decoder_layers * 2 * shape.width
-    if way == "in place":
+    if way in IN_PLACE:
         slots = numbers * (5 * WINDOW_STATES + 2 * TAIL_STATES) / bandwidth
     else:
         slots = numbers * (6 * (WINDOW_STATES + TAIL_STATES) + SLOT_STATES + 449) / bandwidth
@@ -114,7 +159,7 @@ def final_seconds(card: Card, shape: Shape, way: Way) -> float:
     encode = shape.encode_flop(FINAL_STATES) / (card.teraflops * 1e12) + 15 * shape.encoder_layers * 1e-6
     operations = OPERATIONS_OF_A_LAYER * shape.decoder_layers + 40
     timed = 2 * FINAL_WARP_SECONDS + (operations + 150) * card.operation_seconds
-    if way != "in place":
+    if way not in IN_PLACE:
         rules = FINAL_TOKENS * 9 * card.operation_seconds
         warped = 40 * shape.aligned_heads * 2 * card.operation_seconds
         return encode + FINAL_PASSES * (operations * card.operation_seconds + rules + DRAFT_SECONDS) + timed + warped

@@ -39,10 +39,11 @@ TESTED = (
     "speech/gpu/test_cuda_graphs.py",
     "speech/gpu/test_decoder.py",
     "speech/gpu/test_window_encoder.py",
+    "speech/gpu/test_settled_slots.py",
     "speech/gpu/test_select.py",
     "speech/weights/test_selection.py",
     "speech/test_device.py",
-    "speech/gpu/test_attention.py",
+    "speech/model/test_attention.py",
     "speech/gpu/test_token_attention.py",
 )
 SESSIONS = (1, 16, 64, 128, 256, 384, 512, 640, 768, 1024)

@@ -1,7 +1,8 @@
 """What the parts of a live step cost on a device, for a model's shapes; its weights may be random.
 
-The parts: windows are encoded and their rows begun (``encode``), prefixes and drafts go through the decoder in one pass
-(``check``), rows are fed one token each and choose the next (``choose``).
+The parts: windows are encoded, or what is new of them since the step before where settled states are kept, and their
+rows begun (``encode``), prefixes and drafts go through the decoder in one pass (``check``), rows are fed one token each
+and choose the next (``choose``).
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from whisper.model import ModelDimensions, Whisper
 
 from benchmarks.simulated.crowd import LiveStep
 from openmic.audio.types import SAMPLE_RATE
+from openmic.speech.engine.costs import STEP_EVERY_SECONDS
 from openmic.speech.gpu.window_encoder import BatchedWindowEncoder
 from openmic.speech.model.decoder import Decoder, Row
+from openmic.speech.model.encoder import EncoderCache
 from openmic.speech.model.window_encoder import WindowEncoder
 
 WINDOW_SECONDS = 6.0
@@ -77,11 +80,22 @@ def measure_pieces(encoder: WindowEncoder, decoder: Decoder, numbers: Sequence[i
             generator.normal(0, 0.05, round(WINDOW_SECONDS * SAMPLE_RATE)).astype(np.float32) for _ in range(number)
         ]
         rows: list[Row] = []
+        kept = [EncoderCache() for _ in windows]
+        if isinstance(encoder, BatchedWindowEncoder):  # what it keeps of windows was settled at the step before
+            encoder.windows([window[: -round(STEP_EVERY_SECONDS * SAMPLE_RATE)] for window in windows], kept)
+        settled = [cache.states for cache in kept]
 
-        def begin(windows: Sequence[np.ndarray] = windows, rows: list[Row] = rows) -> None:
+        def begin(
+            windows: Sequence[np.ndarray] = windows,
+            rows: list[Row] = rows,
+            kept: Sequence[EncoderCache] = kept,
+            settled: Sequence[int] = settled,
+        ) -> None:
             rows.clear()
             if isinstance(encoder, BatchedWindowEncoder):
-                encoded = encoder.windows(windows)
+                for cache, states in zip(kept, settled, strict=True):
+                    cache.states = states
+                encoded = encoder.windows(windows, kept)
             else:
                 encoded = [encoder.window(window) for window in windows]
             rows.extend(decoder.rows([window.cross for window in encoded]))
@@ -103,6 +117,8 @@ def measure_pieces(encoder: WindowEncoder, decoder: Decoder, numbers: Sequence[i
         floor.append(
             least_bytes(decoder, number, round(WINDOW_SECONDS * 50) + encoder.tail_states, CHECK_TOKENS) / pace
         )
+        for cache in kept:
+            cache.clear()  # the next number's windows need the slots
     return Pieces(tuple(numbers), tuple(encode), tuple(check), tuple(choose), tuple(floor))
 
 

@@ -30,7 +30,7 @@ from openmic.speech.engine.costs import Costs, describe_capacity
 from openmic.speech.engine.thread import EngineParts, WhisperEngine
 from openmic.speech.final.walk import FinalModel
 from openmic.speech.gpu.select import decoder_for, give_slots, is_batched, warm_up
-from openmic.speech.gpu.window_encoder import encoder_for
+from openmic.speech.gpu.select_encoder import encoder_for
 from openmic.speech.languages import language_code
 from openmic.speech.live.decode import LiveStepDecoder
 from openmic.speech.model.full_encoder import FullEncoder

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from whisper.model import Whisper
 
-from openmic.speech.gpu.attention import attended
 from openmic.speech.gpu.cuda_graphs import Capture, Step, StepGraphs
 from openmic.speech.gpu.kv_slots import KVSlotPool, LaneKeys, SlotRow, SlotShape, WindowsTogether, bucket, finite_
 from openmic.speech.gpu.token_attention import spans_of_a_pass, token_attention
+from openmic.speech.model.attention import attended
 from openmic.speech.model.decoder import MOST_SCORES, CrossAttentionKV, Decoder, Row, TokenSpan, check_room
 from openmic.speech.model.linear import Precision, linear
 from openmic.speech.model.upload import on_device

@@ -232,7 +232,9 @@ def bucket(buckets: Sequence[int], size: int) -> int:
     raise ValueError(f"{size} is more than the largest bucket, {buckets[-1]}")
 
 
-def slots_that_fit(shapes: Sequence[SlotShape], most: Sequence[int], number_bytes: int, room_bytes: int) -> list[int]:
+def slots_that_fit(
+    shapes: Sequence[SlotShape], most: Sequence[int], number_bytes: int, room_bytes: int, beside_bytes: int = 0
+) -> list[int]:
     """How many slots of each shape to allocate.
 
     Args:
@@ -240,6 +242,7 @@ def slots_that_fit(shapes: Sequence[SlotShape], most: Sequence[int], number_byte
         most: at most so many of each.
         number_bytes: of one number, 2 for float16.
         room_bytes: for all of them together.
+        beside_bytes: that each of the first shape needs elsewhere.
 
     Returns:
         As many of the first shape as fit; a shape behind it gets an eighth of the room at most.
@@ -249,4 +252,4 @@ def slots_that_fit(shapes: Sequence[SlotShape], most: Sequence[int], number_byte
         for shape, count in zip(shapes[1:], most[1:], strict=True)
     ]
     taken = sum(count * shape.values for shape, count in zip(shapes[1:], counts, strict=True)) * number_bytes
-    return [min(most[0], (room_bytes - taken) // (shapes[0].values * number_bytes)), *counts]
+    return [min(most[0], (room_bytes - taken) // (shapes[0].values * number_bytes + beside_bytes)), *counts]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
+from collections.abc import Sequence
 
 import torch
 from whisper.model import Whisper
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 MOST_SLOTS = (512, 8)  # for live windows, and for wider ones
 MEMORY_SHARE = 0.4  # at most, for slots, of the memory that the loaded model has left free
+SHARE_WITH_SETTLED = 0.6  # the same where each live window has a slot for its settled states, too
 GRAPH_BYTES = 1 << 30  # of memory, at most, for recorded steps: most of it the driver's, which torch does not count
 STEP_ROWS = (1, 4, 16, 32, 64, 128, 256, 512)  # rows of the steps that are recorded; others run in the next larger one
 RECORD_SECONDS = 20.0  # for recording steps; no more are recorded later, when people speak
@@ -50,8 +52,9 @@ def is_batched(decoder: Decoder) -> bool:
 def give_slots(decoder: Decoder, encoder: WindowEncoder, memory: DeviceMemory | None = None) -> None:
     """Give a batched decoder slots for as many rows as fit, once all else is where it stays.
 
-    The widest pass of the encoder and the most scores are done first, and then the widest pass of the decoder over the
-    slots: what they need meanwhile is left free. (vLLM calls it a profile run.)
+    Where the encoder keeps settled states, it gets a slot for each live row's. The widest pass of the encoder and the
+    most scores are done first, and then the widest pass of the decoder over the slots, and of the encoder over its own:
+    what they need meanwhile is left free. (vLLM calls it a profile run.)
 
     Args:
         decoder: of ``decoder_for``; a ragged one has no slots.
@@ -61,24 +64,38 @@ def give_slots(decoder: Decoder, encoder: WindowEncoder, memory: DeviceMemory | 
     if not isinstance(decoder, BatchedDecoder):
         return
     memory = memory or DeviceMemory(decoder.device)
-    works = [decoder.widest_scores, *([encoder.widest_pass] if isinstance(encoder, BatchedWindowEncoder) else [])]
+    batched = encoder if isinstance(encoder, BatchedWindowEncoder) else None
+    works = [decoder.widest_scores, *([batched.widest_pass] if batched else [])]
     needed = max(memory.needed_bytes(work) for work in works)
     left = memory.left_bytes()
-    room = max(0, min(round(MEMORY_SHARE * left), left - needed - GRAPH_BYTES))
+    settled_bytes = batched.slot_bytes if batched else 0
+    share = SHARE_WITH_SETTLED if settled_bytes else MEMORY_SHARE
+    room = max(0, min(round(share * left), left - needed - GRAPH_BYTES))
     number_bytes = torch.finfo(decoder.dtype).bits // 8
-    slots = slots_that_fit([slot_shape(decoder, states) for states in POOL_STATES], MOST_SLOTS, number_bytes, room)
+    shapes = [slot_shape(decoder, states) for states in POOL_STATES]
+    slots = slots_that_fit(shapes, MOST_SLOTS, number_bytes, room, settled_bytes)
+
+    def allocate(slots: Sequence[int]) -> None:
+        decoder.allocate(slots)
+        if batched:
+            batched.allocate(slots[0])
+
     while any(slots):
         try:
-            decoder.allocate(slots)
+            allocate(slots)
             memory.needed_bytes(decoder.widest_pass)
+            if batched and settled_bytes:
+                memory.needed_bytes(batched.widest_pass)
             break
         except torch.OutOfMemoryError:
             slots = [count // 2 for count in slots]
-            decoder.allocate([0] * len(slots))
+            allocate([0] * len(slots))
             free_memory()
     log.info(
-        "%d slots for live windows and %d for wider ones; %d MB of memory are left, the widest pass takes %d",
-        *slots,
+        "%d slots for live windows%s and %d for wider ones; %d MB of memory are left, the widest pass takes %d",
+        slots[0],
+        " and their settled states" if settled_bytes else "",
+        slots[1],
         memory.left_bytes() / 1e6,
         needed / 1e6,
     )

@@ -21,6 +21,7 @@ from torch import Tensor
 from whisper.model import ResidualAttentionBlock, Whisper
 
 from openmic.speech.model.alignment import smoothed
+from openmic.speech.model.attention import attended
 from openmic.speech.model.linear import Precision, linear, norm, threads_for
 
 MOST_SCORES = 1024  # states that are scored at a time: each takes some 10 bytes for each token of the vocabulary
@@ -256,8 +257,8 @@ class Decoder:
             if count > 1:
                 ones = torch.ones(count, start + count, dtype=torch.bool, device=self.device)
                 mask = ones.tril(diagonal=start)
-            attended = F.scaled_dot_product_attention(part[0][None], keys[None], values[None], attn_mask=mask)
-            outputs.append(self._join(attended[0]))  # torch's quick attention is for a batch
+            found = attended(part[0][None], keys[None], values[None], mask)
+            outputs.append(self._join(found[0]))  # torch's quick attention is for a batch
             offset += count
         return torch.cat(outputs)
 
@@ -268,7 +269,7 @@ class Decoder:
             if index in row.queries:
                 row.queries[index][:, start : start + count] = part
             keys, values = row.cross.keys[index], row.cross.values[index]
-            outputs.append(self._join(F.scaled_dot_product_attention(part[None], keys[None], values[None])[0]))
+            outputs.append(self._join(attended(part[None], keys[None], values[None])[0]))
             offset += count
         return torch.cat(outputs)
 

@@ -22,6 +22,7 @@ class EncoderCache:
         loudest: log10 mel power, the maximum so far.
         keys, values: per encoder layer, of the settled states, shape (1, heads, states, head_width).
         cross: the decoder's keys and values for them.
+        slot: on a GPU all that is kept is in here, but for ``states``; it is given back when it is forgotten.
     """
 
     states: int = 0
@@ -29,10 +30,11 @@ class EncoderCache:
     keys: dict[int, Tensor] = field(default_factory=dict)
     values: dict[int, Tensor] = field(default_factory=dict)
     cross: CrossAttentionKV | None = None
+    slot: object | None = None
 
     def clear(self) -> None:
         """Forget everything: the window begins elsewhere now."""
-        self.states, self.loudest, self.cross = 0, -10.0, None
+        self.states, self.loudest, self.cross, self.slot = 0, -10.0, None, None
         self.keys, self.values = {}, {}
 
 

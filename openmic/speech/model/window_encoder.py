@@ -87,12 +87,10 @@ class WindowEncoder:
         Raises:
             ValueError: the window and its half second of silence are longer than the model's context.
         """
-        state_count = -(-(len(samples) + int(PAD_SECONDS * SAMPLE_RATE)) // STATE_SAMPLES)
-        if state_count > self.context:
-            raise ValueError(f"a window of {state_count} states does not fit into {self.context}")
+        state_count = self.state_count(samples)
         settled = EncoderCache() if settled is None else settled
         old = settled.cross
-        until = max(settled.states, (len(samples) - round(SETTLED_SECONDS * SAMPLE_RATE)) // STATE_SAMPLES)
+        until = settled_until(samples, settled)
         kept = until - settled.states
         new = self.decoder.cross_attention_kv(self._states(samples, state_count, settled, kept))
         if old is not None:
@@ -103,6 +101,17 @@ class WindowEncoder:
             CrossAttentionKV(self._spliced(new.keys, self._tail.keys), self._spliced(new.values, self._tail.values)),
             state_count,
         )
+
+    def state_count(self, samples: Samples) -> int:
+        """States of a window and its half second of silence.
+
+        Raises:
+            ValueError: they are more than the model's context.
+        """
+        count: int = -(-(len(samples) + int(PAD_SECONDS * SAMPLE_RATE)) // STATE_SAMPLES)
+        if count > self.context:
+            raise ValueError(f"a window of {count} states does not fit into {self.context}")
+        return count
 
     def windows(self, samples: Sequence[Samples], settled: Sequence[EncoderCache | None]) -> list[Window]:
         """``window`` for each of a batch."""
@@ -133,6 +142,12 @@ class WindowEncoder:
         settled.states += kept
         states: Tensor = self._encoder.ln_post(x)
         return states
+
+
+def settled_until(samples: Samples, settled: EncoderCache) -> int:
+    """How many states of a window are settled once it is encoded."""
+    until: int = (len(samples) - round(SETTLED_SECONDS * SAMPLE_RATE)) // STATE_SAMPLES
+    return max(settled.states, until)
 
 
 def _joined(first: Sequence[Tensor], second: Sequence[Tensor]) -> list[Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ import openmic.speech.engine.stream as streams
 from openmic.audio.types import SAMPLE_RATE
 from openmic.speech.engine.costs import MOST_LOAD, STEP_EVERY_SECONDS, Costs, describe_capacity
 from openmic.speech.engine.thread import WhisperEngine
+from openmic.speech.live.hypothesis import Hypothesis, StepCache, StepInput
 from openmic.speech.types import Word
 from tests.support.scripted_turns import ScriptedFinal, Stage
 
@@ -68,6 +70,28 @@ def test_measuring_replays_steps_and_one_window(monkeypatch: pytest.MonkeyPatch)
     assert stage.live.batches == [1] * 5 + [4] * 5
     assert told == sorted(told)
     assert told[-1] < 1
+
+
+def test_more_streams_than_are_served_together_are_measured_in_several_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(Costs(((1, 0.1), (2, 0.2), (4, 0.3)), 1.6))
+    replace_final_pass(monkeypatch, lambda parts, recording, options, ended=False: _final(stage, recording))
+    parts: Any = SimpleNamespace(decoder=SimpleNamespace(rows_together=4, windows_together=1))
+    memories: dict[int, StepCache] = {}
+    step = stage.live.step
+
+    def keeping(requests: Sequence[StepInput]) -> list[Hypothesis]:
+        for memory in (request.memory for request in requests):
+            assert memory is not None
+            memory.settled.slot = object()  # as a GPU's encoder leaves it
+            memories[id(memory)] = memory
+        return step(requests)
+
+    monkeypatch.setattr(stage.live, "step", keeping)
+    measured = capacity.measure(stage.live, parts, (1, 6), clocks=[lambda: stage.now])
+    assert stage.live.batches == [1] * 5 + [4, 2] * 5
+    assert measured.step_cost_seconds(6) == pytest.approx(0.5)
+    assert len(memories) == 1 + 6
+    assert not any(memory.settled.slot for memory in memories.values())  # speakers need it
 
 
 def test_others_work_on_the_machine_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from openmic.speech.gpu.select import give_slots, warm_up
 from openmic.speech.gpu.window_encoder import BatchedWindowEncoder, states_of_a_pass
 from openmic.speech.live import decode as live_decode
 from openmic.speech.live.decode import LiveStepDecoder
-from openmic.speech.live.hypothesis import StepInput
+from openmic.speech.live.hypothesis import StepCache, StepInput
 from openmic.speech.model.full_encoder import FullEncoder
 from openmic.speech.model.tokens import Vocabulary
 from tests.support.allocator import Allocator
@@ -92,6 +92,30 @@ def test_a_step_of_all_slots_finds_the_memory_that_it_needs(model: Whisper, room
     assert wide_slots <= select.MOST_SLOTS[1]
 
 
+@pytest.mark.slow
+def test_each_live_slot_comes_with_one_for_settled_states(model: Whisper) -> None:
+    """And a step of growing windows finds the memory that it needs."""
+    with Allocator(60 * MB) as memory:
+        decoder, encoder = parts(model)
+        encoder.keeps_settled = True
+        give_slots(decoder, encoder, memory)
+        number = decoder.pools[0].slots
+        assert encoder.slots.slots == encoder.slots.free == number > 4
+        slot_bytes = sum(pool.slots * pool.shape.values * 2 for pool in decoder.pools) + number * encoder.slot_bytes
+        left = memory.left_bytes()
+        assert select.MEMORY_SHARE < slot_bytes / (left + slot_bytes) <= select.SHARE_WITH_SETTLED * 1.01
+        live = LiveStepDecoder(encoder, decoder, Vocabulary(model))
+        speech = np.random.default_rng(0).normal(0, 0.1, 2 * SAMPLE_RATE).astype(np.float32)
+        memories = [StepCache() for _ in range(4)]
+        draft = tuple(range(400, 412))
+        for seconds in (1.5, 2.0):
+            samples = speech[: round(seconds * SAMPLE_RATE)]
+            live.step([StepInput(samples, 0.0, "en", "transcribe", draft=draft, memory=one) for one in memories])
+        assert encoder.slots.free == number - len(memories)
+        assert {one.settled.states for one in memories} == {50}
+        del live
+
+
 def test_without_room_there_are_no_slots_and_rows_go_alone(model: Whisper) -> None:
     with Allocator(512 * MB) as memory:
         decoder, encoder = parts(model)
@@ -113,10 +137,11 @@ def test_slots_for_which_a_pass_finds_no_memory_are_halved(model: Whisper, monke
 
     monkeypatch.setattr(BatchedDecoder, "widest_pass", pass_over)
     decoder, encoder = parts(model)
+    encoder.keeps_settled = True
     with Allocator(96 * MB) as memory:
         give_slots(decoder, encoder, memory)
     assert tries[1:] == [tries[0] // 2, tries[0] // 4]
-    assert decoder.pools[0].slots == tries[2] > 0
+    assert decoder.pools[0].slots == encoder.slots.slots == tries[2] > 0
 
 
 def test_recording_stops_when_it_has_taken_its_memory(model: Whisper) -> None:

@@ -13,7 +13,8 @@ import torch
 
 from openmic.audio.types import SAMPLE_RATE, Samples
 from openmic.speech.gpu.decoder import BatchedDecoder
-from openmic.speech.gpu.window_encoder import BatchedWindowEncoder, agrees, encoder_for
+from openmic.speech.gpu.select_encoder import agrees, encoder_for
+from openmic.speech.gpu.window_encoder import BatchedWindowEncoder
 from openmic.speech.model.decoder import Decoder
 from openmic.speech.model.window_encoder import WindowEncoder
 

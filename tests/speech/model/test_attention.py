@@ -11,9 +11,11 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from openmic.speech.gpu import decoder as batched
-from openmic.speech.gpu.attention import attended
 from openmic.speech.gpu.decoder import BatchedDecoder
-from openmic.speech.model.decoder import CrossAttentionKV
+from openmic.speech.model import decoder as ragged
+from openmic.speech.model.attention import attended
+from openmic.speech.model.decoder import CrossAttentionKV, Decoder
+from tests.support.operations import Operations
 
 
 def batch(places: int, device: str, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -53,6 +55,35 @@ def test_a_step_turns_no_switch_that_other_threads_see(base_model: Any, monkeypa
     with torch.inference_mode():
         decoder.forward([decoder.row(cross)], [[1, 2]])
     assert set(seen) == {before}
+
+
+def test_ragged_rows_name_their_kernel_too(base_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of their attentions; cuDNN's, which torch would take on some cards, plans anew for each length."""
+    masks: list[Tensor | None] = []
+
+    def noted(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        masks.append(mask)
+        return attended(queries, keys, values, mask)
+
+    monkeypatch.setattr(ragged, "attended", noted)
+    decoder = Decoder(base_model, "float32")
+    cross = CrossAttentionKV(*([torch.zeros(8, 30, 64) for _ in range(6)] for _ in range(2)))
+    with torch.inference_mode(), Operations() as done:
+        decoder.forward([decoder.row(cross), decoder.row(cross)], [[1, 2], [3]])
+    assert len(masks) == 2 * 2 * 6
+    assert sum(count for name, count in done.done.items() if "attention" in name) == len(masks)
+    assert [mask.shape for mask in masks if mask is not None] == [(2, 2)] * 6
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("places", [64, 830, 1500])
+def test_on_a_gpu_it_takes_any_mask_and_none(places: int) -> None:
+    queries, keys, values, added = batch(places, "cuda", torch.float16)
+    for mask in (None, added, added == 0, torch.ones(5, places, dtype=torch.bool, device="cuda").tril(places - 5)):
+        query, key, value = (tensor.cpu().float() for tensor in (queries, keys, values))
+        on_host = None if mask is None else mask.cpu() if mask.dtype == torch.bool else mask.cpu().float()
+        exact = F.scaled_dot_product_attention(query, key, value, attn_mask=on_host)
+        assert torch.allclose(attended(queries, keys, values, mask).cpu().float(), exact, atol=5e-3)
 
 
 @pytest.mark.gpu
