@@ -16,7 +16,7 @@ from benchmarks.simulated.pieces import least_bytes
 from openmic.audio.types import SAMPLE_RATE
 from openmic.speech.engine.calibration import Clip, calibration_stream, speech_clip
 from openmic.speech.engine.costs import STEP_EVERY_SECONDS
-from openmic.speech.engine.stream import run_step
+from openmic.speech.engine.live_step import run_step
 from openmic.speech.gpu.cuda_graphs import StepGraphs
 from openmic.speech.gpu.decoder import BatchedDecoder
 from openmic.speech.live.decode import LiveStepDecoder

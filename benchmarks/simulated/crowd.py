@@ -19,7 +19,8 @@ from benchmarks.simulated.virtual import EPSILON, PIECE_SAMPLES, GrowingRecordin
 from openmic.audio import VoiceActivity
 from openmic.audio.types import SpeechBoundary
 from openmic.settings import Settings
-from openmic.speech.engine.stream import EngineStream, run_step
+from openmic.speech.engine.live_step import run_step
+from openmic.speech.engine.stream import EngineStream
 from openmic.speech.final.walk import FinalModel
 from openmic.speech.live.decode import LiveStepDecoder
 from openmic.speech.types import CommittedText, LiveText, SpeechEvent, SpeechOptions

@@ -19,7 +19,8 @@ import torch
 from openmic.audio import SAMPLE_RATE, VoiceActivity
 from openmic.audio.types import Samples
 from openmic.settings import Settings
-from openmic.speech.engine.stream import EngineStream, run_step
+from openmic.speech.engine.live_step import run_step
+from openmic.speech.engine.stream import EngineStream
 from openmic.speech.engine.thread import EngineParts
 from openmic.speech.live.decode import LiveStepDecoder
 from openmic.speech.live.policy import CommitPolicy

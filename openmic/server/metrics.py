@@ -67,13 +67,14 @@ class Metrics(Collector):
         delay.add_metric(["0.5"], (moments[-1].delay_p50_seconds if moments else None) or 0.0)
         delay.add_metric(["0.9"], (moments[-1].delay_p90_seconds if moments else None) or 0.0)
         yield delay
-        backlog = self._sessions.backlog_bytes()
+        known = self._sessions.known
+        backlog = known.backlog_bytes()
         yield GaugeMetricFamily("openmic_backlog_bytes", "Bytes received and not yet decoded.", backlog)
         waiting = states[State.FINISHING]
         yield GaugeMetricFamily("openmic_finals_waiting", "Sessions that wait for their final.", waiting)
-        yield CounterMetricFamily("openmic_sessions_opened", "Sessions opened.", self._sessions.opened_total)
-        yield CounterMetricFamily("openmic_received_bytes", "Bytes received.", self._sessions.received_bytes_total())
-        yield CounterMetricFamily("openmic_audio_seconds", "Audio decoded.", self._sessions.audio_seconds_total())
+        yield CounterMetricFamily("openmic_sessions_opened", "Sessions opened.", known.opened_total)
+        yield CounterMetricFamily("openmic_received_bytes", "Bytes received.", known.received_bytes_total())
+        yield CounterMetricFamily("openmic_audio_seconds", "Audio decoded.", known.audio_seconds_total())
 
     def _of_connections(self) -> Iterator[Metric]:
         entry = self._entry

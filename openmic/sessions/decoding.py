@@ -39,7 +39,7 @@ class DecodeSink(Protocol):
     def on_too_long(self) -> None:
         """There is more audio than a session may have."""
 
-    def on_warning(self, warning: OpenmicError) -> None:
+    def warn(self, warning: OpenmicError) -> None:
         """Some of its bytes came to nothing; the rest goes on."""
 
     def on_decoded_all(self, error: OpenmicError | None) -> None:
@@ -140,7 +140,7 @@ class DecodeThread:
         if self._audio_format.encoding != "auto":  # raw samples are worked on before more are read
             source = _Announced(self._reader, self._caught_up)
         try:
-            for samples in self._decode_bytes(source, self._audio_format, self._sink.on_warning):
+            for samples in self._decode_bytes(source, self._audio_format, self._sink.warn):
                 room = self._max_samples - len(self._recording)
                 taken = samples[:room]
                 self._recording.append(taken)

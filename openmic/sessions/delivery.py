@@ -22,7 +22,7 @@ class DeliveryThread:
     """Does the work of all sessions of one server in turn; what one piece raises keeps no other from being done."""
 
     def __init__(self) -> None:
-        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self._thread = SupervisedThread("openmic-delivery", self._run)
         self._thread.start()
 
@@ -31,7 +31,7 @@ class DeliveryThread:
         """See ``SupervisedThread.problems``."""
         return self._thread.problems
 
-    def submit(self, work: Callable[[], None]) -> None:
+    def submit(self, work: Callable[[], object]) -> None:
         """Have ``work`` done, behind all that was submitted before; from any thread, returns at once."""
         self._work.put(work)
 

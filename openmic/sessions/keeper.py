@@ -1,4 +1,4 @@
-"""One thread that looks round: ends sessions whose client stayed away, deletes them in time, takes up others'."""
+"""One thread that ends sessions whose client stayed away, deletes them in time, and takes up other servers'."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ import math
 import threading
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from openmic.errors import OpenmicError
 from openmic.memory import release_freed_memory
-from openmic.sessions.events import Reason
-from openmic.sessions.load import LoadHistory
 from openmic.sessions.overload import OverloadWarnings
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.session import Session
 from openmic.sessions.state import State
-from openmic.sessions.storage.space import DiskSpace
-from openmic.settings import Settings
-from openmic.speech.types import Engine
 from openmic.threads import SupervisedThread
+
+if TYPE_CHECKING:
+    from openmic.sessions.registry import Sessions
 
 KEEPER_SECONDS = 0.25  # how often the keeper looks round
 TRIM_SECONDS = 5.0  # so long after a session's end freed memory is given back: the engine has let go of its buffers
@@ -28,46 +26,15 @@ OPEN_FACTOR = 2.0  # how long a session may be open, in the longest audio that i
 LOOK_SECONDS = 10.0  # how often the folder is searched for what other servers left there
 
 
-class SessionTable(Protocol):
-    """What the keeper needs of ``Sessions``."""
-
-    settings: Settings
-    engine: Engine
-    load: LoadHistory
-    space: DiskSpace
-
-    @property
-    def places(self) -> int:
-        """How many sessions may be open at once."""
-
-    def watched(self) -> tuple[Sequence[Session], int]:
-        """All sessions, and how many of those that were opened here are over."""
-
-    def look(self) -> None:
-        """Search the folder."""
-
-    def tell_others(self) -> None:
-        """Say which sessions are here."""
-
-    def stop(self, session: Session, reason: Reason, error: OpenmicError | None = None) -> None:
-        """Finish a session, if nobody has."""
-
-    def drop(self, session: Session) -> None:
-        """Let another process have it."""
-
-    def forget(self, session: Session) -> None:
-        """Delete it."""
-
-
 class Keeper:
-    """Looks for what is there before it returns, and goes on in its thread.
+    """Looks for sessions in the folder once before its constructor returns; the rest is done in its thread.
 
     Args:
         sessions: what it keeps.
         closing: set when it is to end.
     """
 
-    def __init__(self, sessions: SessionTable, closing: threading.Event) -> None:
+    def __init__(self, sessions: Sessions, closing: threading.Event) -> None:
         self._sessions = sessions
         self._settings = sessions.settings
         self._closing = closing
@@ -86,7 +53,7 @@ class Keeper:
         self._thread.join(seconds)
 
     def _run(self) -> None:
-        overload = OverloadWarnings()
+        known, overload = self._sessions.known, OverloadWarnings()
         looked_at = time.monotonic()
         over, trim_at = 0, math.inf
         while not self._closing.wait(KEEPER_SECONDS):
@@ -95,7 +62,9 @@ class Keeper:
                 looked_at = now
                 with self._thread.turn("looking for sessions"):
                     self._sessions.look()
-            sessions, over_now = self._sessions.watched()
+            with known.lock:
+                sessions = known.all()
+                over_now = known.opened_total - sum(session.ended_at is None for session in sessions)
             with self._thread.turn("keeping time"):
                 self._keep_time(sessions, now)
             with self._thread.turn("telling other processes"):
@@ -126,19 +95,19 @@ class Keeper:
                 session.check_lease()
                 detached_at, ended_at = session.detached_at, session.ended_at
                 if session.moved:
-                    self._sessions.drop(session)
+                    self._sessions.known.drop(session)
                 elif ended_at is not None:
                     keep_seconds = self._settings.keep_seconds
                     if len(session.recording) == 0:
                         keep_seconds = min(keep_seconds, NOTHING_KEPT_SECONDS)
                     if now - ended_at >= keep_seconds:
-                        self._sessions.forget(session)
+                        self._sessions.known.delete(session)
                 elif detached_at is None:
                     self._end_idle(session, now)
                 else:
                     session.activity.rest(now)
                     if now - detached_at >= self._settings.resume_seconds:
-                        self._sessions.stop(session, "timeout")
+                        session.stop_once("timeout")
             except Exception as error:
                 failure = failure or error
         if failure is not None:
@@ -151,9 +120,7 @@ class Keeper:
         settings, activity = self._settings, session.activity
         if activity.is_idle(session.recording.seconds, session.received_bytes, now, settings.idle_seconds):
             if session.backlog_bytes == 0:  # else the decoder is what is late
-                self._sessions.stop(
-                    session, "timeout", PROBLEMS.error("idle_too_long", idle_seconds=settings.idle_seconds)
-                )
+                session.stop_once("timeout", PROBLEMS.error("idle_too_long", idle_seconds=settings.idle_seconds))
         elif now - activity.began_at >= settings.max_seconds * OPEN_FACTOR + settings.idle_seconds:
             seconds = now - activity.began_at
             session.reach_limit(PROBLEMS.error("open_too_long", seconds=seconds, max_seconds=settings.max_seconds))
@@ -167,7 +134,7 @@ class Keeper:
             self._sessions.space.check_reserve()
         except OpenmicError as error:
             for session in receiving:
-                self._sessions.stop(session, "stopped", error)
+                session.stop_once("stopped", error)
 
     def _watch_load(self, sessions: Sequence[Session]) -> None:
         stats = self._sessions.engine.stats()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 
+from openmic.log import log_event
 from openmic.sessions.session import Session
 from openmic.sessions.state import State
 
+logger = logging.getLogger(__name__)
+
+JOIN_SECONDS = 2.0  # how long one waits for threads that have nothing left to do
 DELETED_KNOWN = 1000  # sessions of which it is known that they were here and are deleted
 
 
@@ -60,30 +65,36 @@ class KnownSessions:
             if before is not None:
                 self._count(before, +1)
 
-    def drop(self, session: Session) -> bool:
-        """Take one out; its totals stay. False: it is not here."""
+    def drop(self, session: Session) -> None:
+        """Let another process have one: nothing is deleted, and its totals stay."""
         with self.lock:
             if self._sessions.get(session.id) is not session:
-                return False
+                return
             del self._sessions[session.id]
             self._count(session, +1)
-            return True
+        session.release()
 
-    def delete(self, session: Session) -> bool:
-        """Take one out that is going to be deleted; False: none of that name is here."""
+    def delete(self, session: Session) -> None:
+        """Delete one that has ended.
+
+        Raises:
+            Exception: it could not be deleted; it is still known.
+        """
         with self.lock:
             if self._sessions.pop(session.id, None) is None:
-                return False
+                return
             self._deleted.append(session.id)
             self._count(session, +1)
-            return True
-
-    def restore(self, session: Session) -> None:
-        """It could not be deleted after all."""
-        with self.lock:
-            self._sessions[session.id] = session
-            self._deleted.remove(session.id)
-            self._count(session, -1)
+        session.join(JOIN_SECONDS)
+        try:
+            session.delete()
+        except Exception:  # what is promised to be deleted is: the keeper comes back to it
+            with self.lock:
+                self._sessions[session.id] = session
+                self._deleted.remove(session.id)
+                self._count(session, -1)
+            raise
+        log_event(logger, "session_deleted", session=session.id)
 
     def close(self, session: Session) -> None:
         """Take one out at this process's end."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 
 from openmic.audio.decoder_processes import DecoderProcesses
-from openmic.errors import OpenmicError
 from openmic.sessions.archive import StoredSession
 from openmic.sessions.events import SessionEvent
 from openmic.sessions.lease_thread import LeaseThread
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.running import RunningSession
-from openmic.sessions.state import Identity, Limits, State
+from openmic.sessions.state import Limits, State
 from openmic.sessions.storage.folder import Household
 from openmic.sessions.storage.holder import Holder
 from openmic.settings import Settings
@@ -58,22 +56,10 @@ def _finish(
     holder: Holder,
 ) -> FinalText:
     files, replay = entry.take(holder)
-    opened = replay.opened
-    session = RunningSession(
-        Identity(entry.id, "", entry.folder),
-        Limits.of(settings),
-        engine,
-        opened.audio_format,
-        opened.options,
-        words=opened.words,
-        decode=decoders.decode,
-        holder=holder,
-        recovered=(files, replay),
-    )
+    session = RunningSession(files, replay, Limits.of(settings), engine, decoders.decode, recovered=True)
     try:
         session.attach(show, replay.seq)
-        with contextlib.suppress(OpenmicError):  # its client had stopped it
-            session.stop("timeout")
+        session.stop_once("timeout")  # unless its client had
         session.ended.wait()
     except BaseException:
         session.abandon(PROBLEMS.error("server_stopping"))

@@ -160,7 +160,8 @@ class ServerFull(OpenmicError):
 class SessionHeld(OpenmicError):
     """``session_held``, with the seconds after which another try makes sense."""
 
-    def __init__(self, holder_name: str, retry_after: float = 1.0) -> None:
+    retry_after = 1.0
+
+    def __init__(self, holder_name: str) -> None:
         error = PROBLEMS.error("session_held", name=f" ({holder_name})" if holder_name else "")
         super().__init__(error.code, error.what, error.why, error.hint)
-        self.retry_after = retry_after

@@ -32,7 +32,7 @@ SESSION_NAME = re.compile(f"[0-9a-f]{{{ID_DIGITS}}}")
 MOST_RECOVERIES = 3  # of a session that nobody added to, without its client: it may be what the servers died of
 STALE_SECONDS = 600.0  # after which a folder that was never finished making has no maker any more
 
-TakeUp = Callable[[Path, SessionFiles, JournalReplay], Session]
+TakeUp = Callable[[SessionFiles, JournalReplay], Session]
 """Makes a running session of an unfinished one."""
 
 
@@ -103,7 +103,7 @@ class Recovery:
             replay = read_replay_at(journal_path(folder))
             if replay.is_over:
                 return EndedSession(folder, replay)
-            session = self._take_up(folder, *SessionFiles.take_over(folder, self._household))
+            session = self._take_up(*SessionFiles.take_over(folder, self._household))
         except HeldElsewhere as held:
             raise self._held(session_id, held.holder_id) from held
         except (InUse, AlreadyOver) as busy:
@@ -174,7 +174,7 @@ class Recovery:
             self._awaited.add(folder.name)
             return None
         try:
-            return self._take_up(folder, *SessionFiles.take_over(folder, self._household))
+            return self._take_up(*SessionFiles.take_over(folder, self._household))
         except AlreadyOver:
             return None  # the next look finds it ended
 

@@ -9,25 +9,17 @@ there.
 from __future__ import annotations
 
 import builtins
-import contextlib
-import logging
 import secrets
 import threading
 import time
-from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
 
 from openmic.audio.decoder import AudioFormat
 from openmic.audio.decoder_processes import DecoderProcesses
-from openmic.errors import OpenmicError
-from openmic.log import log_event
 from openmic.sessions.admission import free_places, make_room, places
 from openmic.sessions.delivery import DeliveryThread
 from openmic.sessions.elsewhere import Elsewhere
-from openmic.sessions.events import Reason
 from openmic.sessions.keeper import Keeper
-from openmic.sessions.known import KnownSessions
+from openmic.sessions.known import JOIN_SECONDS, KnownSessions
 from openmic.sessions.lease_thread import LeaseThread
 from openmic.sessions.load import LoadHistory
 from openmic.sessions.lookup import Lookup
@@ -36,46 +28,48 @@ from openmic.sessions.recovery import ID_DIGITS, Recovery
 from openmic.sessions.running import RunningSession
 from openmic.sessions.session import Session
 from openmic.sessions.snapshot import SessionSnapshot
-from openmic.sessions.state import Identity, Limits, State, clamp_endpoint_silence, with_defaults
+from openmic.sessions.state import Limits, State, clamp_endpoint_silence, with_defaults
 from openmic.sessions.storage.folder import Household, SessionFiles
 from openmic.sessions.storage.fsync import FsyncThread
 from openmic.sessions.storage.holder import Holder
 from openmic.sessions.storage.other_holders import OtherHolders
-from openmic.sessions.storage.replay import JournalReplay
+from openmic.sessions.storage.replay import JournalReplay, OpenedEntry, hash_token
 from openmic.sessions.storage.space import DiskSpace
 from openmic.settings import Settings
 from openmic.speech.types import Engine, SpeechOptions
-
-logger = logging.getLogger(__name__)
-
-JOIN_SECONDS = 2.0  # how long close() waits for threads that have nothing left to do
 
 
 class Sessions:
     """The sessions over one engine; all methods may be called from any thread.
 
-    Parameters:
+    Args:
         settings: limits and where recordings are kept.
         engine: what turns their audio into words. It is not closed here.
+
+    Attributes:
+        known: the table of them, with its totals.
+        load: how much there was to do lately.
+        space: the room on the disk.
+        holder: this process, as others see it.
     """
 
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self.settings = settings
         self.engine = engine
         self.load = LoadHistory()
-        self._known = KnownSessions()
+        self.known = KnownSessions()
         self._closing = threading.Event()
         self._leaving = False
         data_dir, lease_seconds = settings.data_dir, settings.lease_seconds
         self.holder = Holder(data_dir, lease_seconds, settings.replica)
         self._household = Household(self.holder, OtherHolders(data_dir, lease_seconds))
         unreadable_seconds = settings.keep_seconds + settings.idle_seconds + settings.resume_seconds
-        self._recovery = Recovery(data_dir, self._household, settings.keep_seconds, unreadable_seconds, self._take_up)
-        self._lookup = Lookup(self._known, self._recovery, self._take_in)
+        self._recovery = Recovery(data_dir, self._household, settings.keep_seconds, unreadable_seconds, self._run)
+        self._lookup = Lookup(self.known, self._recovery, self._take_in)
         self.space = DiskSpace(data_dir, settings.max_data_bytes, settings.min_free_disk_bytes)
         self._decoders = DecoderProcesses()
         self._delivery = DeliveryThread()
-        self._syncer = FsyncThread(settings.journal_sync_seconds, self._known.all)
+        self._syncer = FsyncThread(settings.journal_sync_seconds, self.known.all)
         self._leases = LeaseThread(self._household, self._let_go_soon)
         self._elsewhere = Elsewhere(data_dir, self._household)
         self._keeper = Keeper(self, self._closing)
@@ -106,30 +100,21 @@ class Sessions:
         """
         self.space.check()
         options = with_defaults(options, self.settings)
+        silence_seconds = self.settings.endpoint_silence_seconds
         if endpoint_silence_seconds is not None:
-            endpoint_silence_seconds = clamp_endpoint_silence(endpoint_silence_seconds)
-        with self._known.lock:
+            silence_seconds = clamp_endpoint_silence(endpoint_silence_seconds)
+        with self.known.lock:
             if self._closing.is_set() or self._leaving:
                 raise PROBLEMS.error("server_stopping")
-            gives_way = make_room(self._known.all(), self.settings, self.engine)
+            gives_way = make_room(self.known.all(), self.settings, self.engine)
             if gives_way is not None:
-                self.stop(gives_way, "timeout")
-            session_id = secrets.token_hex(ID_DIGITS // 2)
-            identity = Identity(session_id, secrets.token_urlsafe(24), self.settings.data_dir / session_id)
-            session = RunningSession(
-                identity,
-                Limits.of(self.settings, endpoint_silence_seconds),
-                self.engine,
-                audio_format,
-                options,
-                words=words,
-                decode=self._decoders.decode,
-                holder=self.holder,
-                on_record=self._syncer.soon,
-                deliver=self._delivery.submit,
-            )
-            session.token_id, session.resumes = token_id, resumes
-            self._known.begin(session)
+                gives_way.stop_once("timeout")
+            name, token = secrets.token_hex(ID_DIGITS // 2), secrets.token_urlsafe(24)
+            opened = OpenedEntry(name, hash_token(token), time.time(), words, options, audio_format, silence_seconds)
+            files = SessionFiles.create(self.settings.data_dir / name, opened, self.holder)
+            session = self._run(files, JournalReplay(opened), recovered=False)
+            session.resume_token, session.token_id, session.resumes = token, token_id, resumes
+            self.known.begin(session)
         return session
 
     def warm_up(self) -> None:
@@ -150,13 +135,9 @@ class Sessions:
         For code between a client and the server in the server's own process. Does nothing where there is no
         such session; one that is open for too long ends all the same.
         """
-        session = self._known.here(session_id)
+        session = self.known.here(session_id)
         if session is not None:
             session.activity.rest(time.monotonic())
-
-    def was_deleted(self, session_id: str) -> bool:
-        """See ``KnownSessions.was_deleted``."""
-        return self._known.was_deleted(session_id)
 
     def resume(self, session_id: str, resume_token: str) -> Session:
         """See ``Lookup.resume``."""
@@ -172,7 +153,7 @@ class Sessions:
         Returns:
             Whether there was anything to leave: an unfinished session that this process held.
         """
-        session = self._known.here(session_id)
+        session = self.known.here(session_id)
         return session is not None and session.let_go(resumed_elsewhere=True)
 
     def hand_over(self) -> int:
@@ -184,9 +165,9 @@ class Sessions:
         Returns:
             How many are left: unfinished sessions whose clients cannot come back.
         """
-        with self._known.lock:
+        with self.known.lock:
             self._leaving = True
-        sessions = self._known.all()
+        sessions = self.known.all()
         for session in sessions:
             if session.resumes:
                 session.let_go(resumed_elsewhere=False)
@@ -201,38 +182,26 @@ class Sessions:
         session = self.get(session_id)
         if session.ended_at is None:
             raise PROBLEMS.error("session_not_over")
-        if self._known.here(session_id) is None:
+        if self.known.here(session_id) is None:
             self._take_in(session)
-        self.forget(session)
+        self.known.delete(session)
 
     def delete_ended(self) -> int:
         """Delete all ended sessions before their time; returns how many there were."""
-        ended = [session for session in self._known.all() if session.ended_at is not None]
+        ended = [session for session in self.known.all() if session.ended_at is not None]
         for session in ended:
-            self.forget(session)
+            self.known.delete(session)
         return len(ended)
 
     def list(self) -> list[SessionSnapshot]:
         """All sessions of this process that are open or kept, the oldest first."""
-        return [session.snapshot() for session in self._known.all() if not session.moved]
+        return [session.snapshot() for session in self.known.all() if not session.moved]
 
     def list_everywhere(self) -> builtins.list[SessionSnapshot]:
         """Those, and what runs in other processes that share the folder, as they told up to a second ago."""
         here = self.list()
         elsewhere = self._elsewhere.read({session.id for session in here})
         return sorted([*here, *elsewhere], key=lambda session: session.created)
-
-    def received_bytes_total(self) -> int:
-        """Bytes received by all sessions since the start."""
-        return self._known.received_bytes_total()
-
-    def backlog_bytes(self) -> int:
-        """Bytes of all sessions that wait to be decoded."""
-        return self._known.backlog_bytes()
-
-    def audio_seconds_total(self) -> float:
-        """Seconds of audio heard by all sessions since the start."""
-        return self._known.audio_seconds_total()
 
     def close(self, seconds: float | None = None) -> None:
         """Finish all sessions and wait for their finals; safe to call again, also where it was interrupted.
@@ -243,11 +212,11 @@ class Sessions:
         Args:
             seconds: longest wait; None: ``settings.stop_seconds``.
         """
-        with self._known.lock:
+        with self.known.lock:
             self._closing.set()
-            sessions = self._known.all()
+            sessions = self.known.all()
         for session in sessions:
-            self.stop(session, "shutdown")
+            session.stop_once("shutdown")
         deadline = time.monotonic() + (self.settings.stop_seconds if seconds is None else seconds)
         for session in sessions:
             if session.ended.wait(max(0.0, deadline - time.monotonic())):
@@ -257,17 +226,12 @@ class Sessions:
                 session.abandon(PROBLEMS.error("server_stopping"))
                 session.join(JOIN_SECONDS)
                 session.release()
-            self._known.close(session)
+            self.known.close(session)
         self._decoders.close()
         self._delivery.close(JOIN_SECONDS)
         self._syncer.close(JOIN_SECONDS)
         self._keeper.join(JOIN_SECONDS)
         self._leases.close(JOIN_SECONDS)
-
-    @property
-    def opened_total(self) -> int:
-        """How many were begun here."""
-        return self._known.opened_total
 
     @property
     def places(self) -> int:
@@ -277,7 +241,7 @@ class Sessions:
     @property
     def free_places(self) -> int:
         """How many more sessions may begin now."""
-        return free_places(self._known.all(), self.settings, self.engine)
+        return free_places(self.known.all(), self.settings, self.engine)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -287,21 +251,15 @@ class Sessions:
 
     # --- what the keeper asks for
 
-    def watched(self) -> tuple[Sequence[Session], int]:
-        """All sessions, and how many of those that were opened here are over."""
-        with self._known.lock:
-            sessions = self._known.all()
-            return sessions, self.opened_total - sum(session.ended_at is None for session in sessions)
-
     def look(self) -> None:
         """Take in what has no server any more, let go of what was deleted from outside, and see how much is there."""
         self.space.measure()
         if not self._leaving:
-            for session in self._recovery.look(self._known.__contains__):
+            for session in self._recovery.look(self.known.__contains__):
                 self._take_in(session)
-        for session in self._known.all():
+        for session in self.known.all():
             if session.ended_at is not None and not (self.settings.data_dir / session.id).exists():
-                self.forget(session)
+                self.known.delete(session)
 
     def tell_others(self) -> None:
         """Say which sessions are here, for the lists of other processes that share the folder.
@@ -310,68 +268,33 @@ class Sessions:
             OSError: the folder cannot be written.
         """
         self._elsewhere.tell(
-            (session.snapshot(), session.ended_at) for session in self._known.all() if not session.moved
+            (session.snapshot(), session.ended_at) for session in self.known.all() if not session.moved
         )
-
-    def stop(self, session: Session, reason: Reason, error: OpenmicError | None = None) -> None:
-        """Finish a session, if nobody has."""
-        if session.state is State.RECEIVING:
-            with contextlib.suppress(OpenmicError):  # it was stopped in between
-                session.stop(reason, error)
-
-    def drop(self, session: Session) -> None:
-        """Let another process have a session: nothing is deleted."""
-        if self._known.drop(session):
-            session.release()
-
-    def forget(self, session: Session) -> None:
-        """Delete a session that has ended.
-
-        Raises:
-            Exception: it could not be deleted; it is still known.
-        """
-        if not self._known.delete(session):
-            return
-        session.join(JOIN_SECONDS)
-        try:
-            session.delete()
-        except Exception:  # what is promised to be deleted is: the keeper comes back to it
-            self._known.restore(session)
-            raise
-        log_event(logger, "session_deleted", session=session.id)
 
     # --- its own
 
     def _let_go_soon(self, session_id: str) -> None:
         """Another process asks for a session: leave it, behind all that is to be told before."""
-        session = self._known.here(session_id)
+        session = self.known.here(session_id)
         if session is not None:
-            self._delivery.submit(partial(_let_go, session))
+            self._delivery.submit(lambda: session.let_go(resumed_elsewhere=True))
 
     def _take_in(self, session: Session) -> None:
-        with self._known.lock:
+        with self.known.lock:
             if self._closing.is_set():
                 session.abandon(PROBLEMS.error("server_stopping"))
                 session.release()
                 return
-            self._known.take_in(session)
+            self.known.take_in(session)
 
-    def _take_up(self, folder: Path, files: SessionFiles, replay: JournalReplay) -> Session:
-        opened = replay.opened
+    def _run(self, files: SessionFiles, replay: JournalReplay, *, recovered: bool = True) -> RunningSession:
         return RunningSession(
-            Identity(opened.id, "", folder),
-            Limits.of(self.settings, opened.endpoint_silence_seconds),
+            files,
+            replay,
+            Limits.of(self.settings, replay.opened.endpoint_silence_seconds),
             self.engine,
-            opened.audio_format,
-            opened.options,
-            words=opened.words,
-            decode=self._decoders.decode,
-            holder=self.holder,
-            recovered=(files, replay),
+            self._decoders.decode,
+            recovered=recovered,
             on_record=self._syncer.soon,
             deliver=self._delivery.submit,
         )
-
-
-def _let_go(session: Session) -> None:
-    session.let_go(resumed_elsewhere=True)

@@ -17,7 +17,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from openmic.audio.decoder import AudioFormat
 from openmic.audio.problems import PROBLEMS as AUDIO_PROBLEMS
 from openmic.audio.types import SpeechBoundary
 from openmic.errors import OpenmicError
@@ -27,13 +26,12 @@ from openmic.sessions.delivery import Deliver, at_once
 from openmic.sessions.events import Failed, Progressed, Reason, Replaced, SpeechChanged, UtteranceEnded, Warned
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.session import Session
-from openmic.sessions.state import Identity, Limits, State, clamp_endpoint_silence
+from openmic.sessions.state import Limits, State, clamp_endpoint_silence
 from openmic.sessions.storage.folder import SessionFiles, disk_full
-from openmic.sessions.storage.holder import Holder
 from openmic.sessions.storage.journal_writer import JournalWriter, OnRecord
 from openmic.sessions.storage.lease import LeaseLost
 from openmic.sessions.storage.record_file import Ending
-from openmic.sessions.storage.replay import JournalReplay, OpenedEntry, hash_token, to_error
+from openmic.sessions.storage.replay import JournalReplay, to_error
 from openmic.speech.types import (
     CommittedText,
     Engine,
@@ -43,7 +41,6 @@ from openmic.speech.types import (
     LiveText,
     SpeechEvent,
     SpeechFailed,
-    SpeechOptions,
     Term,
     UtteranceOver,
 )
@@ -55,67 +52,57 @@ class RunningSession(Session):
     """A stream, from its first byte to its final; all methods may be called from any thread.
 
     Args:
-        identity: its name, its secret, its folder.
+        files: its folder, leased.
+        replay: what its journal holds.
         limits: what it may use.
         engine: what turns its audio into words.
-        audio_format, options: what its client said.
-        words: whether its client asked for word times.
         decode: makes samples of its bytes.
-        holder: the process that leases it.
-        recovered: the files and the replayed journal of a session that another server began, to go on from there.
+        recovered: another server began it; it goes on from there.
         on_record: called when something is in the journal that should not wait long for the disk.
         deliver: has what the engine says written down and told, off the engine's thread.
 
     Raises:
-        OpenmicError: ``unknown_language``, ``engine_closed``, ``device_lost`` (from the engine), or ``disk_full``.
+        OpenmicError: ``unknown_language``, ``engine_closed``, ``device_lost`` (from the engine); its files are given
+            up: released, or deleted where it has just begun.
     """
 
     def __init__(
         self,
-        identity: Identity,
+        files: SessionFiles,
+        replay: JournalReplay,
         limits: Limits,
         engine: Engine,
-        audio_format: AudioFormat,
-        options: SpeechOptions,
-        *,
-        words: bool,
         decode: Decode,
-        holder: Holder,
-        recovered: tuple[SessionFiles, JournalReplay] | None = None,
+        *,
+        recovered: bool = False,
         on_record: OnRecord = lambda: None,
         deliver: Deliver = at_once,
     ) -> None:
-        if recovered is not None:
-            self._files, replay = recovered
-        else:
-            token_hash = hash_token(identity.resume_token)
-            silence = limits.endpoint_silence_seconds
-            opened = OpenedEntry(identity.id, token_hash, time.time(), words, options, audio_format, silence)
-            self._files, replay = SessionFiles.create(identity.folder, opened, holder), JournalReplay(opened)
-        super().__init__(replay, self._files.recording)
-        self.resume_token = identity.resume_token
+        super().__init__(replay, files.recording)
+        self._files = files
         self._limits = limits
         self._engine = engine
         self._deliver = deliver
         self._abandoned = False
-        self._journal = self._files.journal
-        self._writer = JournalWriter(self._files, on_record)
+        self._journal = files.journal
+        self._writer = JournalWriter(files, on_record)
         try:
             self._stream = engine.open(
-                self.recording, options, self._on_speech, self._transcript.commits, replay.walked
+                self.recording, self.options, self._on_speech, self._transcript.commits, replay.walked
             )
         except BaseException:
-            self._files.release() if recovered is not None else self._files.delete()
+            files.release() if recovered else files.delete()
             raise
-        self._unused = engine.unused(options)
-        if recovered is not None:
+        self._unused = engine.unused(self.options)
+        if recovered:
             self._go_on(replay)
+        audio_format = replay.opened.audio_format
         self._decode_thread = DecodeThread(
             self, self._journal, self.recording, audio_format, limits, decode, replay.received_bytes
         )
         if replay.flush_at is not None:
             self._decode_thread.flush_at(replay.flush_at)
-        if recovered is not None:
+        if recovered:
             log_event(logger, "session_taken_up", session=self.id, received_bytes=replay.received_bytes)
         else:
             log_event(logger, "session_opened", session=self.id, encoding=audio_format.encoding)
@@ -270,17 +257,12 @@ class RunningSession(Session):
             elif self._reason != "timeout":
                 self.warn(limit)
 
-    def on_warning(self, warning: OpenmicError) -> None:
-        """Some of its bytes came to nothing; the rest goes on."""
-        self.warn(warning)
-
     def on_decoded_all(self, error: OpenmicError | None) -> None:
         """All bytes are decoded, or as many as could be: have the rest transcribed, wait for that, and tidy up."""
         try:
             self._ask_for_final(error)
         except Exception as fault:  # it would keep its place for ever
-            log_event(logger, "session_fault", logging.ERROR, session=self.id, code="session_failed")
-            self.abandon(PROBLEMS.error("session_failed", detail=type(fault).__name__))
+            self._abandon_for(fault)
         self.ended.wait()
         if self.moved:
             self._files.release()
@@ -291,6 +273,10 @@ class RunningSession(Session):
             log_event(
                 logger, "session_fault", logging.WARNING, session=self.id, code="not_compact", why=disk_error.strerror
             )
+
+    def _abandon_for(self, fault: Exception) -> None:
+        log_event(logger, "session_fault", logging.ERROR, session=self.id, code="session_failed")
+        self.abandon(PROBLEMS.error("session_failed", detail=type(fault).__name__))
 
     def _nothing_left(self) -> bool:
         """Whether the client's bytes can be of no more use: they are transcribed, or nobody can decode them."""
@@ -331,8 +317,7 @@ class RunningSession(Session):
         try:
             self._take_in(event)
         except Exception as fault:  # it would wait for ever
-            log_event(logger, "session_fault", logging.ERROR, session=self.id, code="session_failed")
-            self.abandon(PROBLEMS.error("session_failed", detail=type(fault).__name__))
+            self._abandon_for(fault)
             raise
 
     def _take_in(self, event: SpeechEvent) -> None:
@@ -431,7 +416,6 @@ class RunningSession(Session):
 
     def _go_on(self, replay: JournalReplay) -> None:
         """Stand where the session stood when its server died."""
-        self.resume_token = ""  # until its client shows it: a journal has no secrets
         if not self._try_to_write(self._writer.recovered):
             return
         if replay.stopped is not None:

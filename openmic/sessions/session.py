@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -28,7 +29,7 @@ class Session(ABC):
         recording: what was heard.
 
     Attributes:
-        resume_token: for a client that comes back; "" where only its hash is known.
+        resume_token: for a client that comes back; "" until it shows the token where only its hash is known.
         token_id: of the token that it was begun with; "" where nobody knows any more.
         activity: whether anything comes in.
         words: whether its client asked for word times.
@@ -123,6 +124,12 @@ class Session(ABC):
         Raises:
             OpenmicError: ``already_stopped``: this session is not RECEIVING.
         """
+
+    def stop_once(self, reason: Reason = "stopped", error: OpenmicError | None = None) -> None:
+        """Stop it, if nobody has."""
+        if self._state is State.RECEIVING:
+            with contextlib.suppress(OpenmicError):  # it was stopped in between
+                self.stop(reason, error)
 
     @abstractmethod
     def reach_limit(self, limit: OpenmicError) -> None:

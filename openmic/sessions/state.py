@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from openmic.settings import Settings
 from openmic.speech.languages import language_code
@@ -67,12 +66,3 @@ class Limits:
         if endpoint_silence_seconds is None:
             endpoint_silence_seconds = settings.endpoint_silence_seconds
         return cls(seconds, int(seconds * BYTES_PER_SECOND) + SPARE_BYTES, endpoint_silence_seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A session's public name, the secret that resumes it, and its folder on disk."""
-
-    id: str
-    resume_token: str
-    folder: Path

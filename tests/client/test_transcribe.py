@@ -173,7 +173,7 @@ def test_a_missing_file_is_told_before_anything_is_sent(service: ScriptedServer,
     with pytest.raises(OpenmicError) as caught:
         stream_file(service.link, tmp_path / "none.wav")
     assert caught.value.code == "no_file"
-    assert service.sessions.opened_total == 0
+    assert service.sessions.known.opened_total == 0
 
 
 def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:

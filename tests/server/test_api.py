@@ -132,7 +132,7 @@ def test_what_was_deleted_says_so_whoever_asks(tmp_path: Path) -> None:
         assert session.ended.wait(120)
         url = f"{server.url}/v1/sessions/{session.id}.txt"
         deadline = time.monotonic() + 120
-        while not server.sessions.was_deleted(session.id):
+        while not server.sessions.known.was_deleted(session.id):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         for token in (server.token, session.resume_token, "wrong"):

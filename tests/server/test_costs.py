@@ -99,14 +99,14 @@ def test_an_upload_ends_when_its_token_is_revoked(server: ScriptedServer, sample
     thread.start()
     try:
         wait_until(
-            lambda: any(one.token_id == key.id and one.snapshot().attached for one in server.sessions._known.all())
+            lambda: any(one.token_id == key.id and one.snapshot().attached for one in server.sessions.known.all())
         )
         server.keys.revoke(key.id)
         thread.join(WAIT)
         assert (answers[0].status_code, answers[0].json()["error"]["code"]) == (401, "token_revoked")
     finally:
         server.engine.may_finish.set()
-    (session,) = [one for one in server.sessions._known.all() if one.token_id == key.id]
+    (session,) = [one for one in server.sessions.known.all() if one.token_id == key.id]
     assert session.ended.wait(WAIT)  # it stays with the owner
     assert session.snapshot().final is not None
 

@@ -230,7 +230,7 @@ def test_ended_sessions_are_there_after_a_restart_until_their_time_is_over(
         assert (after.created, after.revised) == (before.created, before.revised)
         assert (after.received_bytes, after.audio_seconds, after.reason) == (64_000, 2.0, "stopped")
         ask_for_everything(kept)
-        assert sessions.received_bytes_total() == sessions.audio_seconds_total() == 0
+        assert sessions.known.received_bytes_total() == sessions.known.audio_seconds_total() == 0
         with pytest.raises(OpenmicError) as caught:
             kept.write(b"more")
         assert caught.value.code == "already_stopped"

@@ -169,9 +169,9 @@ def test_ended_sessions_are_deleted_when_their_time_is_over(tmp_path: Path) -> N
         assert session.ended.wait(120)
         wait_until(lambda: sessions.list() == [])
         wait_until(lambda: [path.name for path in tmp_path.iterdir()] == [HOLDERS])
-        assert sessions.received_bytes_total() == 32_000
-        assert sessions.audio_seconds_total() == 1.0
-        assert sessions.opened_total == 1
+        assert sessions.known.received_bytes_total() == 32_000
+        assert sessions.known.audio_seconds_total() == 1.0
+        assert sessions.known.opened_total == 1
 
 
 def test_the_owner_deletes_before_the_time_is_over_what_has_ended_and_nothing_else(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,8 +27,10 @@ from openmic.sessions.events import (
 )
 from openmic.sessions.problems import PROBLEMS
 from openmic.sessions.running import RunningSession
-from openmic.sessions.state import Identity, Limits, State
+from openmic.sessions.state import Limits, State
+from openmic.sessions.storage.folder import SessionFiles
 from openmic.sessions.storage.holder import HOLDERS, Holder
+from openmic.sessions.storage.replay import JournalReplay, OpenedEntry, hash_token
 from openmic.speech.problems import PROBLEMS as SPEECH_PROBLEMS
 from openmic.speech.types import SpeechOptions
 from tests.support import media
@@ -83,17 +86,11 @@ def open_session(tmp_path: Path, engine: ScriptedEngine) -> Iterator[Opener]:
         max_seconds: float = 60,
         max_bytes: int = 10_000_000,
     ) -> RunningSession:
-        identity = Identity(f"{len(opened):032x}", "token", tmp_path / f"session{len(opened)}")
-        session = RunningSession(
-            identity,
-            Limits(max_seconds, max_bytes, 0.6),
-            engine,
-            audio_format,
-            options,
-            words=False,
-            decode=decode,
-            holder=holder,
-        )
+        name = f"{len(opened):032x}"
+        began = OpenedEntry(name, hash_token("token"), time.time(), False, options, audio_format, 0.6)
+        files = SessionFiles.create(tmp_path / f"session{len(opened)}", began, holder)
+        session = RunningSession(files, JournalReplay(began), Limits(max_seconds, max_bytes, 0.6), engine, decode)
+        session.resume_token = "token"
         opened.append(session)
         return session
 

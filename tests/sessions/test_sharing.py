@@ -81,7 +81,7 @@ def test_a_resume_takes_the_session_from_the_one_that_holds_it(pair: Pair) -> No
     back.stop()
     assert back.ended.wait(120)
     assert back.snapshot().committed_text == "one two three"
-    assert first.received_bytes_total() + second.received_bytes_total() == len(SECOND) * 3
+    assert first.known.received_bytes_total() + second.known.received_bytes_total() == len(SECOND) * 3
 
 
 def test_a_wrong_token_takes_nothing_from_anybody(pair: Pair) -> None:

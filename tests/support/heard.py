@@ -8,7 +8,8 @@ import torch
 
 from openmic.audio import VoiceActivity
 from openmic.audio.types import SAMPLE_RATE, Samples
-from openmic.speech.engine.stream import EngineStream, run_step
+from openmic.speech.engine.live_step import run_step
+from openmic.speech.engine.stream import EngineStream
 from openmic.speech.types import CommittedText, FinalText, SpeechEvent, SpeechOptions
 from tests.support.clip import Clip
 

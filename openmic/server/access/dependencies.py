@@ -54,7 +54,7 @@ def require_reader(request: Request, name: str) -> None:
     try:
         session = sessions.look_up(session_id, bearer_token(request) or "")
     except OpenmicError:
-        if sessions.was_deleted(session_id):  # whatever is shown: nobody can tell tokens apart by it
+        if sessions.known.was_deleted(session_id):  # whatever is shown: nobody can tell tokens apart by it
             raise SESSION_PROBLEMS.error("session_deleted") from None
         if _require(request, counted=False).use != "owner":
             raise PROBLEMS.error("owner_only") from None

@@ -12,7 +12,6 @@ import logging
 import resource
 import socket
 import time
-from collections.abc import Callable
 from typing import Any
 
 from openmic.log import log_event
@@ -56,15 +55,13 @@ class Listener(socket.socket):
     Args:
         family: ``socket.AF_INET`` or ``socket.AF_INET6``.
         most: descriptors that connections may take, see ``for_connections``.
-        clock: seconds; replaced in tests.
     """
 
-    def __init__(self, family: int, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, family: int, most: int) -> None:
         # Named, as asyncio turns Nagle's algorithm off only where it is: else a message waits up to 40 ms for the
         # acknowledgement of the one before it.
         super().__init__(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._most = most
-        self._clock = clock
         self._paused_until = self._told_at = float("-inf")
         self._closed_at_once = 0
 
@@ -82,9 +79,9 @@ class Listener(socket.socket):
             if error.errno not in SHORT:
                 raise
             self._tell()
-            if self._clock() < self._paused_until:
+            if time.monotonic() < self._paused_until:
                 raise BlockingIOError(errno.EAGAIN, "No descriptor is left") from error
-            self._paused_until = self._clock() + PAUSE_SECONDS
+            self._paused_until = time.monotonic() + PAUSE_SECONDS
             raise
         if connection.fileno() >= self._most:
             connection.close()
@@ -94,9 +91,9 @@ class Listener(socket.socket):
         return connection, address
 
     def _tell(self) -> None:
-        if self._clock() - self._told_at < TOLD_EVERY_SECONDS:
+        if time.monotonic() - self._told_at < TOLD_EVERY_SECONDS:
             return
-        self._told_at = self._clock()
+        self._told_at = time.monotonic()
         log_event(logger, "descriptors_short", logging.WARNING, most=self._most, closed=self._closed_at_once)
 
 

@@ -1,24 +1,18 @@
-"""What is refused, in the log: once a minute from one address, so that nobody can wash its older lines out."""
+"""Refused clients in the log: one line a minute for each address, so that nobody can push older lines out of it."""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 
 QUIET_SECONDS = 60.0  # between two lines of one kind from one address
 MOST_REMEMBERED = 1000  # the one longest quiet is forgotten for another
 
 
 class RefusalLog:
-    """Used on the event loop only.
+    """Used on the event loop only."""
 
-    Args:
-        clock: monotonic seconds.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._told: OrderedDict[tuple[str, str, str], tuple[float, int]] = OrderedDict()  # when, and how many since
 
     def due(self, event: str, code: str, address: str) -> int | None:
@@ -27,7 +21,7 @@ class RefusalLog:
         Returns:
             None: the same was written of this address less than ``QUIET_SECONDS`` ago. Else how many were not, since.
         """
-        kind, now = (event, code, address), self._clock()
+        kind, now = (event, code, address), time.monotonic()
         told_at, since = self._told.get(kind, (float("-inf"), 0))
         if now - told_at < QUIET_SECONDS:
             self._told[kind] = (told_at, since + 1)

@@ -38,8 +38,8 @@ class Query:
                 values += _items(value)
         return values
 
-    def flag(self, name: str, default: bool = False) -> bool:
-        """A boolean.
+    def flag(self, name: str) -> bool:
+        """A boolean; False where it is left out.
 
         Raises:
             OpenmicError: ``bad_request``.
@@ -48,7 +48,7 @@ class Query:
         if value in TRUE:
             return True
         if value in FALSE:
-            return default if value == "" else False
+            return False
         raise PROBLEMS.error("bad_request", detail=f"`{name}` is true or false, not {value[:40]!r}")
 
     def number(self, name: str) -> float | None:

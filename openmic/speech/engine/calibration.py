@@ -24,7 +24,8 @@ import torch
 
 from openmic.audio.types import SAMPLE_RATE, Samples, SpeechBoundary
 from openmic.speech.engine.costs import STEP_EVERY_SECONDS, Costs, describe_capacity
-from openmic.speech.engine.stream import EngineStream, LiveDecoder, run_step
+from openmic.speech.engine.live_step import LiveDecoder, run_step
+from openmic.speech.engine.stream import EngineStream
 from openmic.speech.final.passes import walk_together
 from openmic.speech.final.walk import FinalModel, FinalPass, TimedTokens
 from openmic.speech.model.tokens import encode_text

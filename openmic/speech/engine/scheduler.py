@@ -34,9 +34,10 @@ from openmic.speech.device import DeviceLost, free_memory
 from openmic.speech.engine.costs import STEP_EVERY_SECONDS, WINDOW_EVERY_SECONDS, Costs
 from openmic.speech.engine.failures import fail
 from openmic.speech.engine.final_work import SLICE_SECONDS, FinalWork, WorkQueue
+from openmic.speech.engine.live_step import LiveDecoder, run_step
 from openmic.speech.engine.overload import LATE_SECONDS, Slowness
 from openmic.speech.engine.scheduled_stream import ScheduledStream
-from openmic.speech.engine.stream import LiveDecoder, StepPlan, run_step
+from openmic.speech.engine.stream import StepPlan
 
 log = logging.getLogger(__name__)
 

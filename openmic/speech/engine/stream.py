@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from whisper.audio import HOP_LENGTH
 
 from openmic.audio.types import SAMPLE_RATE, SpeechBoundary
 from openmic.errors import OpenmicError
+from openmic.speech.engine.utterances import Utterances
 from openmic.speech.final.walk import FinalModel, FinalPass, Walk
 from openmic.speech.final.walk_state import WalkState
 from openmic.speech.glossary import LIVE_TERM_TOKENS, Glossary
@@ -27,20 +27,12 @@ from openmic.speech.types import (
     SpeechEvent,
     SpeechFailed,
     SpeechOptions,
-    UtteranceOver,
     Word,
 )
 
 SKIP_BACKLOG_SECONDS = 30.0  # live text this far behind is given up once the client has stopped: the final is next
 PROGRESS_SECONDS = 1.0  # between two words about how far the final pass is
 FAR_BEHIND_SECONDS = 60.0  # a final pass this far behind says so while audio still comes
-
-
-class LiveDecoder(Protocol):
-    """What decodes live windows: ``LiveStepDecoder``."""
-
-    def step(self, requests: Sequence[StepInput]) -> list[Hypothesis]:
-        """Decode all windows together; the answers are in the order of ``requests``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +62,7 @@ class EngineStream:
         on_event: where events go.
         finished: the client has stopped; ``live_over``: and all live steps are done.
         abandoned: the session has gone; ``over``: the last event was sent.
-        speaking: inside an utterance.
+        utterances: where they begin and end.
         wake: called after every change that may mean work.
         step_samples: new audio after which a live step is due.
         window_samples: longest window of a live step.
@@ -94,17 +86,18 @@ class EngineStream:
     abandoned: bool = False
     over: bool = False
     live_over: bool = False
-    speaking: bool = False
+    utterances: Utterances = field(init=False)
     _inbox: deque[SpeechBoundary] = field(default_factory=deque)
     _changes: deque[SpeechOptions] = field(default_factory=deque)
-    _boundaries: deque[SpeechBoundary] = field(default_factory=deque)
-    _flushes: deque[int] = field(default_factory=deque)  # at how many samples each was asked for
     _committed_until_seconds: float = 0.0
     _stepped_to: int = 0
     _showing: bool = False
     _progress_sent_at: float | None = None
     _windows_told: int = 0
     _segments_told: int = 0
+
+    def __post_init__(self) -> None:
+        self.utterances = Utterances(self.send)
 
     @classmethod
     def of(
@@ -151,7 +144,7 @@ class EngineStream:
 
     def flush(self) -> None:
         """See ``SpeechStream.flush``."""
-        self._flushes.append(len(self.recording))
+        self.utterances.flush(len(self.recording))
         self.wake()
 
     def change(self, options: SpeechOptions) -> None:
@@ -199,15 +192,23 @@ class EngineStream:
             self.final.change(self.options)
         while self._inbox:
             self._take_in(self._inbox.popleft())
-        if finished and length - self.policy.window_start > SKIP_BACKLOG_SECONDS * SAMPLE_RATE and self.speaking:
-            self._give_up_live(length)
-        if not self.speaking and not self._begin_utterance():
-            self._flushed(length)
-            self.live_over = finished
-            return None
-        endpoint = self._endpoint(length, finished)
+        utterances, behind_samples = self.utterances, length - self.policy.window_start
+        if finished and behind_samples > SKIP_BACKLOG_SECONDS * SAMPLE_RATE and utterances.speaking:
+            self.memory.clear()
+            self._show((), length)
+            utterances.give_up()
+        if not utterances.speaking:
+            begin = utterances.next_begin()
+            if begin is None:
+                utterances.answer_flushes(length)
+                self.live_over = finished
+                return None
+            self.policy.skip_to(begin)
+            self._stepped_to = self.policy.window_start
+            utterances.speaking = True
+        endpoint = utterances.endpoint(length, finished)
         start = self.policy.window_start
-        known = length if endpoint is None else endpoint
+        known = length if endpoint is None else max(endpoint, start)
         end = min(known, start + self.window_samples)
         behind = end < known
         if endpoint is not None and not behind:
@@ -296,7 +297,7 @@ class EngineStream:
 
     def waiting_seconds(self) -> float:
         """Speech that no live step has seen yet."""
-        return max(0, len(self.recording) - self._stepped_to) / SAMPLE_RATE if self.speaking else 0.0
+        return max(0, len(self.recording) - self._stepped_to) / SAMPLE_RATE if self.utterances.speaking else 0.0
 
     def _pinned(self) -> tuple[int, ...]:
         """Names and terms in front of the window's prompt; none where the last hypothesis was a copy of them."""
@@ -312,36 +313,12 @@ class EngineStream:
 
     def _take_in(self, boundary: SpeechBoundary) -> None:
         if boundary.state == "ended" and boundary.at <= self._committed_until_seconds:  # all of it was committed before
-            self._boundaries.clear()
-            self.speaking = False
-            self._utterance_over(boundary)
+            self.utterances.pass_over(boundary)
             return
-        if (
-            self._committed_until_seconds
-            and boundary.at > self._committed_until_seconds
-            and not self.speaking
-            and not self._boundaries
-        ):
+        if 0.0 < self._committed_until_seconds < boundary.at and self.utterances.silent:
             self.policy.commit_all(round(boundary.at * SAMPLE_RATE))  # they are no part of what is said now
             self._committed_until_seconds = 0.0
-        self._boundaries.append(boundary)
-
-    def _begin_utterance(self) -> bool:
-        while self._boundaries:
-            boundary = self._boundaries.popleft()
-            if boundary.state == "started":
-                self.policy.skip_to(round(boundary.at * SAMPLE_RATE))
-                self._stepped_to = self.policy.window_start
-                self.speaking = True
-                return True
-        return False
-
-    def _endpoint(self, length: int, finished: bool) -> int | None:
-        ended = next((round(b.at * SAMPLE_RATE) for b in self._boundaries if b.state == "ended"), None)
-        if ended is None and finished:
-            ended = length
-        marks = [mark for mark in (ended, next(iter(self._flushes), None)) if mark is not None]
-        return max(min(*marks, length) if marks else length, self.policy.window_start) if marks else None
+        self.utterances.add(boundary)
 
     def _after(self, plan: StepPlan, update: PolicyUpdate) -> None:
         if update.again:
@@ -353,29 +330,8 @@ class EngineStream:
             text = "".join(word.word for word in words)
             self.send(CommittedText(text, words[0].start, words[-1].end, words, self._language))
         self._show(update.live, plan.end_sample)
-        if plan.endpoint:
-            self._end_utterance(plan.end_sample)
-
-    def _end_utterance(self, end: int) -> None:
-        if self._flushed(end):
-            if self._boundaries and round(self._boundaries[0].at * SAMPLE_RATE) > end:
-                return  # flushed in the middle of speech: it goes on
-            if not self._boundaries and not self.finished:
-                return
-        self.speaking = False
-        self.memory.clear()  # it is large, and the next utterance begins elsewhere
-        if self._boundaries and self._boundaries[0].state == "ended":
-            self._utterance_over(self._boundaries.popleft())
-
-    def _utterance_over(self, ended: SpeechBoundary) -> None:
-        self.send(UtteranceOver(ended.at, "stop" if ended.cut else "silence"))
-
-    def _flushed(self, sample: int) -> bool:
-        """Answer the flushes up to ``sample``; returns whether there were any."""
-        due = [self._flushes.popleft() for flush in tuple(self._flushes) if flush <= sample]
-        for flush in due:
-            self.send(UtteranceOver(flush / SAMPLE_RATE, "flush"))
-        return bool(due)
+        if plan.endpoint and self.utterances.end(plan.end_sample, self.finished):
+            self.memory.clear()  # it is large, and the next utterance begins elsewhere
 
     def _show(self, words: Sequence[TimedWord], end: int) -> None:
         if not words and not self._showing:
@@ -395,45 +351,6 @@ class EngineStream:
             )
         )
 
-    def _give_up_live(self, length: int) -> None:
-        ends = [boundary for boundary in self._boundaries if boundary.state == "ended"]
-        self._boundaries.clear()
-        self.speaking = False
-        self.memory.clear()
-        self._show((), length)
-        for ended in ends:
-            self._flushed(round(ended.at * SAMPLE_RATE))
-            self._utterance_over(ended)
-
 
 def _words(words: Sequence[TimedWord]) -> tuple[Word, ...]:
     return tuple(Word(word.text, word.start, word.end, word.probability) for word in words)
-
-
-def run_step(
-    live: LiveDecoder,
-    due: Sequence[tuple[EngineStream, StepPlan]],
-    on_failure: Callable[[EngineStream, Exception], None] | None = None,
-) -> list[Hypothesis]:
-    """One live step of all streams that are due, in one batch.
-
-    Args:
-        live: decodes the windows.
-        due: streams, each with its plan.
-        on_failure: called for a stream that cannot apply its step, while the others go on; None: that raises.
-
-    Returns:
-        What was decoded, in the order of ``due``.
-
-    Raises:
-        Exception: whatever decoding raises; no stream has been changed then.
-    """
-    hypotheses = live.step([stream.step_input(plan) for stream, plan in due])
-    for (stream, plan), hypothesis in zip(due, hypotheses, strict=True):
-        try:
-            stream.apply_step(plan, hypothesis)
-        except Exception as error:
-            if on_failure is None:
-                raise
-            on_failure(stream, error)
-    return hypotheses

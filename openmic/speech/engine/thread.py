@@ -16,10 +16,11 @@ from openmic.speech.device import DeviceLost, DeviceQueue, computes, device_repo
 from openmic.speech.engine.calibration import Measured, Recalibrate
 from openmic.speech.engine.costs import Costs
 from openmic.speech.engine.estimates import capacities, shape_of
+from openmic.speech.engine.live_step import LiveDecoder
 from openmic.speech.engine.overload import HELD_BACK_SECONDS, LATE_FOR_SECONDS, LATE_SECONDS, Episode
 from openmic.speech.engine.scheduled_stream import ScheduledStream
 from openmic.speech.engine.scheduler import Scheduler
-from openmic.speech.engine.stream import EngineStream, LiveDecoder
+from openmic.speech.engine.stream import EngineStream
 from openmic.speech.final.walk import FinalModel
 from openmic.speech.glossary import FINAL_TERM_TOKENS, Glossary
 from openmic.speech.live.hypothesis import TimedWord

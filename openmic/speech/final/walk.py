@@ -15,17 +15,17 @@ from typing import TypeVar
 
 import torch.nn.functional as F
 from torch import Tensor
-from whisper.audio import FRAMES_PER_SECOND, HOP_LENGTH, N_FRAMES
+from whisper.audio import FRAMES_PER_SECOND, N_FRAMES
 from whisper.tokenizer import Tokenizer
-from whisper.utils import get_end
 
 from openmic.audio.types import SAMPLE_RATE
 from openmic.speech.final.decode import WindowResult
 from openmic.speech.final.left_behind import LEFT_BEHIND_SECONDS, with_left_behind
+from openmic.speech.final.next_window import next_window, paused_at, speech_ahead
 from openmic.speech.final.passes import CheckedPass, Pause, Walk, WindowPass
-from openmic.speech.final.segments import TimedSegment, cut, to_segment, words_in
+from openmic.speech.final.segments import to_segment, words_in
 from openmic.speech.final.speculation import Speculation
-from openmic.speech.final.speech_timeline import PAUSE_SECONDS, SpeechRegion, SpeechTimeline
+from openmic.speech.final.speech_timeline import SpeechTimeline
 from openmic.speech.final.temperature import (
     GREEDY,
     TEMPERATURES,
@@ -35,45 +35,22 @@ from openmic.speech.final.temperature import (
     transcribe_window,
 )
 from openmic.speech.final.walk_state import WalkState
-from openmic.speech.final.word_times import reference_word_times, words_of_all
+from openmic.speech.final.window_text import WindowText, window_text
 from openmic.speech.glossary import FINAL_TERM_TOKENS, Glossary
 from openmic.speech.model.decoder import CrossAttentionKV
 from openmic.speech.model.mel import log_mel_power_of, normalized
 from openmic.speech.model.units import LOGPROB_THRESHOLD, NO_SPEECH_THRESHOLD
-from openmic.speech.stock_phrases import is_invented
 from openmic.speech.types import FinalText, Recording, SpeechOptions
 
 __all__ = ["FinalModel", "FinalPass", "Walk"]
 
 RESET_TEMPERATURE = 0.5  # text sampled above this is not fed on as a prompt
 PROMPT_TOKENS = 223  # of the text before a window, the newest
-
 SURE_OF_LANGUAGE = 0.8  # that a window's language is another one: it is tried, and taken if the text is likelier
-
-LEAD_SECONDS = 1.0  # of a long pause that are looked at before speech,
-TRAIL_SECONDS = 1.0  # and of any pause after it, if nothing follows
-LATE_SECONDS = 1.0  # voice activity tells of speech well within this after it began
-QUIET_SECONDS = 1.5  # a speaker silent for so long may have finished: longer than TRAIL_SECONDS
-EDGE_FRAMES = 2  # behind a window's last frame, which its samples reach into
 HALF_A_CHARACTER = "\ufffd"  # what the bytes of one that goes on in the next token are decoded to
-LEFT_SECONDS = 0.35  # speech behind the last word that is shorter than this is the word's own end
-
 CRUMB_SECONDS = 1.0  # of speech: less, behind a word and with no live text, is said for sure or not at all
-
-MOST_LEFT_SECONDS = 1.5  # of speech behind the last word of a window that has ended early
-
 HEARD_MARGIN_SECONDS = 0.3  # live times may be early by this
 THIN = 1.0  # fewer tokens from the live pass for a second of a window than this are no draft
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """What a window said, and where the walk goes on: the next mel frame, and where the last word ended in seconds."""
-
-    segments: list[TimedSegment]
-    seek: int
-    last_speech_seconds: float | None
-
 
 TimedTokens = tuple[float, tuple[int, ...]]
 """Start in seconds and tokens of a word that the live pass has committed."""
@@ -111,12 +88,12 @@ class FinalPass:
         """Whether there is something to do now: a whole window, the rest of a region, or of an ended recording."""
         if not self._speculation_valid():
             self._ahead = None  # the pause is over
-        return self.ended or self._window() > 0
+        return self.ended or next_window(self.recording, self.timeline, self.state, self.ended) > 0
 
     def walk(self) -> Walk:
         """The pass, a small step at a time; yields "waiting" where it needs more audio. Run it in inference mode."""
         while True:
-            size = self._window()
+            size = next_window(self.recording, self.timeline, self.state, self.ended)
             if size == 0 and self.ended:
                 return
             if size == 0:
@@ -144,13 +121,16 @@ class FinalPass:
             yield "working"
             silent = result.no_speech_prob > NO_SPEECH_THRESHOLD and result.avg_logprob <= LOGPROB_THRESHOLD
             if silent or self._is_copy(result) or (failed(result) and self._is_crumb(size)):
-                kept = _Kept([], self.state.seek + size, self.state.last_speech_seconds)
+                kept = WindowText([], self.state.seek + size, self.state.last_speech_seconds)
             else:
                 tokenizer = self._tokenizer(self.state.window_language)
-                kept = self._cut(result, cross, tokenizer, size)
+                terms = self._glossary is not None and bool(self._glossary.pinned(""))
+                kept = window_text(
+                    self.parts, result, cross, tokenizer, size, self.timeline, self.state, self.ended, terms
+                )
                 self.state.prompt.extend(token for one in kept.segments for token in one.fields["tokens"])
                 del self.state.prompt[: -PROMPT_TOKENS if result.temperature <= RESET_TEMPERATURE else None]
-            yield from self._keep(kept)
+            yield from self._add(kept)
 
     def speculate(self) -> bool:
         """Do a small step as if the speaker stopped here, if that is likely: silent for a moment, and not ``ready``.
@@ -158,7 +138,7 @@ class FinalPass:
         Returns:
             Whether there was one to do. Where it comes to that, ``walk`` uses what was found.
         """
-        end = self._paused_at()
+        end = paused_at(self.recording, self.timeline, self.state, self.ended)
         if end is None:
             return False
         if self._ahead is None:
@@ -191,45 +171,10 @@ class FinalPass:
             model=self.parts.name,
         )
 
-    def _window(self) -> int:
-        """How many mel frames the next window has, 0 where there is none yet; moves ``seek`` over long silence."""
-        available_mel_frames: int = len(self.recording) // HOP_LENGTH
-        if self.ended and available_mel_frames <= self.state.seek:
-            return 0
-        seek_seconds = self.state.seek / FRAMES_PER_SECOND
-        region = self._speech_ahead()
-        known = self.timeline.known_until_seconds or 0.0
-        if not self.ended and 0.0 < known < seek_seconds:  # another pass has walked this before; it is heard again
-            return 0
-        if region is None:
-            if known > seek_seconds + PAUSE_SECONDS + LATE_SECONDS + LEAD_SECONDS:
-                self.state.seek = int((known - LATE_SECONDS - LEAD_SECONDS) * FRAMES_PER_SECOND)
-                self.state.in_silence = True
-            return 0
-        if self.state.in_silence or region.start > seek_seconds + PAUSE_SECONDS:
-            self.state.seek = max(self.state.seek, int((region.start - LEAD_SECONDS) * FRAMES_PER_SECOND))
-            self.state.in_silence = False
-        if region.over or self.ended:
-            content = int(min(available_mel_frames, (region.end + TRAIL_SECONDS) * FRAMES_PER_SECOND))
-            return max(0, min(int(N_FRAMES), content - self.state.seek))
-        return int(N_FRAMES) if available_mel_frames >= self.state.seek + N_FRAMES + EDGE_FRAMES else 0
-
-    def _speech_ahead(self) -> SpeechRegion | None:
-        """The next speech that is more than the end of the last word, if there was one."""
-        after = self.state.seek / FRAMES_PER_SECOND
-        if self.state.last_speech_seconds is not None:
-            after = max(after, self.state.last_speech_seconds + LEFT_SECONDS)
-        return self.timeline.region(after, self.ended)
-
-    def _paused_at(self) -> float | None:
-        """When speech ended, if somebody has spoken since the last window and has been silent for a moment."""
-        region = self._speech_ahead()
-        known = min(len(self.recording) / SAMPLE_RATE, self.timeline.known_until_seconds or 0.0)
-        return region.end if region is not None and known >= region.end + QUIET_SECONDS else None
-
     def _speculation_valid(self) -> bool:
         """Whether the speaker has stopped where ``speculate`` took it that he would."""
-        return self._ahead is not None and (self._ahead.begin, self._ahead.end) == (self.state.seek, self._paused_at())
+        ahead, end = self._ahead, paused_at(self.recording, self.timeline, self.state, self.ended)
+        return ahead is not None and (ahead.begin, ahead.end) == (self.state.seek, end)
 
     def _fork(self) -> FinalPass:
         """A copy for which the recording is over."""
@@ -267,64 +212,43 @@ class FinalPass:
         them: behind a list, and at higher temperatures, the decoder invents sentences for the end of a word.
         """
         tokenizer, expected = self._tokenizer(language), self._expected(size)
+
+        def read(
+            pinned: Sequence[int], draft: Sequence[int], sketched: bool, temperatures: Sequence[float] = TEMPERATURES
+        ) -> Generator[Pause | WindowPass, CheckedPass | None, WindowResult]:
+            task, prompt = self.options.task, [*pinned, *self.state.prompt[-(PROMPT_TOKENS - len(pinned)) :]]
+            return _working(
+                transcribe_window(self.parts, task, states, cross, tokenizer, prompt, draft, sketched, temperatures)
+            )
+
         if self._is_crumb(size):
-            return (yield from self._decoded(states, cross, tokenizer, (), (), True, GREEDY))
+            return (yield from read((), (), True, GREEDY))
         sketched = len(expected) < THIN * size / FRAMES_PER_SECOND
         if self._glossary is None:
             self._glossary = Glossary(self.parts.vocabulary, self.options, FINAL_TERM_TOKENS)
         pinned = self._glossary.pinned(tokenizer.decode(expected))
-        result = yield from self._decoded(states, cross, tokenizer, pinned, expected, sketched)
+        result = yield from read(pinned, expected, sketched)
         if self._glossary.copied(result.text, pinned):
-            result = yield from self._decoded(states, cross, tokenizer, (), (), sketched)
+            result = yield from read((), (), sketched)
         elif not self._glossary.holds(pinned, result.text):
             pinned = self._glossary.pinned(result.text)
-            result = yield from self._decoded(states, cross, tokenizer, pinned, result.tokens, False)
-        return result
-
-    def _decoded(
-        self,
-        states: Tensor,
-        cross: CrossAttentionKV,
-        tokenizer: Tokenizer,
-        pinned: tuple[int, ...],
-        expected: Sequence[int],
-        sketched: bool,
-        temperatures: Sequence[float] = TEMPERATURES,
-    ) -> Generator[Pause | WindowPass, CheckedPass | None, WindowResult]:
-        before = self.state.prompt[-(PROMPT_TOKENS - len(pinned)) :]
-        result = yield from _working(
-            transcribe_window(
-                self.parts,
-                self.options.task,
-                states,
-                cross,
-                tokenizer,
-                [*pinned, *before],
-                expected,
-                sketched,
-                temperatures,
-            )
-        )
+            result = yield from read(pinned, result.tokens, False)
         return result
 
     def _is_copy(self, result: WindowResult) -> bool:
         """Whether a text stands in the prompt word for word, where nobody seems to speak: a hum, a breath."""
-        said = self.parts.vocabulary.any.decode(list(result.tokens)).strip()
-        return (
-            result.no_speech_prob > NO_SPEECH_THRESHOLD
-            and said != ""
-            and said in self.parts.vocabulary.any.decode(self.state.prompt)
-        )
+        decode = self.parts.vocabulary.any.decode
+        said = decode(list(result.tokens)).strip()
+        return result.no_speech_prob > NO_SPEECH_THRESHOLD and said != "" and said in decode(self.state.prompt)
 
     def _is_crumb(self, size: int) -> bool:
         """Whether hardly anything is said in the window, behind a word of the same region, and nothing of it live."""
         begin, end = self.state.seek / FRAMES_PER_SECOND, (self.state.seek + size) / FRAMES_PER_SECOND
-        last, region = self.state.last_speech_seconds, self._speech_ahead()
+        last, region = self.state.last_speech_seconds, speech_ahead(self.timeline, self.state, self.ended)
         if last is None or region is None or region.start > last or self._expected(size):
             return False
-        return (
-            self.timeline.known_until_seconds is not None and self.timeline.speech_seconds(begin, end) < CRUMB_SECONDS
-        )
+        known = self.timeline.known_until_seconds is not None
+        return known and self.timeline.speech_seconds(begin, end) < CRUMB_SECONDS
 
     def _expected(self, size: int) -> list[int]:
         """What the live pass has heard in the window; older words are forgotten."""
@@ -333,55 +257,15 @@ class FinalPass:
         self.live_tokens = [item for item in self.live_tokens if item[0] >= begin]
         return [token for start, tokens in self.live_tokens if start < end for token in tokens]
 
-    def _cut(self, result: WindowResult, cross: CrossAttentionKV, tokenizer: Tokenizer, size: int) -> _Kept:
-        """The window's segments with their words, and where the walk goes on."""
-        window = cut(result, tokenizer, self.state.seek, size)
-        begin = self.state.seek / FRAMES_PER_SECOND
-        words = words_of_all(window.segments, self.parts.decoder, result.trace, tokenizer, size, begin)
-        segments, last_speech = window.segments, self.state.last_speech_seconds
-        last = next((segment[-1].end for segment in reversed(words) if segment), None)
-        seek = self.state.seek + (window.advance or size)  # one that says to begin at itself again would do so for ever
-        if last is not None and self._over(last):
-            seek = seek if window.single_ending else round(last * FRAMES_PER_SECOND)
-            last_speech = last
-        else:  # whisper.transcribe goes on behind the last word, as its own alignment has it
-            segments = reference_word_times(
-                segments, self.parts.model, self.parts.decoder, cross, tokenizer, size, last_speech or 0.0
-            )
-            last = get_end(segments)
-            if last is not None:
-                moved = last > begin + MOST_LEFT_SECONDS  # else it could go on by hundredths, window after window
-                whole = window.single_ending and not (moved and self._left_behind(last, begin, size))
-                if not whole and last > segments[0]["seek"] / FRAMES_PER_SECOND:
-                    seek = round(last * FRAMES_PER_SECOND)
-                last_speech = last
-        kept = []
-        for segment, spoken in zip(segments, words, strict=True):
-            if not spoken or segment["start"] == segment["end"] or not segment["text"].strip():
-                kept.append(TimedSegment(segment | {"text": "", "tokens": []}, []))
-            elif self.timeline.has_speech(spoken[0].start, spoken[-1].end) and not is_invented(
-                segment["text"], spoken[0].probability, tokenizer.language
-            ):
-                kept.append(TimedSegment(segment, spoken))
-        return _Kept(kept, seek, last_speech)
-
-    def _keep(self, kept: _Kept) -> Walk:
-        """Keep what was spoken in a window, and what of it the window has left out, and move on."""
+    def _add(self, kept: WindowText) -> Walk:
+        """Add to the text what a window said and what it has left out, and move on."""
         state, duration = self.state, len(self.recording) / SAMPLE_RATE
         before = state.last_word_seconds
         self.timeline.place(words_in(kept.segments), before, duration)
         begin = max(before, state.seek / FRAMES_PER_SECOND - LEFT_BEHIND_SECONDS)  # earlier speech was looked at then
-        segments = yield from _working(
-            with_left_behind(
-                self.parts,
-                self.recording,
-                self.options,
-                self.timeline,
-                kept.segments,
-                begin,
-                kept.seek / FRAMES_PER_SECOND,
-            )
-        )
+        end = kept.seek / FRAMES_PER_SECOND
+        steps = with_left_behind(self.parts, self.recording, self.options, self.timeline, kept.segments, begin, end)
+        segments = yield from _working(steps)
         state.last_word_seconds = self.timeline.place(words_in(segments), before, duration)
         for one in segments:
             state.tokens.extend(one.fields["tokens"])
@@ -389,22 +273,6 @@ class FinalPass:
         state.seek, state.last_speech_seconds = kept.seek, kept.last_speech_seconds
         state.windows += 1
         self.timeline.forget(state.seek / FRAMES_PER_SECOND)
-
-    def _left_behind(self, last: float, begin: float, size: int) -> bool:
-        """Whether terms before a window had the decoder end long before the speech in it did.
-
-        A prompt that is a list can do so; without one, what whisper.transcribe leaves out is left out here.
-        """
-        terms = self._glossary is not None and bool(self._glossary.pinned(""))
-        end = begin + size / FRAMES_PER_SECOND
-        return terms and self.timeline.speech_seconds(last + LEFT_SECONDS, end) > MOST_LEFT_SECONDS
-
-    def _over(self, last: float) -> bool:
-        """Whether a word that ended at ``last`` is its region's last: how the walk goes on does not matter then."""
-        region = self.timeline.region(last + LEFT_SECONDS, self.ended)
-        if region is not None:
-            return region.start > last + PAUSE_SECONDS
-        return self.ended or (self.timeline.known_until_seconds or 0.0) > last + PAUSE_SECONDS
 
 
 T = TypeVar("T")

@@ -155,7 +155,7 @@ def metrics(server: ScriptedServer) -> dict[str, float]:
 @every_socket
 @pytest.mark.parametrize("token", ["wrong", None])
 def test_nobody_speaks_without_the_token(server: ScriptedServer, name: str, token: str | None) -> None:
-    before, opened = metrics(server), server.sessions.opened_total
+    before, opened = metrics(server), server.sessions.known.opened_total
     code = "token_wrong" if token is not None else "token_missing"
     if name == "native" or (name in IN_MESSAGE and token is None):
         with client_of(server, name, token) as one:
@@ -172,7 +172,7 @@ def test_nobody_speaks_without_the_token(server: ScriptedServer, name: str, toke
         assert response.headers["Content-Type"] == "application/json"
         assert isinstance(json.loads(response.body), dict)
         assert "secret" not in response.body.decode()
-    assert server.sessions.opened_total == opened
+    assert server.sessions.known.opened_total == opened
     counted = f'openmic_errors_total{{code="{code}"}}'
     wait_until(lambda: metrics(server)[counted] == before.get(counted, 0) + 1)
 
@@ -217,7 +217,7 @@ def test_one_session_too_many_is_refused_until_a_place_is_free(tmp_path: Path, n
                 pass
             assert refused.value.response.status_code == 503
             assert int(refused.value.response.headers["Retry-After"]) >= 1
-        assert server.sessions.opened_total == 1
+        assert server.sessions.known.opened_total == 1
         one.finish()
         assert (session.ended.wait(PATIENCE_SECONDS) or name == "realtime") is True
         with speaker(server, name) as (other, _):

@@ -226,12 +226,12 @@ def test_keywords_are_the_vocabulary_and_a_long_prompt_is_cut(http: httpx.Client
 def test_what_cannot_be_honoured_is_refused(
     http: httpx.Client, server: ScriptedServer, fields: dict[str, str], param: str, words: str
 ) -> None:
-    before = server.sessions.opened_total
+    before = server.sessions.known.opened_total
     response = post(http, WAV, PATH, **fields)
     error = response.json()["error"]
     assert (response.status_code, error["code"], error["param"]) == (400, "bad_request", param)
     assert words in error["message"]
-    assert server.sessions.opened_total == before
+    assert server.sessions.known.opened_total == before
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from openmic.errors import OpenmicError
 from openmic.speech.device import DeviceLost
 from openmic.speech.engine import thread
 from openmic.speech.engine.costs import Costs
-from openmic.speech.engine.stream import LiveDecoder
+from openmic.speech.engine.live_step import LiveDecoder
 from openmic.speech.engine.thread import EngineParts, WhisperEngine
 from openmic.speech.final.walk import FinalModel
 from openmic.speech.live.hypothesis import Hypothesis, StepInput

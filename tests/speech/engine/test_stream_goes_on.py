@@ -72,7 +72,7 @@ def test_an_utterance_that_was_committed_to_its_end_is_passed_over() -> None:
         [boundary("started", 0.2), boundary("ended", 0.8), boundary("started", 0.9), boundary("ended", 4.9)]
     )
     assert stream.plan() is None
-    assert not stream.speaking
+    assert not stream.utterances.speaking
     stream.add_boundaries([boundary("started", 8.0)])
     plan = stream.plan()
     assert plan is not None
@@ -92,7 +92,7 @@ def test_the_utterance_under_way_ends_where_speech_does() -> None:
     (committed,) = [event for event in events if isinstance(event, CommittedText)]
     assert (committed.text, committed.start) == (" what", 5.2)
     assert stream.plan() is None
-    assert not stream.speaking
+    assert not stream.utterances.speaking
 
 
 def test_the_final_pass_gets_them_as_a_draft() -> None:

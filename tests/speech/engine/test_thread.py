@@ -91,7 +91,7 @@ def test_live_words_come_before_the_end_and_are_right(
     listener = Listener(engine, samples)
     while listener.clip.length < len(samples) - SAMPLE_RATE:
         listener.hear(0.5)
-        listener.wait_for(lambda: listener.stream.waiting_seconds() < 1.5 or not listener.stream.speaking)
+        listener.wait_for(lambda: listener.stream.waiting_seconds() < 1.5 or not listener.stream.utterances.speaking)
     early = listener.committed
     final = listener.finish()
     assert len(early.split()) > len(reference.split()) / 2

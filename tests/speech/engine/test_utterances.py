@@ -98,7 +98,7 @@ def test_each_flush_is_answered_once() -> None:
     told.stream.flush()
     told.work("ask not")
     assert told.over == [UtteranceOver(2.0, "flush")] * 2
-    assert told.stream.speaking, "it was flushed in the middle of speech"
+    assert told.stream.utterances.speaking, "it was flushed in the middle of speech"
     told.work("ask not")
     assert len(told.over) == 2
 

@@ -5,9 +5,7 @@ https://developers.deepgram.com/reference/speech-to-text/listen-streaming
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from starlette.responses import Response
 from starlette.websockets import WebSocket
@@ -18,7 +16,14 @@ from openmic.server.dialects import dialect as seam
 from openmic.server.dialects.connection import StreamConnection
 from openmic.server.dialects.deepgram import parameters
 from openmic.server.dialects.deepgram.configure import NotConfigured, read_keyterms
-from openmic.server.dialects.deepgram.messages import CLOSE_CODES, close_reason, denial, error_message, to_text
+from openmic.server.dialects.deepgram.messages import (
+    CLOSE_CODES,
+    close_reason,
+    denial,
+    error_message,
+    session_fields,
+    to_text,
+)
 from openmic.server.dialects.deepgram.results import Results, Wishes
 from openmic.server.dialects.query import Query
 from openmic.server.dialects.vendor import DONE, POLICY, Json, final_fields, json_object, last_close_code
@@ -145,10 +150,7 @@ class ListenDialect:
         session = self._session
         return {
             "type": "Metadata",
-            "transaction_key": "deprecated",
-            "request_id": session.id,
-            "sha256": hashlib.sha256(session.id.encode()).hexdigest(),
-            "created": datetime.fromtimestamp(session.created, UTC).isoformat(timespec="milliseconds"),
+            **session_fields(session),
             "duration": round(session.recording.seconds, 3),
             "channels": self._audio.channels,
             "openmic": final_fields(session, self._final) | {"ignored": self._ignored},

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import uuid
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from starlette.responses import JSONResponse
 
@@ -13,6 +15,7 @@ from openmic.errors import OpenmicError
 from openmic.server.dialects.turns import text_of
 from openmic.server.dialects.vendor import Json, refusal_headers
 from openmic.server.statuses import SENT
+from openmic.sessions.session import Session
 from openmic.sessions.types import Word
 
 AROUND = re.compile(r"^\W+|\W+$")
@@ -65,15 +68,25 @@ def model_info(name: str) -> Json:
     return {"name": name, "version": "1", "arch": ARCHITECTURE}
 
 
+def session_fields(session: Session) -> Json:
+    """What Deepgram's metadata say of a session."""
+    return {
+        "transaction_key": "deprecated",
+        "request_id": session.id,
+        "sha256": hashlib.sha256(session.id.encode()).hexdigest(),
+        "created": datetime.fromtimestamp(session.created, UTC).isoformat(timespec="milliseconds"),
+    }
+
+
 def to_text(message: Json) -> str:
     """A message as it goes over the wire."""
     return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
 
 
-def denial(error: OpenmicError, request_id: str | None = None) -> JSONResponse:
+def denial(error: OpenmicError) -> JSONResponse:
     """A problem as Deepgram's HTTP answer."""
     status = SENT[error.code].status
-    request_id = request_id or str(uuid.uuid4())
+    request_id = str(uuid.uuid4())
     described = f"{error.message} {error.hint}"
     headers = refusal_headers(error) | {
         "dg-request-id": request_id,

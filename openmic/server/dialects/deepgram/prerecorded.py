@@ -6,12 +6,10 @@ https://developers.deepgram.com/reference/speech-to-text/listen-pre-recorded. Th
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -30,6 +28,7 @@ from openmic.server.dialects.deepgram.messages import (
     denial,
     model_info,
     model_uuid,
+    session_fields,
     word_json,
 )
 from openmic.server.dialects.file_session import FileSession
@@ -156,10 +155,7 @@ def _answer(session: Session, final: FinalText, model: str, wishes: _Wishes) -> 
     known = model_uuid(model)
     return {
         "metadata": {
-            "transaction_key": "deprecated",
-            "request_id": session.id,
-            "sha256": hashlib.sha256(session.id.encode()).hexdigest(),
-            "created": datetime.fromtimestamp(session.created, UTC).isoformat(timespec="milliseconds"),
+            **session_fields(session),
             "duration": round(final.duration, 3),
             "channels": 1,
             "models": [known],

@@ -7,15 +7,14 @@ only give hints (noise reduction, thresholds, delays) are kept and told back, an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from openmic.server.dialects.vendor import to_prompt, to_terms
+from openmic.server.dialects.vendor import Json, to_prompt, to_terms
 from openmic.server.problems import BadField
 from openmic.sessions.types import SpeechOptions, language_code
 
-Json = dict[str, Any]
 Encoding = Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
 
 PCM_RATE = 24_000  # Hz, of OpenAI's PCM

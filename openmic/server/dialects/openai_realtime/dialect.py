@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import binascii
-import json
 import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,17 +21,20 @@ from openmic.errors import OpenmicError
 from openmic.server.access.credentials import handshake_token, token_with_prefix
 from openmic.server.dialects.connection import StreamConnection
 from openmic.server.dialects.dialect import Asked, Audio, Configure, Flush, Frame, Outgoing, Rejected, Renew, Reply
-from openmic.server.dialects.openai_realtime.config import (
-    Json,
-    TranscriptionSession,
-    described,
-    from_beta,
+from openmic.server.dialects.openai_realtime.config import TranscriptionSession, described, from_beta
+from openmic.server.dialects.openai_realtime.items import Items
+from openmic.server.dialects.openai_realtime.messages import (
+    error_close_code,
+    error_event,
+    event,
+    parse,
+    to_text,
+    type_of,
 )
-from openmic.server.dialects.openai_realtime.items import Items, event
 from openmic.server.dialects.samples import converter
-from openmic.server.dialects.vendor import json_object
+from openmic.server.dialects.vendor import GOING_AWAY, POLICY, Json
 from openmic.server.problems import PROBLEMS, BadField
-from openmic.server.statuses import SENT, close_code, error_response
+from openmic.server.statuses import error_response
 from openmic.sessions.events import (
     Committed,
     Ended,
@@ -61,8 +63,6 @@ HELD_SECONDS = 1.0  # audio that comes before the client has said what it is wai
 HELD_BYTES = 1_048_576  # and no more than this of it
 
 ENDS_SESSION_ONLY = ("idle_too_long", "audio_empty")  # silence, and too little audio to be any
-GOING_AWAY, POLICY = 1001, 1008
-OPENAI_CODES = (1001, 1009, 1011, 1013)  # close codes that mean the same there
 
 
 class RealtimeDialect:
@@ -115,16 +115,16 @@ class RealtimeDialect:
         """See ``Dialect.read``; what is not understood is told at once, with the name of the client's event."""
         name = None
         try:
-            message = _parse(frame)
+            message = parse(frame)
             name = message.get("event_id")
             return self._do(message)
         except OpenmicError as error:
-            return Reply((_text(_error(error, name)),), kind=("error", error.code))
+            return Reply((to_text(error_event(error, name)),), kind=("error", error.code))
 
     def write(self, outgoing: Outgoing) -> Iterator[Frame]:
         """See ``Dialect.write``; live text has no word here, as deltas only grow."""
         for told in self._events(outgoing):
-            yield _text(told)
+            yield to_text(told)
 
     def deny(self, error: OpenmicError) -> Response:
         """See ``Dialect.deny``: the SDKs look at the status."""
@@ -132,7 +132,7 @@ class RealtimeDialect:
 
     def refuse(self, error: OpenmicError) -> tuple[list[Frame], int]:
         """See ``Dialect.refuse``."""
-        return [_text(_error(error))], _close_code(error)
+        return [to_text(error_event(error))], error_close_code(error)
 
     def close_code(self, last: Ended | Failed | Replaced) -> int | None:
         """See ``Dialect.close_code``: silence and limits end the session only."""
@@ -141,7 +141,7 @@ class RealtimeDialect:
             case Ended(reason=reason):
                 return GOING_AWAY if reason == "shutdown" else None
             case Failed(error):
-                return None if error.code in ENDS_SESSION_ONLY else _close_code(error)
+                return None if error.code in ENDS_SESSION_ONLY else error_close_code(error)
             case Replaced():
                 return POLICY
 
@@ -156,7 +156,7 @@ class RealtimeDialect:
         self._items.beta = self._items.beta or BETA_HEADER in websocket.headers.get("openai-beta", "")
         self._model = connection.sessions.engine.info.name
         self._id = f"sess_{secrets.token_hex(10)}"
-        connection.say([_text(self._described("created"))])
+        connection.say([to_text(self._described("created"))])
 
     async def _first_audio(self, connection: StreamConnection) -> list[Frame]:
         """The messages that want a session, in order; all others that come before them are answered."""
@@ -168,7 +168,8 @@ class RealtimeDialect:
                     frame = await connection.next_frame()
             except TimeoutError:
                 break
-            if _wants_session(frame) or (held and not _updates(frame)):
+            kind = type_of(frame)
+            if kind == APPEND or (held and kind not in (UPDATE, BETA_UPDATE)):
                 held.append(frame)
                 deadline = deadline or asyncio.get_running_loop().time() + HELD_SECONDS
                 if sum(map(len, held)) > HELD_BYTES:
@@ -248,7 +249,7 @@ class RealtimeDialect:
 
     def _say(self, events: Any) -> None:
         if self._connection is not None:
-            self._connection.say([_text(told) for told in events])
+            self._connection.say([to_text(told) for told in events])
 
     # --- what the session says
 
@@ -265,51 +266,8 @@ class RealtimeDialect:
             case Failed(error):
                 yield from self._items.fail(error)
                 if error.code not in ENDS_SESSION_ONLY:
-                    yield _error(error)
+                    yield error_event(error)
             case Rejected(error):
-                yield _error(error)
+                yield error_event(error)
             case Replaced():
-                yield _error(PROBLEMS.error("replaced"))
-
-
-def _parse(frame: Frame) -> Json:
-    message = json_object(frame) if isinstance(frame, str) else None
-    if message is None:
-        raise PROBLEMS.error("bad_json")
-    return message
-
-
-def _type(frame: Frame) -> object:
-    try:
-        return _parse(frame).get("type")
-    except OpenmicError:
-        return None
-
-
-def _wants_session(frame: Frame) -> bool:
-    return _type(frame) == APPEND
-
-
-def _updates(frame: Frame) -> bool:
-    return _type(frame) in (UPDATE, BETA_UPDATE)
-
-
-def _error(error: OpenmicError, client_event: object = None) -> Json:
-    status = SENT[error.code].status
-    told = {
-        "type": "invalid_request_error" if status < 500 else "server_error",
-        "code": error.code,
-        "message": f"{error.message} {error.hint}",
-        "param": error.param if isinstance(error, BadField) else None,
-        "event_id": client_event if isinstance(client_event, str) else None,
-    }
-    return event("error", error=told)
-
-
-def _close_code(error: OpenmicError) -> int:
-    code = close_code(error.code)
-    return code if code in OPENAI_CODES else POLICY
-
-
-def _text(message: Json) -> str:
-    return json.dumps(message, ensure_ascii=False)
+                yield error_event(PROBLEMS.error("replaced"))

@@ -11,12 +11,12 @@ import secrets
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from openmic.errors import OpenmicError
+from openmic.server.dialects.openai_realtime.messages import event
+from openmic.server.dialects.vendor import Json
 from openmic.sessions.types import CommittedText, SpeechBoundary, UtteranceOver
 
-Json = dict[str, Any]
 BUFFER = "input_audio_buffer."
 TEXT = "conversation.item.input_audio_transcription."
 
@@ -182,8 +182,3 @@ class Items:
 
 def _milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
-
-
-def event(kind: str, **fields: Any) -> Json:
-    """A server event; each has a name of its own."""
-    return {"type": kind, "event_id": f"event_{secrets.token_hex(10)}", **fields}
