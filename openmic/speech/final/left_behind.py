@@ -19,7 +19,7 @@ from whisper.tokenizer import Tokenizer
 from openmic.speech.final.passes import CheckedPass, WindowPass
 from openmic.speech.final.segments import TimedSegment, cut, put_in, words_in
 from openmic.speech.final.speech_timeline import SpeechTimeline
-from openmic.speech.final.temperature import GREEDY, FinalModel, detect_language, failed, transcribe_window
+from openmic.speech.final.temperature import GREEDY, FinalModel, failed, likely_languages, transcribe_window
 from openmic.speech.final.word_times import words_of_all
 from openmic.speech.model.mel import log_mel_power_of, normalized
 from openmic.speech.model.units import NO_SPEECH_THRESHOLD
@@ -94,12 +94,14 @@ def _alone(
     mel = F.pad(normalized(power, float(power.max())), (0, N_FRAMES - size)).to(parts.decoder.dtype)
     states = yield from parts.encoder.encode(mel)
     cross = parts.decoder.cross_attention_kv(states)
-    language, _ = detect_language(parts, options.language, cross)
-    tokenizer: Tokenizer = parts.vocabulary.tokenizer(language, options.task)
-    result = yield from transcribe_window(
-        parts, options.task, states, cross, tokenizer, (), (), sketched=True, temperatures=GREEDY
-    )
-    if failed(result) or result.no_speech_prob > NO_SPEECH_THRESHOLD:
+    for language, _ in likely_languages(parts, options.language, cross):
+        tokenizer: Tokenizer = parts.vocabulary.tokenizer(language, options.task)
+        result = yield from transcribe_window(
+            parts, options.task, states, cross, tokenizer, (), (), sketched=True, temperatures=GREEDY
+        )
+        if not failed(result) and result.no_speech_prob <= NO_SPEECH_THRESHOLD:
+            break
+    else:
         return []
     fields = cut(result, tokenizer, first, size).segments
     words = words_of_all(fields, parts.decoder, result.trace, tokenizer, size, start)

@@ -56,13 +56,20 @@ class FinalModel:
 
 def detect_language(parts: FinalModel, asked: str | None, cross: CrossAttentionKV) -> tuple[str, float]:
     """A window's language and how sure that is, 0..1; the one ``asked`` for, if one was."""
+    return likely_languages(parts, asked, cross)[0]
+
+
+def likely_languages(parts: FinalModel, asked: str | None, cross: CrossAttentionKV) -> list[tuple[str, float]]:
+    """A window's two likeliest languages and their probabilities, the likelier first; one, if it was ``asked`` for."""
     vocabulary, decoder = parts.vocabulary, parts.decoder
     if asked is not None or not vocabulary.multilingual:
-        return asked or "en", 1.0
+        return [(asked or "en", 1.0)]
     hidden = decoder.forward([decoder.row(cross, 1)], [[vocabulary.any.sot]])[0]
-    probabilities = decoder.logits(hidden)[0, vocabulary.language_tokens].softmax(dim=-1)
-    best = int(probabilities.argmax())
-    return vocabulary.language_codes[best], float(probabilities[best])
+    found = decoder.logits(hidden)[0, vocabulary.language_tokens].softmax(dim=-1).topk(2)
+    return [
+        (vocabulary.language_codes[place], probability)
+        for place, probability in zip(found.indices.tolist(), found.values.tolist(), strict=True)
+    ]
 
 
 def transcribe_window(

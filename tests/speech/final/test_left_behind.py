@@ -75,6 +75,20 @@ def test_it_is_the_same_looking_ahead_and_taken_up(final_model: FinalModel, two_
 
 
 @pytest.mark.slow
+def test_a_stretch_that_begins_in_one_language_is_tried_in_the_next_likeliest(
+    final_model: FinalModel, sample_audio: Path, load_audio: Callable[[Path], Samples]
+) -> None:
+    """It is most likely English, and as English too unlikely: a German sentence, and then an English one."""
+    english, german = (load_audio(sample_audio / name) for name in ("interview.wav", "german.ogg"))
+    samples = by_turns(english, german, 8.0)[: 70 * SAMPLE_RATE]
+    steps = with_left_behind(final_model, Clip(samples), DETECTED, timeline_of(samples), [], 56.2, 67.54)
+    with torch.inference_mode():
+        text = "".join(one.fields["text"] for one in returned(steps))
+    assert "Der Zug hatte drei Stunden" in text
+    assert text.endswith(" She has been with us since 2019.")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["murmur", "music", "humming", "coughs"])
 def test_what_voice_activity_mistakes_for_speech_adds_no_word(
     final_model: FinalModel, sample_audio: Path, load_audio: Callable[[Path], Samples], name: str
