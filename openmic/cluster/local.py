@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-import socket
 import tempfile
 import threading
 import time
@@ -16,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from openmic.cluster.orders import Orders
+from openmic.cluster.own_ray import free_port, start_ray
 from openmic.cluster.problems import PROBLEMS
 from openmic.cluster.reports import Report, Reports
 from openmic.cluster.status import from_report, together
@@ -36,9 +36,7 @@ from openmic.speech.types import Engine
 from openmic.tunnels import ReopeningTunnel, how_to_get_public_url, look_for_authtoken, open_tunnel
 
 NAME = "openmic"
-OBJECT_STORE_BYTES = 100 * 1024 * 1024  # nothing of ours goes through it
 SPARE_SECONDS = 15.0  # for connections to send their last messages, behind ``stop_seconds``
-START_TRIES = 3
 POLL_SECONDS = 0.25
 MOMENTS = 300  # that the dashboard's curves go back
 REPORTED_SECONDS = 10.0  # until replicas that are ready have said so in the shared folder
@@ -85,7 +83,7 @@ class Cluster:
         """
         check_port(self.settings.host, self.settings.port)
         authtoken = look_for_authtoken(self.settings)
-        port = self.settings.port or _free_port(self.settings.host)
+        port = self.settings.port or free_port(self.settings.host)
         self._tokens.renew()
         Orders().write(self.settings.data_dir)
         self._tester = self._tokens.ensure(
@@ -289,40 +287,3 @@ class Cluster:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         detail = (lines[-1] if lines else type(error).__name__).rstrip(".")
         return PROBLEMS.error("cluster_not_started", detail=detail, logs=f"{tempfile.gettempdir()}/ray/session_latest")
-
-
-def start_ray(cpus: int, **more: Any) -> None:
-    """Start a Ray of our own on this machine, with ``cpus`` to share out.
-
-    Ray gives its processes 30 s to start, which is too little on a machine that is very busy: then once more.
-
-    Raises:
-        Exception: it does not start.
-    """
-    import ray
-
-    for tries_left in range(START_TRIES - 1, -1, -1):
-        try:
-            ray.init(
-                "local",  # and not a cluster that happens to run here
-                num_cpus=cpus,
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                **more,
-            )
-        except Exception as error:
-            ray.shutdown()
-            if not tries_left or "timed out" not in str(error):
-                raise
-        else:
-            return
-
-
-def _free_port(host: str) -> int:
-    """A port that is free now; Serve takes none by itself."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -16,14 +16,15 @@ SECONDS = 10.0
 _CODE = re.compile(r"ERR_NGROK_(\d+)")
 
 
-def problem_from_outside(tunnel: Tunnel, path: str = "/healthz", seconds: float = SECONDS) -> OpenmicError | None:
-    """Ask the public URL for ``path`` once; what a visitor would stumble over, or None if it answers.
+def problem_from_outside(tunnel: Tunnel) -> OpenmicError | None:
+    """Ask the public URL for ``/healthz`` once; what a visitor would stumble over, or None if it answers.
 
     This goes out to the internet and back and counts as one request of ngrok's month: call it when somebody asks, not
     in a loop.
     """
     try:
-        answer = httpx.get(f"{tunnel.public_url}{path}", timeout=seconds, headers={"ngrok-skip-browser-warning": "1"})
+        headers = {"ngrok-skip-browser-warning": "1"}
+        answer = httpx.get(f"{tunnel.public_url}/healthz", timeout=SECONDS, headers=headers)
     except httpx.HTTPError as error:
         return PROBLEMS.error("not_reachable_from_here", detail=type(error).__name__)
     named = answer.headers.get("Ngrok-Error-Code", "")

@@ -18,7 +18,7 @@ from ray.serve.schema import ReplicaState
 from openmic.client import connect
 from openmic.client.stream import Stream
 from openmic.cluster.application import application
-from openmic.cluster.local import start_ray
+from openmic.cluster.own_ray import start_ray
 from openmic.cluster.reports import Report, Reports
 from openmic.server.access.token_file import TokenFile
 from openmic.settings import Settings

@@ -3,7 +3,7 @@
 =========  ===================================================  =================================================
 post       fields                                               answer
 =========  ===================================================  =================================================
-``hello``  a buffer of PROBE_BYTES                              ``port``, ``token``, ``link``; ``probe``: the
+``hello``  a buffer of a few bytes                              ``port``, ``token``, ``link``; ``probe``: the
                                                                 bytes that arrived in buffers
 ``post``   ``socket``, ``n`` (1, 2, ...), ``frames``            ``socket``, ``n``, ``first``, ``frames``,
                                                                 ``closed``
@@ -24,8 +24,6 @@ from typing import Any
 
 Post = dict[str, Any]
 Buffers = Sequence[bytes | memoryview]
-
-PROBE_BYTES = 4
 
 
 def frames_of(post: Post, buffers: Buffers) -> list[str | bytes]:

@@ -37,16 +37,14 @@ class Slowness:
 
 
 class Episode:
-    """A condition that has been there for a while, until it has been away for a while.
+    """A condition that has been there for a while, until it has been away for ``ON_TIME_SECONDS``.
 
     Args:
         begins_after_seconds: how long it must be there; gaps up to ``GAP_SECONDS`` do not count.
-        ends_after_seconds: how long it must be away.
     """
 
-    def __init__(self, begins_after_seconds: float, ends_after_seconds: float = ON_TIME_SECONDS) -> None:
+    def __init__(self, begins_after_seconds: float) -> None:
         self._begins_after_seconds = begins_after_seconds
-        self._ends_after_seconds = ends_after_seconds
         self._since: float | None = None
         self._last = 0.0
 
@@ -55,7 +53,7 @@ class Episode:
         if holds:
             self._since = now if self._since is None else self._since
             self._last = now
-        elif now - self._last > (self._ends_after_seconds if self.lasts else GAP_SECONDS):
+        elif now - self._last > (ON_TIME_SECONDS if self.lasts else GAP_SECONDS):
             self._since = None
 
     @property
