@@ -36,22 +36,25 @@ def somebody_is_there() -> bool:
     return running is None or bool(getattr(running, "_allow_stdin", True))
 
 
-async def stay(turn: Callable[[], bool], seconds: float | None = None) -> Ended:
+async def stay(turn: Callable[[], bool], seconds: float | None = None, came: list[int] | None = None) -> Ended:
     """Call ``turn`` again and again in the running cell, and answer the front end between the calls.
 
     Args:
         turn: called every ``POLL_SECONDS``; must return at once. False: what was waited for has happened.
         seconds: the longest wait; None: without end.
+        came: of ``interruptions``, in whose block the caller is: none is lost before this begins and after it has
+            ended. It is empty afterwards.
 
     Returns:
         Why it ended. Interrupting the cell is one of the ways to end it, and raises nothing.
     """
     pump = CommPump(kernel())
     deadline = math.inf if seconds is None else time.monotonic() + seconds
-    with _interruptions() as interrupted:
+    with interruptions() if came is None else contextlib.nullcontext(came) as interrupted:
         try:
             while turn():
                 if interrupted:
+                    interrupted.clear()
                     return "interrupted"
                 if time.monotonic() >= deadline:
                     return "over"
@@ -63,7 +66,7 @@ async def stay(turn: Callable[[], bool], seconds: float | None = None) -> Ended:
 
 
 @contextlib.contextmanager
-def _interruptions() -> Iterator[list[int]]:
+def interruptions() -> Iterator[list[int]]:
     """The interruptions within the block; they do nothing else. A kernel would cancel the cell, but once only."""
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # signals are the main thread's

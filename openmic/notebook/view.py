@@ -9,7 +9,7 @@ from dataclasses import replace
 from openmic.notebook.card import Card
 from openmic.notebook.dashboard import Dashboard
 from openmic.notebook.output import in_notebook
-from openmic.notebook.serving import somebody_is_there, stay
+from openmic.notebook.serving import interruptions, somebody_is_there, stay
 from openmic.notebook.status import Status
 
 ALONE_SECONDS = 10.0  # how long a cell keeps the service on where nobody could end it
@@ -54,18 +54,18 @@ class NotebookView:
         alone = seconds is None and not somebody_is_there()
         if in_notebook():
             self.dashboard.place()
-        print(NOBODY_THERE if alone else HOW_TO_END, flush=True)
-        with self.dashboard.moved_by_cell():
-            ended = await stay(self._turn, ALONE_SECONDS if alone else seconds)
+        with interruptions() as came, self.dashboard.moved_by_cell():
+            print(NOBODY_THERE if alone else HOW_TO_END, flush=True)
+            ended = await stay(self._turn, ALONE_SECONDS if alone else seconds, came)
             if ended == "over":
                 return
-            await self._finish()
+            await self._finish(came)
 
     def _turn(self) -> bool:
         self.dashboard.move()
         return self._read().state == "running" and not self.dashboard.stop_asked
 
-    async def _finish(self) -> None:
+    async def _finish(self, came: list[int]) -> None:
         """Stop the service beside the cell, which goes on answering: a microphone in it waits for its final text."""
         print(FINISHING, flush=True)
         stopping = threading.Thread(target=self._stop, name="openmic-stop")
@@ -75,6 +75,6 @@ class NotebookView:
             self.dashboard.move()
             return stopping.is_alive()
 
-        ended = await stay(turn)
+        ended = await stay(turn, came=came)
         self.end()
         print(STOPPED if ended == "done" else GOES_ON, flush=True)

@@ -206,6 +206,29 @@ def test_a_package_that_moved_stops_it_until_the_restart(colab: bool, tmp_path: 
         told(cells, what, "These packages had been imported already", how)
 
 
+INTERRUPTS_AT_ONCE = """
+import builtins, os, signal
+from openmic.notebook import view
+
+def interrupting(text, **options):
+    builtins.print(text, **options)
+    if text in (view.HOW_TO_END, view.FINISHING):
+        os.kill(os.getpid(), signal.SIGINT)
+
+view.print = interrupting
+"""
+
+
+def test_an_interruption_counts_from_the_moment_that_the_cell_asks_for_it(tmp_path: Path) -> None:
+    """Between its two waits too: it would end in a traceback."""
+    with kernel_in(ROOT / "notebooks", tmp_path) as kernel:
+        kernel.run(f"{SCRIPTED}\nimport threading, time, openmic\nmic = openmic.launch(tunnel='none')")
+        kernel.run("end, held = mic._view._stop, threading.Event()\nmic._view._stop = lambda: (held.wait(60), end())")
+        cell = kernel.run(f"{INTERRUPTS_AT_ONCE}\nawait mic.serve()")
+        assert (cell.status, cell.text.splitlines()[-1]) == ("ok", GOES_ON)
+        kernel.run("held.set()\nmic.stop()")
+
+
 def test_a_second_interruption_gives_the_cell_back(tmp_path: Path) -> None:
     with kernel_in(ROOT / "notebooks", tmp_path) as kernel:
         kernel.run(f"{SCRIPTED}\nimport threading, time, openmic\nmic = openmic.launch(tunnel='none')")
