@@ -49,7 +49,7 @@ LONGEST_FIRST = (
     "speech/model/test_decoder.py",
     "audio/test_decoder.py",
     "server/page/test_page_microphone.py",
-    "server/dialects/test_native.py",
+    "server/dialects/test_native_connections.py",
     "benchmarks/test_quiet.py",
     "tunnels/test_ngrok_errors.py",
     "speech/live/test_decode.py",
