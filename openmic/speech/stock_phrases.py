@@ -144,38 +144,40 @@ STOCK_PHRASES: dict[str, tuple[str, ...]] = {
 """By the code of the language; a language that is not here has those of English alone."""
 
 
-def is_invented(text: str, probability: float, language: str | None) -> bool:
+def is_invented(text: str, probability: float, language: str | None, *, grows: bool = False) -> bool:
     """Whether a text is a stock phrase that the model did not hear begin.
 
     Args:
         text: of an utterance or of a segment.
         probability: of its first word, 0..1. The other words follow from it.
         language: its code; None: not known.
+        grows: more of it may come: the first words of a phrase count, too.
     """
-    return probability < LEAST_PROBABILITY and is_stock(text, language)
+    return probability < LEAST_PROBABILITY and is_stock(text, language, grows=grows)
 
 
-def is_stock(text: str, language: str | None) -> bool:
-    """Whether a text is nothing but stock phrases, the first words of one, or one letter over and over ("B-b-b").
+def is_stock(text: str, language: str | None, *, grows: bool = False) -> bool:
+    """Whether a text is nothing but stock phrases, or one Latin letter over and over ("B-b-b").
 
-    English phrases count in every language.
+    English phrases count in every language. A Chinese character or a figure that is repeated is a word.
 
     Args:
         text: any.
         language: its code; None: not known.
+        grows: its end may be the beginning of a phrase, of ``LEAST_LETTERS`` or more.
     """
-    said = fold_letters(text, language)
-    if len(said) > 1 and len(set(said)) == 1:
+    rest = fold_letters(text, language)
+    if len(rest) > 1 and len(set(rest)) == 1 and rest.isascii() and rest.isalpha():
         return True
-    phrases, rest = _longest_first(language), said
+    phrases, found = _longest_first(language), False
     while rest:
-        if len(rest) >= LEAST_LETTERS and any(phrase.startswith(rest) for phrase in phrases):
+        if grows and len(rest) >= LEAST_LETTERS and any(phrase.startswith(rest) for phrase in phrases):
             return True
         phrase = next((phrase for phrase in phrases if rest.startswith(phrase)), None)
         if phrase is None:
             return False
-        rest = rest.removeprefix(phrase)
-    return said != ""
+        rest, found = rest.removeprefix(phrase), True
+    return found
 
 
 @functools.cache

@@ -26,9 +26,7 @@ SAID = ("Thank you.", "Thank you very much.", "Good night.", "Thanks for watchin
         (" Thank you.", "en"),
         (" thank you", "de"),  # English ones turn up in every language
         (" Thank you. Thank you.", "en"),
-        (" Thank you. Thanks for", "en"),
         (" Bye." * 400, "en"),
-        (" Thanks for", "en"),  # of which more may come
         (" Altyazı M.K.", "tr"),
         (" ALTYAZI M.K.", "tr"),
         (" İzlediğiniz için teşekkür ederim.", "tr"),
@@ -51,12 +49,24 @@ def test_they_are_known_however_they_are_written(text: str, language: str) -> No
         (" Thank you for calling.", "en"),
         (" I said thank you.", "en"),
         (" I", "en"),
+        (" Good", "en"),
+        (" Thanks for", "en"),
+        (" 0-0-0", "en"),
+        ("对对对", "zh"),
         (" Bye." * 400 + " Anna.", "en"),
         (" Altyazı M.K.", "en"),
     ],
 )
 def test_what_says_more_is_none(text: str, language: str) -> None:
     assert not is_stock(text, language)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_beginning"), [(" Thanks for", True), (" Thank you. Thanks for", True), (" I", False)]
+)
+def test_of_a_text_that_grows_the_beginning_of_a_phrase_is_known(text: str, is_beginning: bool) -> None:
+    assert is_stock(text, "en", grows=True) == is_beginning
+    assert not is_stock(text, "en")
 
 
 def test_a_language_that_is_not_known_has_the_english_ones() -> None:

@@ -97,9 +97,7 @@ class CommitPolicy:
             self.context.clear()
             self.copied = True
             words = self.previous
-            if not endpoint:
-                if behind:
-                    self._leave(audio_end)
+            if not endpoint and not behind:
                 return PolicyUpdate((), _shown(words, end))
         if endpoint:
             committed = words
@@ -168,7 +166,7 @@ class CommitPolicy:
         doubted = hypothesis.avg_logprob < LOGPROB_THRESHOLD and begin < LEAST_PROBABILITY
         if doubted and hypothesis.no_speech_prob > MOST_NO_SPEECH_PROBABILITY:
             return True
-        return is_invented("".join(word.text for word in words), begin, hypothesis.language)
+        return is_invented("".join(word.text for word in words), begin, hypothesis.language, grows=True)
 
     def _most_words(self, end: float) -> float:
         """How many words can have been said after the prefix, up to ``end`` seconds."""
