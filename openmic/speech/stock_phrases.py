@@ -12,7 +12,7 @@ import functools
 
 from openmic.folding import fold_letters
 
-LEAST_PROBABILITY = 0.3  # of the first word: of what was said it is over 0.6, of what coughs were taken for under 0.15
+LEAST_PROBABILITY = 0.3  # of the first word: of phrases that were said it is over 0.6, for coughs under 0.15
 LEAST_LETTERS = 4  # of the beginning of a phrase: most sentences begin as some phrase does
 
 STOCK_PHRASES: dict[str, tuple[str, ...]] = {
